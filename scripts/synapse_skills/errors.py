@@ -1,0 +1,166 @@
+"""The one error tree, its exit codes, and what keeps secrets out of every message.
+
+An error says what is wrong (the message), where (in the message) and what to do next (`hint`). Scripts call `run`,
+which prints the error and turns it into the exit code of its class; nothing else in the library exits or prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+EXIT_OK = 0
+EXIT_FINDINGS = 1
+EXIT_USAGE = 2
+EXIT_ENVIRONMENT = 3
+EXIT_QUESTIONS = 4
+EXIT_INCOMPLETE = 5
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES = {
+    EXIT_OK: "fine",
+    EXIT_FINDINGS: "findings: what was checked is not fit",
+    EXIT_USAGE: "wrong usage",
+    EXIT_ENVIRONMENT: "environment: SDK, login, backend or source out of reach",
+    EXIT_QUESTIONS: "more answers needed",
+    EXIT_INCOMPLETE: "ended with failed, quarantined or lost beyond consent",
+    EXIT_INTERRUPTED: "interrupted (Ctrl-C, SIGTERM)",
+}
+
+
+class SkillsError(Exception):
+    """Anything that stops a command and that a user can act on.
+
+    Attributes:
+        exit_code: what the process ends with.
+        code: a stable kebab-case name for the troubleshooting reference.
+        hint: what to do next, one sentence.
+    """
+
+    exit_code = EXIT_FINDINGS
+    code = "error"
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+        if code is not None:
+            self.code = code
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as the JSON document that `--json` prints, redacted."""
+        return {"error": {"code": self.code, "message": redact(str(self)), "hint": redact(self.hint)}}
+
+
+class FindingError(SkillsError):
+    """Something is wrong with what the user gave: exit 1."""
+
+    code = "finding"
+
+
+class UsageError(SkillsError):
+    """The command was called wrongly: exit 2."""
+
+    exit_code = EXIT_USAGE
+    code = "usage"
+
+
+class OutOfReach(SkillsError):
+    """The environment is not there: SDK, login, backend, source, disk. Exit 3."""
+
+    exit_code = EXIT_ENVIRONMENT
+    code = "out-of-reach"
+
+
+class Interrupted(SkillsError):
+    """Ctrl-C or SIGTERM: exit 130. Running the same command again goes on where it was."""
+
+    exit_code = EXIT_INTERRUPTED
+    code = "interrupted"
+    hint = "Run the same command again: it goes on where it was."
+
+
+_secrets: set[str] = set()
+_QUERY = re.compile(r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#\"'<>]*)\?[^\s\"'<>]*")
+_USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@\"'<>]+@")
+_AUTH_HEADER = re.compile(r"\b(?P<kind>Token|Bearer)\s+[A-Za-z0-9._~+/=-]{6,}")
+
+
+def keep_secret(value: str | None) -> None:
+    """Remember a token or key, so that `redact` takes it out of everything that is printed or written."""
+    if value and len(value) >= 4:
+        _secrets.add(value)
+
+
+def redact(text: str) -> str:
+    """Take tokens, passwords in URLs and the query of every URL (signed links) out of a text."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = _QUERY.sub(r"\g<url>?***", text)
+    text = _USERINFO.sub(r"\g<scheme>***@", text)
+    return _AUTH_HEADER.sub(r"\g<kind> ***", text)
+
+
+def printable(text: str) -> str:
+    """A name as it can be printed anywhere: lone surrogates and control characters escaped, the rest kept."""
+    return "".join(
+        char if char.isprintable() and not 0xD800 <= ord(char) <= 0xDFFF
+        else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Call a script's main and turn every way it can end into an exit code and a readable message.
+
+    With `--json` among the arguments the error is the one JSON document on stdout; otherwise it goes to stderr.
+    An unexpected exception is a bug of ours: one line, and the traceback only with SYNAPSE_SKILLS_DEBUG=1.
+    """
+    as_json = "--json" in (sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return main(argv)
+    except SkillsError as error:
+        return _say(error, as_json)
+    except KeyboardInterrupt:
+        return _say(Interrupted("Interrupted."), as_json)
+    except BrokenPipeError:
+        # The reader (head, less) went away: what it wanted has been printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except OSError as error:
+        where = f" ({printable(str(error.filename))})" if error.filename else ""
+        hint = "Free some disk space and run it again." if error.errno == 28 else "Check the path and its permissions."
+        return _say(OutOfReach(f"{error.strerror or error}{where}", hint=hint, code="os-error"), as_json)
+    except Exception as error:
+        if os.environ.get("SYNAPSE_SKILLS_DEBUG") == "1":
+            sys.stderr.write(redact(traceback.format_exc()))
+        bug = SkillsError(
+            f"Unexpected {type(error).__name__}: {error}",
+            hint="This is a bug in synapse-skills: run it with SYNAPSE_SKILLS_DEBUG=1 and report what it prints.",
+            code="bug",
+        )
+        return _say(bug, as_json)
+
+
+def _say(error: SkillsError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(error.as_dict(), ensure_ascii=False))
+    else:
+        print(f"error: {redact(printable_lines(str(error)))}", file=sys.stderr)
+        if error.hint:
+            print(f"  next: {redact(printable_lines(error.hint))}", file=sys.stderr)
+    return error.exit_code
+
+
+def printable_lines(text: str) -> str:
+    """`printable` for a text of several lines."""
+    return "\n".join(printable(line) for line in text.split("\n"))

@@ -1,0 +1,131 @@
+"""The plan: every decision of an upload, and no secret (DESIGN.md, section 4).
+
+`plan.json` is written from these models, byte for byte the same for the same decisions; its hash is what a user
+approves. The JSON Schema is checked in as `docs/plan.schema.json` and tested against this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from synapse_skills.errors import FindingError, UsageError
+
+PLAN_VERSION = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourcePlan(_Model):
+    """Where files come from: an absolute local folder, and whether its subfolders count."""
+
+    path: str
+    recursive: bool = True
+    spec: str | None = Field(default=None, description="The one spec that all files of this source fill (multi-path).")
+
+
+class SpecPlan(_Model):
+    """One file specification of the collection as fetched, extensions normalised to lower case with a dot."""
+
+    name: str
+    file_type: str = ""
+    extensions: tuple[str, ...] = ()
+    is_required: bool = False
+    is_primary: bool = False
+    pattern: str | None = Field(default=None, description="Glob on the path in the unit, where extensions can't decide.")
+
+
+class GroupingPlan(_Model):
+    """How files become data units: the first `depth` folders below the source are the unit's key."""
+
+    by: Literal["folder"] = "folder"
+    depth: int = Field(default=1, ge=1)
+
+
+class MetadataRule(_Model):
+    """One source of metadata; later rules win over earlier ones."""
+
+    kind: Literal["constants"] = "constants"
+    values: dict[str, Any] = Field(default_factory=dict)
+
+
+class Limits(_Model):
+    """What bounds the run; `workers` is the ceiling of the adaptive concurrency."""
+
+    max_file_size_mb: float = Field(default=50, gt=0)
+    batch_size: int = Field(default=100, ge=1, le=1000)
+    workers: int = Field(default=64, ge=1, le=64)
+    settle_after_s: float = Field(default=120, ge=0)
+
+
+class Expected(_Model):
+    """What was counted when the plan was made, and what the job must find again."""
+
+    units: int = 0
+    files: int = 0
+    bytes: int = 0
+    left_out: int = 0
+    files_by_spec: dict[str, int] = Field(default_factory=dict)
+
+
+class UploadPlan(_Model):
+    """Everything that decides an upload."""
+
+    version: Literal[1] = PLAN_VERSION
+    kind: Literal["upload"] = "upload"
+    name: str
+    data_collection: int = Field(ge=1)
+    storage: int | None = Field(default=None, description="The default storage at planning time: where files land.")
+    project: int | None = Field(default=None, ge=1, description="A task is made in this project for every data unit.")
+    sources: tuple[SourcePlan, ...] = Field(min_length=1)
+    grouping: GroupingPlan = GroupingPlan()
+    specs: tuple[SpecPlan, ...] = Field(min_length=1)
+    meta_schema: dict[str, Any] | None = None
+    metadata: tuple[MetadataRule, ...] = ()
+    limits: Limits = Limits()
+    incomplete: Literal["stop", "leave_out"] = "stop"
+    leave_out: tuple[str, ...] = Field(default=(), description="Finding codes whose data units stay at home by consent.")
+    groups: tuple[str, ...] = Field(default=(), description="Group hierarchy given to every data unit, leaf last.")
+    state: str | None = None
+    expected: Expected = Expected()
+
+
+def plan_bytes(plan: UploadPlan) -> bytes:
+    """The plan as it is written: UTF-8 JSON, two spaces, keys in the model's order, a newline at the end."""
+    document = plan.model_dump(mode="json")
+    return (json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+
+
+def plan_hash(content: bytes) -> str:
+    """What a user approves: the first 12 hex digits of the SHA-256 of plan.json's bytes."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def read_plan(path: Path) -> UploadPlan:
+    """Read and check a plan.json.
+
+    Raises:
+        UsageError: there is no such file.
+        FindingError: it is not a plan; names the first fields that are wrong.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise UsageError(f"No plan at {path}", hint="Make one with plan_upload, or name its folder.", code="no-plan") from None
+    try:
+        return UploadPlan.model_validate_json(content)
+    except ValidationError as error:
+        first = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'plan'}: {item['msg']}" for item in error.errors()[:3]
+        )
+        raise FindingError(
+            f"{path} is not a plan that this version understands: {first}",
+            hint="Mend the field by hand, or make the plan again with plan_upload.",
+            code="bad-plan",
+        ) from None

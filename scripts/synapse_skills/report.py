@@ -1,0 +1,136 @@
+"""The report of a run: what was planned, and what became of every bit of it (DESIGN.md, section 5).
+
+`planned = created + already + failed + quarantined + pending`, always: the model refuses to be built otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from synapse_skills.errors import redact
+
+REPORT_VERSION = 1
+MAX_EXAMPLES = 3
+
+
+class Problem(BaseModel):
+    """One thing that is wrong, however often it occurs: a count and up to three examples."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str
+    severity: Literal["error", "warning", "info"] = "error"
+    count: int = Field(default=1, ge=1)
+    examples: list[str] = Field(default_factory=list)
+    fix: str = ""
+
+
+class FileCounts(BaseModel):
+    """Files of the planned units. `reused`: confirmed by an earlier run; `sent`: by this one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    planned: int = 0
+    sent: int = 0
+    reused: int = 0
+    bytes: int = 0
+    by_spec: dict[str, int] = Field(default_factory=dict)
+
+
+class TaskCounts(BaseModel):
+    """Tasks of the planned units, 0 and 0 without a project."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    planned: int = 0
+    created: int = 0
+
+
+class UploadReport(BaseModel):
+    """`report.json` of an upload."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["upload"] = "upload"
+    name: str
+    version: int = REPORT_VERSION
+    started: str
+    seconds: float
+    exit_code: int
+    mode: Literal["upload", "dry-run"] = "upload"
+    planned: int = 0
+    created: int = 0
+    already: int = 0
+    failed: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    left_out: int = 0
+    files: FileCounts = FileCounts()
+    tasks: TaskCounts = TaskCounts()
+    metadata_sources: list[str] = Field(default_factory=list)
+    job_id: str | None = None
+    problems: list[Problem] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> UploadReport:
+        parts = self.created + self.already + self.failed + self.quarantined + self.pending
+        if self.planned != parts:
+            raise ValueError(f"planned {self.planned} is not created + already + failed + quarantined + pending = {parts}")
+        return self
+
+
+class Problems:
+    """Collects problems by code; memory does not grow with how often one occurs."""
+
+    def __init__(self) -> None:
+        self._by_code: dict[str, Problem] = {}
+
+    def add(self, code: str, example: str = "", *, severity: str = "error", fix: str = "", count: int = 1) -> None:
+        """Count one more occurrence; the first three different examples are kept, redacted."""
+        problem = self._by_code.get(code)
+        if problem is None:
+            problem = self._by_code[code] = Problem(code=code, severity=severity, count=count, fix=fix)  # type: ignore[arg-type]
+        else:
+            problem.count += count
+        example = redact(example)
+        if example and len(problem.examples) < MAX_EXAMPLES and example not in problem.examples:
+            problem.examples.append(example)
+
+    def as_list(self) -> list[Problem]:
+        """Errors first, then by count."""
+        order = {"error": 0, "warning": 1, "info": 2}
+        return sorted(self._by_code.values(), key=lambda p: (order[p.severity], -p.count, p.code))
+
+    def __bool__(self) -> bool:
+        return bool(self._by_code)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document so that a kill leaves the old file or the new one, never half of one."""
+    write_bytes(path, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary neighbour, synced, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_report(path: Path) -> UploadReport:
+    """Read a report.json back, as the preview and the tests do."""
+    return UploadReport.model_validate_json(path.read_bytes())
