@@ -110,7 +110,8 @@ def redact(text: str) -> str:
 def printable(text: str) -> str:
     """A name as it can be printed anywhere: lone surrogates and control characters escaped, the rest kept."""
     return "".join(
-        char if char.isprintable() and not 0xD800 <= ord(char) <= 0xDFFF
+        char
+        if char.isprintable() and not 0xD800 <= ord(char) <= 0xDFFF
         else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
     )

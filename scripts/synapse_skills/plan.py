@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synapse_skills.errors import FindingError, UsageError
 
-PLAN_VERSION = 1
+PLAN_VERSION: Literal[1] = 1
 
 
 class _Model(BaseModel):
@@ -38,7 +38,7 @@ class SpecPlan(_Model):
     extensions: tuple[str, ...] = ()
     is_required: bool = False
     is_primary: bool = False
-    pattern: str | None = Field(default=None, description="Glob on the path in the unit, where extensions can't decide.")
+    pattern: str | None = Field(default=None, description="Glob on the path in the unit, if extensions can't tell.")
 
 
 class GroupingPlan(_Model):
@@ -90,7 +90,7 @@ class UploadPlan(_Model):
     metadata: tuple[MetadataRule, ...] = ()
     limits: Limits = Limits()
     incomplete: Literal["stop", "leave_out"] = "stop"
-    leave_out: tuple[str, ...] = Field(default=(), description="Finding codes whose data units stay at home by consent.")
+    leave_out: tuple[str, ...] = Field(default=(), description="Finding codes whose units stay at home by consent.")
     groups: tuple[str, ...] = Field(default=(), description="Group hierarchy given to every data unit, leaf last.")
     state: str | None = None
     expected: Expected = Expected()
@@ -117,7 +117,9 @@ def read_plan(path: Path) -> UploadPlan:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UsageError(f"No plan at {path}", hint="Make one with plan_upload, or name its folder.", code="no-plan") from None
+        raise UsageError(
+            f"No plan at {path}", hint="Make one with plan_upload, or name its folder.", code="no-plan"
+        ) from None
     try:
         return UploadPlan.model_validate_json(content)
     except ValidationError as error:

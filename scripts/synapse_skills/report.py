@@ -81,7 +81,9 @@ class UploadReport(BaseModel):
     def _adds_up(self) -> UploadReport:
         parts = self.created + self.already + self.failed + self.quarantined + self.pending
         if self.planned != parts:
-            raise ValueError(f"planned {self.planned} is not created + already + failed + quarantined + pending = {parts}")
+            raise ValueError(
+                f"planned {self.planned} is not created + already + failed + quarantined + pending = {parts}"
+            )
         return self
 
 
@@ -125,7 +127,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -1,0 +1,176 @@
+"""The reads that planning and scripts need, as plain calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from synapse_skills.backend.api import Api, NotThere, Refused
+from synapse_skills.backend.login import Login, login
+from synapse_skills.errors import FindingError, OutOfReach
+from synapse_skills.plan import SpecPlan
+
+PAGE_SIZE = 100
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A data collection as planning needs it."""
+
+    id: int
+    name: str
+    specs: tuple[SpecPlan, ...]
+    meta_schema: dict[str, Any] | None
+
+
+def parse_collection(row: Mapping[str, Any]) -> Collection:
+    """Read a collection row, whatever the backend leaves out: no extensions means any, `meta` may be null.
+
+    Raises:
+        FindingError: its file specifications came as bare ids (`no-specs`), or it has none.
+    """
+    identity, name = int(row["id"]), str(row.get("name") or f"collection {row['id']}")
+    rows = row.get("file_specifications") or []
+    if not rows or not all(isinstance(spec, Mapping) and spec.get("name") for spec in rows):
+        raise FindingError(
+            f"Data collection {identity} ({name}) has no file specifications that can be read.",
+            hint="Add file specifications to it in Synapse: without them no file can be placed.",
+            code="no-specs",
+        )
+    specs = tuple(
+        SpecPlan(
+            name=str(spec["name"]),
+            file_type=str(spec.get("file_type") or ""),
+            extensions=_extensions(spec.get("extensions")),
+            is_required=bool(spec.get("is_required")),
+            is_primary=bool(spec.get("is_primary")),
+        )
+        for spec in rows
+    )
+    meta = row.get("meta") if isinstance(row.get("meta"), Mapping) else {}
+    schema = (meta or {}).get("data_unit_meta_schema")
+    if isinstance(schema, bool):
+        schema = None if schema else {"not": {}}
+    return Collection(identity, name, specs, dict(schema) if isinstance(schema, Mapping) else None)
+
+
+def _extensions(given: Any) -> tuple[str, ...]:
+    names = [str(item).strip().lower() for item in (given or []) if str(item).strip()]
+    return tuple(dict.fromkeys(name if name.startswith(".") else f".{name}" for name in names))
+
+
+class Backend:
+    """A backend to ask, as a context manager. Waits `patience` seconds for one that is away.
+
+    Raises from every method:
+        OutOfReach: no login, refused, unreachable, not Synapse. NotThere, Refused: the request itself is wrong.
+    """
+
+    def __init__(self, who: Login | None = None, *, patience: float = 5.0) -> None:
+        self.login = who or login()
+        self._api = Api(self.login, patience=patience)
+        self._runner = asyncio.Runner()
+        self._open = False
+
+    def __enter__(self) -> Backend:
+        self._runner.run(self._api.__aenter__())
+        self._open = True
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._open:
+            self._runner.run(self._api.__aexit__())
+            self._open = False
+        self._runner.close()
+
+    def get(self, path: str, params: dict[str, Any] | None = None) -> Any:
+        """GET one path."""
+        return self._runner.run(self._api.get(path, params))
+
+    def pages(self, path: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """All rows of a list, page after page; a bare list counts as one page."""
+        page = self.get(path, params)
+        seen: set[str] = set()
+        while True:
+            rows = page.get("results", []) if isinstance(page, Mapping) else page
+            if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+                raise OutOfReach(
+                    f"{self.login.host} answered {path} with something that is not a list.",
+                    hint="Check SYNAPSE_HOST: this does not look like Synapse.",
+                    code="not-synapse",
+                )
+            yield from (dict(row) for row in rows)
+            following = page.get("next") if isinstance(page, Mapping) else None
+            if not following or following in seen:
+                return
+            seen.add(following)
+            page = self.get(following)
+
+    def check(self) -> list[dict[str, Any]]:
+        """Prove that the login works; returns the agents, which is what `synapse doctor` asks for."""
+        return list(self.pages("agents/"))
+
+    agents = check
+
+    def collections(self, search: str = "") -> Iterator[dict[str, Any]]:
+        """All data collections, expanded; `search` is applied here too, for backends that ignore it."""
+        params = {"expand": "file_specifications", "page_size": PAGE_SIZE, "search": search or None}
+        for row in self.pages("data_collections/", params):
+            if search.casefold() in str(row.get("name", "")).casefold():
+                yield row
+
+    def collection(self, identity: int) -> Collection:
+        """One data collection with its specs and meta schema."""
+        try:
+            row = self.get(f"data_collections/{int(identity)}/", {"expand": "file_specifications"})
+        except NotThere:
+            raise FindingError(
+                f"There is no data collection {identity} on {self.login.host}.",
+                hint="List them: list_resources collections.",
+                code="no-collection",
+            ) from None
+        return parse_collection(row)
+
+    def storages(self) -> list[dict[str, Any]]:
+        """All storages of the tenant, without their configuration (it may hold keys)."""
+        rows: dict[int, dict[str, Any]] = {}
+        for category in ("internal", "external"):
+            try:
+                for row in self.pages("storages/", {"category": category}):
+                    row.pop("configuration", None)
+                    rows[int(row["id"])] = row
+            except (NotThere, Refused):
+                if category == "internal":
+                    raise
+        return [rows[key] for key in sorted(rows)]
+
+    def default_storage(self) -> dict[str, Any]:
+        """Where uploads land: the default among the internal storages, else the first (contract/UPLOAD.md, §2.1)."""
+        rows = []
+        for row in self.pages("storages/", {"category": "internal"}):
+            row.pop("configuration", None)
+            rows.append(row)
+        for row in rows:
+            if row.get("is_default"):
+                return row
+        if not rows:
+            raise FindingError(
+                f"{self.login.host} has no internal storage: uploads have nowhere to land.",
+                hint="Have a default storage set up in Synapse.",
+                code="no-default-storage",
+            )
+        return rows[0]
+
+    def project(self, identity: int) -> dict[str, Any]:
+        """One project."""
+        try:
+            row = self.get(f"projects/{int(identity)}/")
+        except NotThere:
+            raise FindingError(
+                f"There is no project {identity} on {self.login.host}.",
+                hint="Look up the id in Synapse.",
+                code="no-project",
+            ) from None
+        return dict(row)
