@@ -1,0 +1,41 @@
+# Everything goes through scripts/run.py, which needs any Python 3.6 or newer and finds the rest by itself.
+# The first of these that really runs: a pyenv shim may be on PATH and only answer "not installed".
+PYTHON := $(shell for p in python3 python /usr/bin/python3 /usr/local/bin/python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 && echo $$p && break; done)
+RUN = $(if $(PYTHON),$(PYTHON),$(error This needs Python: install python3 (3.12 or newer is best, e.g. apt install python3))) scripts/run.py
+ROUNDS ?= 20
+
+.PHONY: help demo test test-all soak lock format
+
+help:  ## what make can do
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo:  ## a folder of photos becomes data units on a local backend: plan, dry run, upload, a page to look at
+	@$(RUN) demo
+
+test:  ## lint, types, rooms, tests
+	@$(RUN) test
+
+test-all:  ## also the heavy tests, and the suite on the oldest synapse-sdk that we accept
+	@$(RUN) test --all
+
+soak:  ## test-all with more rounds of the seeded tests (ROUNDS=20)
+	@$(RUN) test --all --rounds $(ROUNDS)
+
+format:  ## let ruff mend what it can
+	@$(RUN) format
+
+# The locks, from pyproject.toml; needs uv and the network. After a change of dependencies, or to move to newer versions:
+# `make lock UPGRADE=--upgrade`. All four agree: the others are made with requirements.lock as a constraint. The oldest
+# lock is the development lock with synapse-sdk at the minimum that pyproject.toml names.
+UV ?= uv
+UPGRADE ?=
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+MINIMUM = $(shell sed -n 's/^ *"synapse-sdk>=\([0-9.]*\)",/\1/p' pyproject.toml)
+
+lock:  ## make the requirements*.lock files from pyproject.toml (needs uv)
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra ray -c requirements.lock -o requirements-ray.lock
+	$(COMPILE) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	echo "synapse-sdk==$(MINIMUM)" | $(COMPILE) pyproject.toml - --extra dev -o requirements-oldest.lock
