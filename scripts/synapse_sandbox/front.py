@@ -1,0 +1,202 @@
+"""The way in: finds the route, checks the token, counts, and lets things go wrong that should.
+
+Routing is done here and not by Starlette's router, because counts, faults and 401 all need the route's name before
+anything is read, and because thousands of small PUTs should pay for one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from synapse_sandbox import catalogue, chunked, control, files, page, tasks, units
+from synapse_sandbox.box import RULE, Box, answer
+from synapse_sandbox.breakage import Breakage
+from synapse_sandbox.errors import ApiError
+from synapse_sandbox.links import S3Error
+
+Handler = Callable[[Box, Request], Awaitable[Response]]
+_PARTS = {
+    "id": r"(?P<id>[0-9]{1,18})",
+    "uuid": r"(?P<uuid>[0-9a-f]{32})",
+    "key": r"(?P<key>tenants/1/files/[0-9a-f]{32})",
+}
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to a handler. `access`: token, none (presigned, media), or own (the page: a browser on this machine)."""
+
+    name: str
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    access: str = "token"
+
+
+ROUTES = (
+    Route("files.put", ("PUT",), "/bucket/{key}", files.put, "none"),
+    Route("files.presign", ("POST",), "/data_files/presigned_upload/upload/", files.presign),
+    Route("files.confirm", ("POST",), "/data_files/presigned_upload/confirm_upload/", files.confirm),
+    Route("files.verify", ("POST",), "/data_files/verify_checksums/", files.verify_checksums),
+    Route("files.create", ("POST",), "/data_files/", files.create),
+    Route("files.media", ("GET",), "/media/{key}/.*", files.media, "none"),
+    Route("chunked.put", ("PUT",), "/chunked_upload/", chunked.put),
+    Route("chunked.finish", ("POST",), "/chunked_upload/", chunked.finish),
+    Route("chunked.put", ("PUT",), "/chunked_upload/{uuid}/", chunked.put),
+    Route("chunked.finish", ("POST",), "/chunked_upload/{uuid}/", chunked.finish),
+    Route("chunked.show", ("GET",), "/chunked_upload/{uuid}/", chunked.show),
+    Route("units.create", ("POST",), "/data_units/", units.create),
+    Route("units.list", ("GET",), "/data_units/", units.listed),
+    Route("units.get", ("GET",), "/data_units/{id}/", units.one),
+    Route("tasks.create", ("POST",), "/tasks/", tasks.create),
+    Route("tasks.list", ("GET",), "/sdk/tasks/", tasks.listed),
+    Route("agents.list", ("GET",), "/agents/", catalogue.agents),
+    Route("collections.list", ("GET",), "/data_collections/", catalogue.collections),
+    Route("collections.get", ("GET",), "/data_collections/{id}/", catalogue.collection),
+    Route("storages.list", ("GET",), "/storages/", catalogue.storages),
+    Route("storages.get", ("GET",), "/storages/{id}/", catalogue.storage),
+    Route("storages.session", ("POST",), "/storages/{id}/session/", catalogue.storage_session),
+    Route("projects.get", ("GET",), "/projects/{id}/", catalogue.project),
+    Route("health", ("GET",), "/health/", catalogue.health, "none"),
+    Route("page", ("GET",), "/", page.show, "own"),
+    Route("_sandbox.stats", ("GET", "DELETE"), "/_sandbox/stats", control.stats),
+    Route("_sandbox.faults", ("GET", "POST"), "/_sandbox/faults", control.faults),
+    Route("_sandbox.settings", ("GET", "POST"), "/_sandbox/settings", control.settings),
+    Route("_sandbox.units", ("GET",), "/_sandbox/units", control.units),
+    Route("_sandbox.tasks", ("GET",), "/_sandbox/tasks", control.tasks),
+    Route("_sandbox.files", ("GET",), "/_sandbox/files", control.files),
+)
+NAMES = frozenset(route.name for route in ROUTES if not route.name.startswith("_") and route.access != "own")
+
+
+class Front:
+    """The ASGI application."""
+
+    def __init__(self, box: Box, breakage: Breakage) -> None:
+        self.box = box
+        self.breakage = breakage
+        box.names = NAMES
+        self._fixed = {(method, route.path): route for route in ROUTES for method in route.methods}
+        self._open = [
+            (re.compile(re.sub(r"\{(\w+)\}", lambda part: _PARTS[part[1]], route.path), re.DOTALL), route)
+            for route in ROUTES
+            if "{" in route.path
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        route = self._find(scope)
+        request = Request(scope, receive)
+        if isinstance(route, Response):
+            await route(scope, receive, send)
+            return
+        stats = self.box.stats
+        stats.begin(route.name)
+        ended = "dropped"
+
+        async def counted(message: Message) -> None:
+            nonlocal ended
+            if message["type"] == "http.response.start":
+                ended = str(message["status"])
+            await send(message)
+
+        try:
+            await self._serve(route, request, counted)
+        finally:
+            stats.end(route.name, ended)
+
+    def _find(self, scope: Scope) -> Route | Response:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        path: str = scope["path"]
+        if found := self._fixed.get((method, path)):
+            return found
+        known = any(route.path == path for route in ROUTES)
+        for pattern, route in self._open:
+            if match := pattern.fullmatch(path):
+                if method in route.methods:
+                    scope["path_params"] = match.groupdict()
+                    return route
+                known = True
+        if known:
+            return answer({"detail": f'Method "{method}" not allowed.'}, 405)
+        return answer({"detail": "Not found."}, 404)
+
+    async def _serve(self, route: Route, request: Request, send: Send) -> None:
+        own = route.name not in NAMES
+        if self.box.latency and not own:
+            await asyncio.sleep(self.box.latency)
+        if refusal := self._refused(route, request):
+            await refusal(request.scope, request.receive, send)
+            return
+        if own:
+            await self._answer(route, request, send)
+            return
+        target = f"{request.method} {request.scope['path']}"
+        rule = self.box.faults.pick(route.name, target, route.access == "token")
+        if rule is None:
+            await self._answer(route, request, send)
+            return
+
+        async def run(receive: Receive, onward: Send) -> None:
+            request.scope[RULE] = rule
+            await self._answer(route, Request(request.scope, receive), onward)
+
+        await self.breakage.happen(rule, request, send, run)
+
+    def _refused(self, route: Route, request: Request) -> Response | None:
+        headers = request.headers
+        if route.access == "own":
+            # No token guards the page, so only a browser that typed this machine's address may see it: a site that
+            # makes its own name resolve to 127.0.0.1 sends that name.
+            host = urlsplit(f"//{headers.get('host', '')}").hostname
+            return None if host in _LOOPBACK else answer({"detail": "Not found."}, 404)
+        if route.access == "none":
+            return None
+        tenant = headers.get("synapse-tenant")
+        access, user = headers.get("synapse-access-token"), headers.get("authorization")
+        if not access and not user:
+            return answer({"detail": "Authentication credentials were not provided."}, 401)
+        own = route.name not in NAMES
+        if (access and self._ours(access)) or (user and self._ours(user) and (tenant or own)):
+            if tenant and tenant.removeprefix("Token ") != self.box.store.tenant:
+                return answer({"detail": "You do not have permission to perform this action."}, 403)
+            return None
+        return answer({"detail": "Invalid token."}, 401)
+
+    def _ours(self, header: str) -> bool:
+        token = header.removeprefix("Token ").encode("utf-8", "replace")
+        return header.startswith("Token ") and hmac.compare_digest(token, self.box.store.token.encode())
+
+    async def _answer(self, route: Route, request: Request, send: Send) -> None:
+        try:
+            response = await route.handler(self.box, request)
+        except ApiError as error:
+            response = answer(error.body, error.status, error.headers)
+        except S3Error as error:
+            response = error.response()
+        except ClientDisconnect:
+            return
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            response = answer({"detail": "A server error occurred."}, 500)
+        await response(request.scope, request.receive, send)
+
+
+def describe() -> list[dict[str, Any]]:
+    """The routes as a table, for `--help` and the reference."""
+    return [{"name": route.name, "methods": route.methods, "path": route.path} for route in ROUTES]
