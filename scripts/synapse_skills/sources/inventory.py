@@ -1,0 +1,292 @@
+"""The inventory: every file of the sources, in one SQLite file that is made by one walk and read in every round.
+
+Memory stays flat whatever the number of files: rows go in by batches and come out by pages (never by one long-lived
+cursor, which would keep the write-ahead log from being emptied while others write to the same file).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from synapse_skills.errors import UsageError
+from synapse_skills.report import Problem
+from synapse_skills.sources.database import database_errors, is_damaged, open_database, set_aside
+from synapse_skills.sources.junk import Junk
+from synapse_skills.sources.source import File, Source, suffix_of
+from synapse_skills.sources.twins import ODD_TABLE, find_twins
+from synapse_skills.sources.walk import OddName, Row, Walk, Walker
+
+_PAGE = 2_000
+_COMMIT_EVERY = 25
+_MOST_SUFFIXES = 100
+
+_UPSERT = """
+INSERT INTO file (source, path, size, mtime_ns, generation) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (source, path) DO UPDATE
+SET size = excluded.size, mtime_ns = excluded.mtime_ns, generation = excluded.generation
+"""
+
+
+@dataclass
+class Counts:
+    """How much there is. `by_suffix`: (files, bytes), the commonest first; beyond the first 100 all is in `other`."""
+
+    files: int = 0
+    bytes: int = 0
+    by_suffix: dict[str, tuple[int, int]] = field(default_factory=dict)
+    other: tuple[int, int] = (0, 0)
+
+
+class Inventory:
+    """One SQLite file with all files of the sources; a context manager.
+
+    Attributes:
+        path: the SQLite file.
+        connection: in autocommit mode; others may keep their own tables in it. One thread at a time.
+        made_anew: why an existing file could not be used, '' if it could.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.connection, self.made_anew = open_database(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        self.connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is written or nothing is; SQLite's complaints become errors that a user can act on."""
+        with database_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled back already.
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The whole answer to a query that has a small one."""
+        with database_errors(self.path):
+            return self.connection.execute(query, values).fetchall()
+
+    def state(self, key: str) -> str:
+        """A word that was kept with `keep_state`, '' if there is none."""
+        found = self.rows("SELECT value FROM state WHERE key = ?", (key,))
+        return str(found[0][0]) if found else ""
+
+    def keep_state(self, key: str, value: str) -> None:
+        """Keep a word in the file; '' forgets it."""
+        with database_errors(self.path):
+            self.connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+
+    def walk(
+        self,
+        sources: Sequence[Source],
+        *,
+        progress: Callable[[int], None] | None = None,
+        limit: int | None = None,
+    ) -> Walk:
+        """Bring the inventory up to date with the disk.
+
+        What is unchanged (path, size, time of change) keeps its place and its content guard answer; what has
+        vanished goes. Killed half way, the next walk makes up for it.
+
+        Args:
+            sources: where to look; nested ones are allowed, each sees its own files.
+            progress: called with the number of files so far, every few thousand.
+            limit: stop soon after so many files: a sample, which removes nothing and is not kept as `last_walk`.
+
+        Raises:
+            OutOfReach: a source can't be read, the disk is full, the inventory is in use.
+        """
+        roots = [source.root() for source in sources]
+        if not roots:
+            raise UsageError("No source was named", hint="Name the folder with the files.", code="no-source")
+        try:
+            return self._walk(sources, roots, progress, limit)
+        except Exception as error:
+            if not isinstance(error.__cause__, sqlite3.Error) or not is_damaged(error.__cause__):
+                raise
+        self.close()
+        set_aside(self.path)
+        self.connection, _ = open_database(self.path)
+        self.made_anew = "it was damaged"
+        return self._walk(sources, roots, progress, limit)
+
+    def _walk(
+        self, sources: Sequence[Source], roots: list[Path], progress: Callable[[int], None] | None, limit: int | None
+    ) -> Walk:
+        walk, junk = Walk(), Junk()
+        if self.made_anew:
+            walk.problems.add("inventory-made-anew", f"{self.path.name}: {self.made_anew}", severity="info")
+        generation = int(self.state("generation") or 0) + 1
+        self.keep_state("generation", str(generation))
+        self.keep_state("walk", "")
+        with database_errors(self.path):
+            self.connection.execute(f"DROP TABLE IF EXISTS {ODD_TABLE}")
+            self.connection.execute(f"CREATE TEMP TABLE {ODD_TABLE} (source INTEGER, fold TEXT, path TEXT)")
+        walkers = (
+            Walker(index, root, recursive=source.recursive, generation=generation, walk=walk, junk=junk)
+            for index, (source, root) in enumerate(zip(sources, roots, strict=True))
+        )
+        for batches in _grouped(_batches(walkers, roots, walk, limit), _COMMIT_EVERY):
+            with self.transaction() as connection:
+                for rows, odd in batches:
+                    # Sorted, neighbours in the index are written together: a third faster, and it costs little memory.
+                    rows.sort()
+                    connection.executemany(_UPSERT, rows)
+                    if odd:
+                        connection.executemany(f"INSERT INTO {ODD_TABLE} VALUES (?, ?, ?)", odd)  # noqa: S608
+                    if progress is not None:
+                        progress(walk.files)
+        with self.transaction() as connection:
+            if walk.complete:
+                connection.execute("DELETE FROM file WHERE generation <> ?", (generation,))
+            find_twins(connection, generation, walk.problems)
+            connection.execute(f"DROP TABLE {ODD_TABLE}")
+        junk.report(walk.problems)
+        if walk.complete:
+            self.keep_state("walk", _walk_text(sources, roots, walk))
+        return walk
+
+    def last_walk(self, sources: Sequence[Source]) -> Walk | None:
+        """What the last walk over exactly these sources found, if it came to its end and no other came after it."""
+        text = self.state("walk")
+        if not text:
+            return None
+        kept = json.loads(text)
+        if kept["sources"] != [[str(source.root()), source.recursive] for source in sources]:
+            return None
+        walk = Walk(kept["files"], kept["bytes"], kept["folders"])
+        for raw in kept["problems"]:
+            problem = Problem.model_validate(raw)
+            for number, example in enumerate(problem.examples or [""]):
+                count = 0 if number else problem.count
+                walk.problems.add(problem.code, example, severity=problem.severity, fix=problem.fix, count=count)
+        return walk
+
+    def files(self) -> Iterator[File]:
+        """All files, ordered by source and path, whatever the order on disk."""
+        query = (
+            "SELECT source, path, size, mtime_ns FROM file WHERE (source, path) > (?, ?) ORDER BY source, path LIMIT ?"
+        )
+        source, path = -1, ""
+        while page := self.rows(query, (source, path, _PAGE)):
+            for row in page:
+                yield File(*row)
+            source, path = page[-1][:2]
+
+    def counts(self) -> Counts:
+        """Files and bytes, in all and for each suffix."""
+        with database_errors(self.path):
+            self.connection.create_function("suffix_of", 1, suffix_of, deterministic=True)
+            found = self.connection.execute(
+                "SELECT suffix_of(path) AS suffix, count(*), total(size) FROM file GROUP BY suffix ORDER BY 2 DESC, 1"
+            )
+            counts = Counts()
+            for suffix, files, size in found:
+                counts.files += files
+                counts.bytes += int(size)
+                if len(counts.by_suffix) < _MOST_SUFFIXES:
+                    counts.by_suffix[suffix] = (files, int(size))
+                else:
+                    counts.other = (counts.other[0] + files, counts.other[1] + int(size))
+        return counts
+
+    def guard_answers(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The content guard's kept answers among these keys; '' says that a file may be uploaded."""
+        marks = ",".join("?" * len(keys))
+        return dict(self.rows(f"SELECT key, answer FROM guard WHERE key IN ({marks})", keys))  # noqa: S608
+
+    def keep_guard_answers(self, answers: Iterable[tuple[bytes, str]]) -> None:
+        """Keep answers of the content guard by key (absolute path, size, time of change)."""
+        with self.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO guard VALUES (?, ?)", answers)
+
+    def borrow_guard(self, other: Path) -> int:
+        """Copy the content guard's answers from another inventory, as a job does from its planner's.
+
+        An answer holds for one absolute path, size and time of change, so one that does not fit is never asked for.
+
+        Returns:
+            How many are known now; 0 if the other file is not there or not usable: then the files are asked again.
+        """
+        if not other.is_file() or (self.path.exists() and other.samefile(self.path)):
+            return self._known()
+        with database_errors(self.path):
+            self.connection.execute("ATTACH ? AS other", (str(other),))
+            try:
+                self.connection.execute("INSERT OR IGNORE INTO main.guard SELECT key, answer FROM other.guard")
+            except sqlite3.DatabaseError as error:
+                if not is_damaged(error) and "no such table" not in str(error):
+                    raise
+            finally:
+                self.connection.execute("DETACH other")
+        return self._known()
+
+    def _known(self) -> int:
+        return int(self.rows("SELECT count(*) FROM guard")[0][0])
+
+
+def _batches(
+    walkers: Iterable[Walker], roots: list[Path], walk: Walk, limit: int | None
+) -> Iterator[tuple[list[Row], list[OddName]]]:
+    """All batches of all sources, until the limit."""
+    for walker, root in zip(walkers, roots, strict=True):
+        for rows in walker.batches():
+            odd, walker.odd = walker.odd, []
+            yield rows, odd
+            if limit is not None and walk.files >= limit:
+                walk.complete = False
+                return
+        if not walker.files:
+            walk.problems.add(
+                "empty-source",
+                f"{root}: no file to upload",
+                fix="Check the path; if the files lie in folders below it, the source must be recursive.",
+            )
+
+
+def _grouped(
+    batches: Iterator[tuple[list[Row], list[OddName]]], size: int
+) -> Iterator[Iterator[tuple[list[Row], list[OddName]]]]:
+    """Runs of `size` batches, each for one transaction, without holding more than one batch."""
+
+    def run(first: tuple[list[Row], list[OddName]]) -> Iterator[tuple[list[Row], list[OddName]]]:
+        yield first
+        for _, batch in zip(range(size - 1), batches, strict=False):
+            yield batch
+
+    for first in batches:
+        yield run(first)
+
+
+def _walk_text(sources: Sequence[Source], roots: list[Path], walk: Walk) -> str:
+    return json.dumps(
+        {
+            "sources": [[str(root), source.recursive] for source, root in zip(sources, roots, strict=True)],
+            "files": walk.files,
+            "bytes": walk.bytes,
+            "folders": walk.folders,
+            "problems": [problem.model_dump() for problem in walk.problems.as_list()],
+        }
+    )

@@ -1,0 +1,145 @@
+"""Where files come from (`Source`) and what one of them is (`File`)."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from synapse_skills.errors import OutOfReach, printable, redact
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A local folder with files.
+
+    Attributes:
+        path: the folder; `~` and relative paths are understood, a plan holds the absolute path.
+        recursive: whether the folders below it count.
+        spec: the one file specification that all its files fill (several sources, one for each specification).
+    """
+
+    path: str
+    recursive: bool = True
+    spec: str | None = None
+
+    def root(self) -> Path:
+        """The folder itself: expanded, absolute, links resolved, and really a folder that can be listed.
+
+        Raises:
+            OutOfReach: `source-not-supported` (a URL), `source-missing`, `source-not-a-folder`, `source-denied`.
+        """
+        shown = printable(redact(self.path))
+        if _SCHEME.match(self.path):
+            raise OutOfReach(
+                f"{shown} is not a local folder: only local folders are supported so far",
+                hint="Copy or mount the files and name the local folder.",
+                code="source-not-supported",
+            )
+        if not self.path.strip() or "\0" in self.path:
+            raise OutOfReach(f"'{shown}' is not a path", hint="Name a folder.", code="source-missing")
+        try:
+            root = Path(os.path.realpath(os.path.expanduser(self.path), strict=True))  # noqa: PTH111
+            if not stat.S_ISDIR(root.stat().st_mode):
+                raise NotADirectoryError
+            with os.scandir(root):
+                pass
+        except FileNotFoundError:
+            raise OutOfReach(
+                f"There is no folder {shown}{_nearest(self.path)}", hint="Check the spelling.", code="source-missing"
+            ) from None
+        except NotADirectoryError:
+            raise OutOfReach(
+                f"{shown} is a file, not a folder", hint="Name the folder that holds it.", code="source-not-a-folder"
+            ) from None
+        except PermissionError:
+            raise OutOfReach(
+                f"No permission to read {shown}",
+                hint="Ask for read and search permission on the folder, or run as a user who has it.",
+                code="source-denied",
+            ) from None
+        except OSError as error:
+            # A stale network mount, a link that leads to itself, a name that is too long.
+            raise OutOfReach(
+                f"{shown} can't be read: {error.strerror or error}",
+                hint="Check the path, and the mount that it lies on.",
+                code="source-missing",
+            ) from None
+        if not str(root).isascii() and not _is_unicode(str(root)):
+            raise OutOfReach(
+                f"The path {printable(str(root))} is not UTF-8, so no plan can hold it",
+                hint="Rename the folder, or name it through a link with a plain name that is not resolved: a mount.",
+                code="source-undecodable",
+            )
+        return root
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a source.
+
+    Attributes:
+        source: index into the sources.
+        path: relative to the source, `/` between folders, exactly as it is on disk (a macOS name may be decomposed).
+        size: bytes.
+        mtime_ns: time of the last change.
+    """
+
+    source: int
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def key(self) -> str:
+        """The path in composed form (NFC): what names, keys and patterns are compared with."""
+        return self.path if self.path.isascii() else unicodedata.normalize("NFC", self.path)
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of the key, outermost first; empty for a file directly in the source."""
+        return tuple(self.key.split("/")[:-1])
+
+    @property
+    def suffix(self) -> str:
+        """The last suffix in lower case with its dot, '' without one."""
+        return suffix_of(self.name)
+
+    @property
+    def stem(self) -> str:
+        """The name without its last suffix."""
+        name = self.name
+        return name[: len(name) - len(suffix_of(name))]
+
+
+def suffix_of(path: str) -> str:
+    """The last suffix of a name or path in lower case with its dot; a leading dot or a last one makes no suffix."""
+    stem, dot, suffix = path.rpartition("/")[2].rpartition(".")
+    return f".{suffix.lower()}" if dot and suffix and stem.strip(".") else ""
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _nearest(path: str) -> str:
+    """The deepest folder of a missing path that does exist: where the spelling went wrong."""
+    missing = Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+    for parent in missing.parents:
+        if os.access(parent, os.F_OK):
+            return f" ({printable(str(parent))} exists)" if parent != Path(parent.anchor) else ""
+    return ""

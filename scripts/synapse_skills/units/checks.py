@@ -1,0 +1,108 @@
+"""What can be told about a data unit without looking into its files."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from synapse_skills.errors import printable
+from synapse_skills.plan import Limits, SpecPlan
+from synapse_skills.sources import File
+from synapse_skills.units.findings import Finding
+from synapse_skills.units.mapping import normal_extension
+
+MEBIBYTE = 1024 * 1024
+"""`max_file_size_mb` counts in these, as the SDK does."""
+MAX_KEY_BYTES = 255
+_MOST_NAMES = 10
+
+
+class Candidates:
+    """Files of one data unit for one specification; only the first ten by path are held, the rest are counted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[tuple[tuple[int, str], File]] = []
+
+    def add(self, file: File) -> None:
+        """Take in one more."""
+        self.count += 1
+        self._first.append(((file.source, file.path), file))
+        if len(self._first) > 2 * _MOST_NAMES:
+            self._first = heapq.nsmallest(_MOST_NAMES, self._first, key=lambda item: item[0])
+
+    def first(self) -> list[File]:
+        """The first ones by source and path."""
+        return [file for _, file in heapq.nsmallest(_MOST_NAMES, self._first, key=lambda item: item[0])]
+
+
+def check_unit(
+    key: str,
+    files: dict[str, File],
+    findings: list[Finding],
+    candidates: dict[str, Candidates],
+    specs: Sequence[SpecPlan],
+    limits: Limits,
+) -> None:
+    """Fill a data unit's files and findings from the candidates for its specifications, in the collection's order."""
+    shown = printable(key)
+    if len(key.encode()) > MAX_KEY_BYTES:
+        message = f"{shown[:60]}…: the key has {len(key.encode())} bytes, at most {MAX_KEY_BYTES} are allowed"
+        findings.append(Finding("key-too-long", key, message))
+    for spec in specs:
+        found = candidates.get(spec.name)
+        if found is None:
+            if spec.is_required:
+                findings.append(Finding("missing-required-spec", key, f"{shown}: no {spec.name}", spec.name))
+        elif found.count > 1:
+            names = ", ".join(shown_path(file, key) for file in found.first())
+            more = f" and {found.count - _MOST_NAMES} more" if found.count > _MOST_NAMES else ""
+            message = f"{shown}: {found.count} files for {spec.name}: {names}{more}"
+            findings.append(Finding("several-candidates", key, message, spec.name))
+        else:
+            file = files[spec.name] = found.first()[0]
+            _check_file(key, file, spec, limits, findings)
+
+
+def _check_file(key: str, file: File, spec: SpecPlan, limits: Limits, findings: list[Finding]) -> None:
+    where = f"{printable(key)}: {shown_path(file, key)} ({spec.name})"
+    if file.size == 0:
+        findings.append(Finding("empty-file", key, f"{where} is empty", spec.name))
+    elif file.size > limits.max_file_size_mb * MEBIBYTE:
+        size = f"{file.size / MEBIBYTE:,.1f} MB, the limit is {limits.max_file_size_mb:g} MB"
+        findings.append(Finding("oversized-file", key, f"{where} has {size}", spec.name))
+    if spec.extensions and not takes(spec, file):
+        findings.append(
+            Finding("wrong-extension", key, f"{where} is not one of {', '.join(spec.extensions)}", spec.name)
+        )
+
+
+def takes(spec: SpecPlan, file: File) -> bool:
+    """Whether a specification takes a file's extension; '' among them takes names without a dot."""
+    name = file.name.lower()
+    return any(
+        name.endswith(extension) if extension else "." not in name
+        for extension in map(normal_extension, spec.extensions)
+    )
+
+
+def may_ask_guard(findings: Sequence[Finding], spec: str) -> bool:
+    """The guard is not asked about files that are unfit already: reading an oversized text takes minutes."""
+    return not any(finding.spec == spec for finding in findings)
+
+
+def guard_finding(key: str, spec: str, file: File, why: str) -> Finding:
+    """The content guard refuses a file."""
+    message = f"{printable(key)}: {shown_path(file, key)} ({spec}) is refused: {why}"
+    return Finding("refused-by-guard", key, message, spec)
+
+
+def unreadable_finding(key: str, spec: str, file: File, error: OSError) -> Finding:
+    """A file could not be read when the content guard wanted to."""
+    message = f"{printable(key)}: {shown_path(file, key)} ({spec}) can't be read: {error.strerror or error}"
+    return Finding("unreadable-file", key, message, spec)
+
+
+def shown_path(file: File, key: str) -> str:
+    """A file's path as it is told beside its data unit: without the unit's own folders."""
+    return printable(file.key.removeprefix(f"{key}/"))

@@ -1,0 +1,50 @@
+"""What can be wrong with a data unit or a file: the codes, how bad each is, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEVERITIES = {
+    "missing-required-spec": "error",
+    "several-candidates": "error",
+    "empty-file": "error",
+    "oversized-file": "error",
+    "wrong-extension": "error",
+    "refused-by-guard": "error",
+    "unreadable-file": "error",
+    "key-too-long": "error",
+    "no-units": "error",
+    "belongs-to-nothing": "warning",
+    "no-spec": "warning",
+}
+
+FIXES = {
+    "missing-required-spec": "Add the missing files, or leave these data units out by consent.",
+    "several-candidates": "Tell them apart with a pattern for the specification, or remove all but one of the files.",
+    "empty-file": "Replace the empty files, they are often broken copies, or leave these data units out by consent.",
+    "oversized-file": "Raise max_file_size_mb if so large a file is meant, or leave these data units out by consent.",
+    "wrong-extension": "The specification does not take this extension: correct the pattern, or convert the file.",
+    "refused-by-guard": "Synapse's content guard refuses the file and can't be told otherwise: convert or remove it.",
+    "unreadable-file": "Ask for permission to read the file, or copy it again from where it came.",
+    "key-too-long": "Shorten the folder names: a data unit's key may have 255 bytes.",
+    "no-units": "Check the source and the grouping: no file fell into a data unit.",
+    "belongs-to-nothing": "They stay at home. If they are data, move them into a data unit's folder or regroup.",
+    "no-spec": "They stay at home. If they are data, add their extension to a specification of the collection.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something is wrong with a data unit.
+
+    Attributes:
+        code: one of SEVERITIES.
+        unit: the data unit's key.
+        message: for people; begins with the data unit, and names the file if one is to blame.
+        spec: the file specification that it is about, if it is about one.
+    """
+
+    code: str
+    unit: str
+    message: str
+    spec: str | None = None

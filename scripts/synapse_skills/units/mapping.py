@@ -1,0 +1,182 @@
+"""Which file specification a file of a data unit fills: by its extension, by a pattern, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Table
+from typing import Any
+
+from synapse_skills.errors import FindingError
+from synapse_skills.plan import SpecPlan
+from synapse_skills.sources import File
+from synapse_skills.units.patterns import compile_pattern
+
+Mapping = Callable[[File, str], "str | None"]
+"""(file, its path inside the data unit) → the name of the specification, or None if none takes it."""
+
+
+class _Chain:
+    """What mappings have in common: `first | second` asks the second for what the first does not know."""
+
+    is_ours = True
+
+    def __call__(self, file: File, inside: str) -> str | None:
+        raise NotImplementedError
+
+    def __or__(self, other: Mapping) -> InTurn:
+        return InTurn((self, other))
+
+    def __ror__(self, other: Mapping) -> InTurn:
+        return InTurn((other, self))
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+class ByExtension(_Chain):
+    """See `by_extension`."""
+
+    def __init__(self, table: Table[str, str]) -> None:
+        self.table: dict[str, str] = {}
+        for extension, spec in table.items():
+            _check_pair(extension, spec, "by_extension")
+            known = self.table.setdefault(normal_extension(extension), spec)
+            if known != spec:
+                raise FindingError(
+                    f"{extension} is given to {known} and to {spec}",
+                    hint="Give it to one of them, and tell the other by a pattern.",
+                    code="specs-overlap",
+                )
+
+    def __call__(self, file: File, inside: str) -> str | None:
+        """Compare from the longest suffix on, so `.nii.gz` goes before `.gz`."""
+        name = inside.rpartition("/")[2].lower()
+        start = name.find(".", 1)
+        if start < 0:
+            return self.table.get("")
+        while start >= 0:
+            spec = self.table.get(name[start:])
+            if spec is not None:
+                return spec
+            start = name.find(".", start + 1)
+        return None
+
+    def __repr__(self) -> str:
+        return f"by_extension({self.table!r})"
+
+
+class ByPattern(_Chain):
+    """See `by_pattern`."""
+
+    def __init__(self, table: Table[str, str]) -> None:
+        for spec, pattern in table.items():
+            _check_pair(pattern, spec, "by_pattern")
+        self.table = dict(table)
+        self._tests = [(spec, pattern.startswith("/"), compile_pattern(pattern)) for spec, pattern in table.items()]
+
+    def __call__(self, file: File, inside: str) -> str | None:
+        """The first pattern that fits, in the order of the table."""
+        for spec, is_anchored, expression in self._tests:
+            if expression.fullmatch(inside if is_anchored else file.key):
+                return spec
+        return None
+
+    def __repr__(self) -> str:
+        return f"by_pattern({self.table!r})"
+
+
+class InTurn(_Chain):
+    """Mappings asked one after the other; the first that knows the file decides. Made with `|`."""
+
+    def __init__(self, mappings: Sequence[Mapping]) -> None:
+        self.mappings: tuple[Mapping, ...] = tuple(
+            part for mapping in mappings for part in (mapping.mappings if isinstance(mapping, InTurn) else (mapping,))
+        )
+        self.is_ours = all(isinstance(mapping, _Chain) for mapping in self.mappings)
+
+    def __call__(self, file: File, inside: str) -> str | None:
+        """The first answer that is not None."""
+        for mapping in self.mappings:
+            spec = mapping(file, inside)
+            if spec is not None:
+                return spec
+        return None
+
+    def __repr__(self) -> str:
+        return " | ".join(repr(mapping) for mapping in self.mappings)
+
+
+def by_extension(table: Table[str, str]) -> ByExtension:
+    """A mapping: extension → specification.
+
+    Upper and lower case are the same, the dot may be left out, compound extensions (`.nii.gz`) go before their last
+    part, and '' stands for names without a dot.
+    """
+    return ByExtension(table)
+
+
+def by_pattern(table: Table[str, str]) -> ByPattern:
+    """A mapping: specification → glob (see `units.patterns`), the first that fits decides.
+
+    For specifications that share an extension:
+    `by_pattern({"mask_1": "*_mask.png"}) | by_extension({".png": "image_1"})`.
+    """
+    return ByPattern(table)
+
+
+def normal_extension(extension: str) -> str:
+    """Lower case, with a dot; '' stays ''."""
+    extension = extension.strip().lower()
+    return extension if not extension or extension.startswith(".") else f".{extension}"
+
+
+def extensions_overlap(specs: Sequence[SpecPlan]) -> dict[str, list[str]]:
+    """Extensions that several specifications take, with the names of these, in the collection's order."""
+    takers: dict[str, list[str]] = {}
+    for spec in specs:
+        for extension in dict.fromkeys(normal_extension(extension) for extension in spec.extensions):
+            takers.setdefault(extension, []).append(spec.name)
+    return {extension: names for extension, names in takers.items() if len(names) > 1}
+
+
+def mapping_for(specs: Sequence[SpecPlan]) -> ByExtension | ByPattern | InTurn:
+    """The mapping that a plan's specifications describe: patterns first, then extensions.
+
+    An extension that several specifications take goes to the one without a pattern, once the patterns of the others
+    have had their choice; if all have one, extensions decide nothing about it.
+
+    Raises:
+        FindingError: `specs-overlap`: two specifications without a pattern take the same extension.
+    """
+    patterns = {spec.name: spec.pattern for spec in specs if spec.pattern}
+    overlap = extensions_overlap(specs)
+    undecided = {
+        extension: names for extension, names in overlap.items() if sum(name not in patterns for name in names) > 1
+    }
+    if undecided:
+        listed = "; ".join(
+            f"{extension or 'no extension'}: {', '.join(names)}" for extension, names in undecided.items()
+        )
+        raise FindingError(
+            f"Several specifications take the same extension ({listed})",
+            hint="Give all but one of them a pattern, such as *_mask.png or mask/*.png.",
+            code="specs-overlap",
+        )
+    extensions: dict[str, str] = {}
+    for spec in specs:
+        for extension in map(normal_extension, spec.extensions):
+            if extension not in overlap or spec.name not in patterns:
+                extensions[extension] = spec.name
+    if patterns and extensions:
+        return by_pattern(patterns) | by_extension(extensions)
+    return by_pattern(patterns) if patterns else by_extension(extensions)
+
+
+def _check_pair(text: Any, spec: Any, where: str) -> None:
+    if not isinstance(text, str) or not isinstance(spec, str) or not spec:
+        raise FindingError(
+            f"{where} takes a table of texts, not {text!r}: {spec!r}", hint="See its docstring.", code="bad-mapping"
+        )
