@@ -45,8 +45,11 @@ class Interpreter(NamedTuple):
         return "cp{}{}".format(self.version[0], self.version[1])
 
 
-def find_python() -> Interpreter:
+def find_python(bring: bool = True) -> Interpreter:
     """The first CPython >= 3.12, one of the preferred versions if there is any.
+
+    Args:
+        bring: whether uv may be asked to download one.
 
     Raises:
         LaunchError: there is none and uv can't bring one.
@@ -61,7 +64,7 @@ def find_python() -> Interpreter:
             )
         return found
     found = _best(candidates())
-    if found is None:
+    if found is None and bring:
         found = _from_uv()
     if found is None:
         raise LaunchError("This needs CPython 3.12 or newer, and there is none on this machine.", _WHAT_TO_INSTALL)
