@@ -97,12 +97,18 @@ class Problems:
         """Count one more occurrence; the first three different examples are kept, redacted."""
         problem = self._by_code.get(code)
         if problem is None:
-            problem = self._by_code[code] = Problem(code=code, severity=severity, count=count, fix=fix)  # type: ignore[arg-type]
+            problem = self._by_code[code] = Problem(code=code, severity=severity, count=count, fix=fix)
         else:
             problem.count += count
         example = redact(example)
         if example and len(problem.examples) < MAX_EXAMPLES and example not in problem.examples:
             problem.examples.append(example)
+
+    def merge(self, problem: Problem) -> None:
+        """Add what another collector has counted."""
+        for number, example in enumerate(problem.examples or [""]):
+            count = 0 if number else problem.count
+            self.add(problem.code, example, severity=problem.severity, fix=problem.fix, count=count)
 
     def as_list(self) -> list[Problem]:
         """Errors first, then by count."""

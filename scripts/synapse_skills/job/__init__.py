@@ -1,0 +1,1 @@
+"""The engines that a rendered script calls; all of this travels to the cluster."""

@@ -1,0 +1,179 @@
+"""Before anything is sent: scan, survey, metadata, and the comparison with the plan.
+
+Needs no backend. The same objects count here and in the planner, so that what was planned is what is found again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.errors import FindingError, redact
+from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.lookup import print_of
+from synapse_skills.job.upload.tally import Tally
+from synapse_skills.metadata import MetaCheck
+from synapse_skills.plan import UploadPlan
+from synapse_skills.report import FileCounts, Problems
+from synapse_skills.sources import Inventory, Source
+from synapse_skills.units import FIXES, Unit, survey
+
+Describe = Callable[[Unit], Mapping[str, Any]]
+DIFFERS_FIX = (
+    "The source or the script has changed since the plan was made: look at the difference, then plan again "
+    "(`--set expected=dry-run` accepts what an edited script counts)."
+)
+
+
+@dataclass
+class Checked:
+    """What the check has found."""
+
+    planned: int = 0
+    left_out: int = 0
+    reused: int = 0
+    files: FileCounts = field(default_factory=FileCounts)
+    problems: Problems = field(default_factory=Problems)
+    differs: bool = False
+
+
+class Checker:
+    """Finds the data units of a plan, with their metadata.
+
+    Args:
+        place: file → data unit and spec, the script's own.
+        describe: data unit → metadata; None for `name` and `dataset_key` alone.
+    """
+
+    def __init__(
+        self,
+        plan: UploadPlan,
+        sources: list[Source],
+        place: Any,
+        describe: Describe | None,
+        inventory: Inventory,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.sources = sources
+        self.place = place
+        self.describe = describe
+        self.inventory = inventory
+        self.meta = MetaCheck(plan.meta_schema)
+        self._progress = progress
+        self._survey = survey(inventory, sources, place, plan.specs, plan.limits, progress=progress)
+
+    def units(self) -> Iterator[Unit]:
+        """All data units in the order of their keys."""
+        return self._survey.units()
+
+    def meta_of(self, unit: Unit) -> tuple[dict[str, Any] | None, list[str]]:
+        """The metadata of a data unit as it is sent, and what is wrong with it."""
+        described: Mapping[str, Any] = {}
+        if self.describe is not None:
+            try:
+                described = self.describe(unit)
+            except Exception as error:
+                return None, [f"describe failed: {type(error).__name__}: {error}"]
+            if not isinstance(described, Mapping):
+                return None, [f"describe gave {type(described).__name__}, not a dict"]
+        return self.meta.complete(described, unit.key)
+
+    def basis_of(self, unit: Unit, meta: Mapping[str, Any] | None) -> str:
+        """A print of what a data unit was made from, to notice that it has changed since."""
+        files = {spec: [file.key, file.size] for spec, file in unit.files.items()}
+        return print_of([files, meta, list(self.plan.groups)])
+
+    def check(self, ledger: Ledger, tally: Tally, left_out: Path) -> Checked:
+        """Scan the sources and give every data unit its verdict.
+
+        Raises:
+            OutOfReach: a source can't be read. FindingError: left_out.jsonl is damaged, or `place` misbehaves.
+        """
+        checked = Checked()
+        walk = self.inventory.walk(self.sources, progress=self._progress)
+        tally.leave_out(read_left_out(left_out))
+        by_spec = dict.fromkeys((spec.name for spec in self.plan.specs), 0)
+        for unit in self.units():
+            standing = ledger.standing(unit.key)
+            if tally.is_left_out(unit.key):
+                continue
+            checked.planned += 1
+            checked.files.planned += len(unit.files)
+            checked.files.bytes += unit.bytes
+            for spec in unit.files:
+                by_spec[spec] = by_spec.get(spec, 0) + 1
+            meta, errors = self.meta_of(unit)
+            if standing.state == "created":
+                tally.plan(unit.key, "ready")
+                checked.reused += len(unit.files)
+                if standing.basis and standing.basis != self.basis_of(unit, meta):
+                    checked.problems.add(
+                        "changed-since-upload",
+                        unit.key,
+                        severity="warning",
+                        fix="The data unit was uploaded with other files or metadata and stays as it is in Synapse.",
+                    )
+                continue
+            for finding in unit.findings:
+                checked.problems.add(finding.code, finding.message, fix=FIXES[finding.code])
+            for error in errors[:1]:
+                checked.problems.add(
+                    "meta-invalid",
+                    f"{unit.key}: {error}",
+                    fix="Mend the metadata so that it fits the collection's schema.",
+                )
+            tally.plan(unit.key, "quarantined" if unit.findings or errors else "ready")
+        ledger.commit()
+        stay_at_home = [p for p in self._survey.problems.as_list() if p.code in ("belongs-to-nothing", "no-spec")]
+        for problem in [*walk.problems.as_list(), *stay_at_home]:
+            checked.problems.merge(problem)
+        checked.left_out = tally.left_out()
+        checked.files.by_spec = by_spec
+        if not checked.planned and not checked.left_out:
+            checked.problems.add("no-units", "no file of the sources belongs to a data unit", fix=FIXES["no-units"])
+        self._compare(checked)
+        return checked
+
+    def _compare(self, checked: Checked) -> None:
+        expected = self.plan.expected
+        if not expected.units:
+            return
+        pairs = {
+            "data units": (expected.units, checked.planned),
+            "files": (expected.files, checked.files.planned),
+            "bytes": (expected.bytes, checked.files.bytes),
+            "left out": (expected.left_out, checked.left_out),
+        }
+        for what, (planned, found) in pairs.items():
+            if planned != found:
+                checked.differs = True
+                checked.problems.add(
+                    "differs-from-plan", f"{what}: {planned:,} planned, {found:,} found", fix=DIFFERS_FIX
+                )
+
+
+def read_left_out(path: Path) -> Iterator[str]:
+    """Keys of the data units in left_out.jsonl, one at a time; none if there is no file.
+
+    Raises:
+        FindingError: a line is not a left-out unit.
+    """
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield str(json.loads(line)["unit"])
+            except (ValueError, KeyError, TypeError):
+                raise FindingError(
+                    f"{path.name}, line {number}, is not a left-out data unit: {redact(line.strip()[:80])}",
+                    hint="Make the plan again with plan_upload.",
+                    code="bad-left-out",
+                ) from None

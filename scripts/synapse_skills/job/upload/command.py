@@ -1,0 +1,178 @@
+"""What a rendered script calls: `Upload(...).main()`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from synapse_skills.errors import (
+    EXIT_CODES,
+    EXIT_INTERRUPTED,
+    FindingError,
+    Interrupted,
+    SkillsError,
+    UsageError,
+    printable_lines,
+    redact,
+    run,
+)
+
+if TYPE_CHECKING:
+    from synapse_skills.report import UploadReport
+    from synapse_skills.sources import Source
+
+DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
+
+
+def add_job_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every job."""
+    parser.add_argument("--dry-run", action="store_true", help="check and count everything, send nothing")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="send at most N data units; the rest is pending")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="at most N transfers at once (1 to 64)")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where the job remembers (default: ../state)")
+    parser.add_argument("--fresh", action="store_true", help="set the state aside and make every data unit anew")
+    parser.add_argument("--retry-failed", action="store_true", help="send again what the backend refused")
+    parser.add_argument(
+        "--retry-unknown", action="store_true", help="send again what may have been created: it may be there twice then"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes (default: the state folder)")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON document on stdout")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+class Upload:
+    """An upload, as a rendered script states it.
+
+    Args:
+        collection: id of the data collection; must be the plan's.
+        sources: where the files are.
+        place: file → data unit and spec: a `Place`, or a function of your own.
+        describe: data unit → metadata: `Constants(...)`, or a function of your own.
+        home: the job folder with plan.json; the script's own folder if None.
+    """
+
+    def __init__(
+        self,
+        collection: int,
+        sources: Sequence[Source],
+        *,
+        place: Any,
+        describe: Callable[[Any], Mapping[str, Any]] | None = None,
+        home: Path | None = None,
+    ) -> None:
+        self.collection = collection
+        self.sources = list(sources)
+        self.place = place
+        self.describe = describe
+        self.home = home
+
+    def main(self, argv: Sequence[str] | None = None) -> NoReturn:
+        """Run with the command line's flags and end the process with the exit code of DESIGN.md, section 8."""
+        sys.exit(run(self._main, argv))
+
+    def _main(self, argv: Sequence[str] | None) -> int:
+        codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+        parser = argparse.ArgumentParser(
+            description="Upload this dataset to its data collection. Killed or cut off, run it again: it goes on.",
+            epilog=f"exit codes:\n{codes}\n\nexamples:\n  python upload.py --dry-run\n  python upload.py --limit 10",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_job_flags(parser)
+        args = parser.parse_args(argv)
+        if os.environ.get(DRY_RUN_VARIABLE) == "1":
+            args.dry_run = True
+        report, error = self.execute(args)
+        if args.json:
+            print(report.model_dump_json(indent=2))
+        else:
+            for line in report_lines(report):
+                print(printable_lines(redact(line)).replace("[", "(").replace("]", ")"))
+        if error is not None and not args.json:
+            print(f"error: {redact(str(error))}", file=sys.stderr)
+            print(f"  next: {redact(error.hint)}", file=sys.stderr)
+        elif report.exit_code == EXIT_INTERRUPTED and not args.json:
+            print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
+        return report.exit_code
+
+    def execute(self, args: argparse.Namespace) -> tuple[UploadReport, SkillsError | None]:
+        """Run the upload with parsed flags; returns its report, which has also been written."""
+        from synapse_skills.job.upload.engine import Engine, Options
+        from synapse_skills.job.upload.progress import Progress
+        from synapse_skills.job.upload.state import State
+        from synapse_skills.plan import read_plan
+        from synapse_skills.report import write_json
+
+        home = self.home or _script_folder()
+        plan = read_plan(home / "plan.json")
+        if plan.data_collection != self.collection:
+            raise FindingError(
+                f"The script is for collection {self.collection}, its plan for {plan.data_collection}.",
+                hint="Make a plan for the other collection instead of changing the number.",
+                code="other-collection",
+            )
+        if not self.sources:
+            raise UsageError("The script names no source.", hint="Give SOURCES at least one Source.", code="no-source")
+        if args.workers is not None and args.workers > 64:
+            raise UsageError("--workers takes 1 to 64.", code="usage")
+        folder = args.state or (Path(plan.state) if plan.state else home.parent / "state")
+        options = Options(
+            dry_run=args.dry_run,
+            limit=args.limit,
+            workers=args.workers,
+            fresh=args.fresh,
+            retry_failed=args.retry_failed,
+            retry_unknown=args.retry_unknown,
+        )
+        progress = Progress(quiet=args.json)
+        with State(folder.expanduser().absolute()) as state:
+            engine = Engine(
+                plan, self.sources, self.place, self.describe, state, home / "left_out.jsonl", options, progress
+            )
+            report, error = engine.run()
+            progress.end()
+            document = json.loads(report.model_dump_json())
+            write_json(args.report or state.folder / "report.json", document)
+        return report, error
+
+
+def _script_folder() -> Path:
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not script:
+        raise UsageError("Upload needs to know its job folder.", hint="Give it home=Path(...).", code="no-home")
+    return Path(script).resolve().parent
+
+
+def report_lines(report: UploadReport) -> list[str]:
+    """The report for people."""
+    from synapse_skills.job.upload.progress import size_text
+
+    what = "dry run" if report.mode == "dry-run" else "upload"
+    lines = [f"{what} of {report.name}: {report.planned:,} data units planned"]
+    for key in ("created", "already", "failed", "quarantined", "pending", "left_out"):
+        count = getattr(report, key)
+        if count:
+            lines.append(f"  {key.replace('_', ' '):<12} {count:>10,}")
+    files = report.files
+    lines.append(
+        f"  files        {files.planned:>10,}  ({size_text(files.bytes)}; {files.sent:,} sent, {files.reused:,} reused)"
+    )
+    if report.tasks.planned:
+        lines.append(f"  tasks        {report.tasks.created:>10,}  of {report.tasks.planned:,}")
+    for problem in report.problems:
+        lines.append(f"{problem.severity}: {problem.code} × {problem.count:,}")
+        lines.extend(f"    {example}" for example in problem.examples)
+        if problem.fix:
+            lines.append(f"    next: {problem.fix}")
+    lines.append(f"  {report.seconds:.1f} s, exit {report.exit_code}")
+    return lines

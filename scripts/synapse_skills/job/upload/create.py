@@ -1,0 +1,239 @@
+"""Creates that happen exactly once: intent durable, sent once, and whatever is not answered looked up later.
+
+The first create of a job is a canary of one data unit, read back to learn what the backend echoes. A 400 or 413
+halves the batch until the bad unit stands alone. Everything that is neither a proper answer nor a refusal is unknown
+and settled (see settle.py): never resent blindly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from synapse_skills.backend import Answer, Api
+from synapse_skills.backend.api import Refused, backoff
+from synapse_skills.errors import OutOfReach, SkillsError
+from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, pack, print_of, prints_of
+
+MAX_IN_FLIGHT = 4
+GATHER_S = 0.2
+TOO_MANY_UNKNOWN = 8
+UNKNOWN_IN_A_ROW = 3
+CANARY_READS = 5
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A data unit whose files have all arrived, as it will be sent."""
+
+    key: str
+    payload: dict[str, Any]
+    basis: str
+
+
+class Stopped(Exception):
+    """The run is being stopped: nothing new is sent."""
+
+
+class Creator:
+    """Takes data units that are ready and makes them on the server, and their tasks.
+
+    Args:
+        batch_size: the most units in one request.
+        on_created: called with the number of units each time some have been created.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        server: Server,
+        ledger: Ledger,
+        *,
+        batch_size: int,
+        on_created: Callable[[int], None],
+    ) -> None:
+        self.api = api
+        self.server = server
+        self.ledger = ledger
+        self.batch_size = batch_size
+        self.on_created = on_created
+        self.stopping = False
+        self.unknown_batches = 0
+        self._in_a_row = 0
+        self.floor = 0
+        self.task_floor = 0
+        self._journal_lock = asyncio.Lock()
+        echo = ledger.info("echo")
+        self.lookup: Lookup | None = None
+        if echo is not None:
+            self.lookup = Lookup(tuple(part for part in echo.split(",") if part), bool(ledger.info("rising")))
+
+    async def start(self) -> None:
+        """Read the floors: what is made from now on has higher ids."""
+        self.floor = max(await self.server.newest_unit(), self.ledger.highest_id())
+        if self.server.project is not None:
+            self.task_floor = await self.server.newest_task()
+
+    async def record(self, record: dict[str, Any]) -> None:
+        """Make a record durable without holding up the transfers; one at a time, in order."""
+        async with self._journal_lock:
+            await asyncio.to_thread(self.ledger.journal.append, record)
+            self.ledger.apply(record)
+            name, offset = self.ledger.journal.position
+            self.ledger.set_info(f"mark:{name}", offset)
+
+    @property
+    def settle_due(self) -> bool:
+        """Whether so much is unanswered that it should be looked up before more is sent."""
+        return self.unknown_batches >= TOO_MANY_UNKNOWN or self._in_a_row >= UNKNOWN_IN_A_ROW
+
+    def settled(self) -> None:
+        """All that was unanswered has been looked up."""
+        self.unknown_batches = 0
+        self._in_a_row = 0
+
+    async def create(self, units: Sequence[Ready]) -> None:
+        """Create data units, halving what is refused. Returns when each is created, failed or unknown.
+
+        Raises:
+            OutOfReach: login refused, or the backend can't be reached; the units are ready again.
+            Stopped: the run is being stopped before anything was sent.
+        """
+        attempt = 0
+        deadline = time.monotonic() + self.api.patience
+        while True:
+            if self.stopping:
+                raise Stopped
+            batch = self.ledger.journal.next_batch()
+            intent = [[unit.key, pack(prints_of(unit.payload)), unit.basis] for unit in units]
+            await self.record(
+                {"t": "intent", "batch": batch, "kind": "unit", "floor": self.floor, "at": time.time(), "units": intent}
+            )
+            answer = await self.api.post_once("data_units/", [unit.payload for unit in units])
+            ids = _ids(answer, len(units)) if answer.outcome == "ok" else None
+            if ids is not None:
+                keys = [unit.key for unit in units]
+                await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
+                self.floor = max(self.floor, *ids)
+                self._in_a_row = 0
+                self.on_created(len(ids))
+                return
+            if answer.outcome in ("ok", "unknown"):
+                # Stays `sent`: the journal holds the intent, settling decides.
+                self.unknown_batches += 1
+                self._in_a_row += 1
+                return
+            await self.record({"t": "refused", "batch": batch, "status": answer.status})
+            if answer.outcome == "unsent" or answer.status == 429:
+                wait = backoff(attempt, answer.retry_after)
+                if time.monotonic() + wait > deadline:
+                    raise self.api.error_of(answer, "data_units/")
+                attempt += 1
+                await asyncio.sleep(wait)
+                continue
+            if answer.status in (401, 403, 404):
+                raise self.api.error_of(answer, "data_units/")
+            if len(units) == 1:
+                reason = f"refused by the backend ({answer.status}): {answer.reason}"
+                await self.record({"t": "failed", "unit": units[0].key, "reason": reason, "basis": units[0].basis})
+                return
+            middle = len(units) // 2
+            await self.create(units[:middle])
+            await self.create(units[middle:])
+            return
+
+    async def canary(self, unit: Ready) -> None:
+        """Create the first unit alone and learn from its row what comes back."""
+        await self.create([unit])
+        standing = self.ledger.standing(unit.key)
+        if standing.state == "created" and standing.server_id is not None:
+            await self.learn(unit.payload, standing.server_id)
+
+    async def learn(self, payload: dict[str, Any], server_id: int) -> None:
+        """Read a created unit back; what agrees with what was sent is what a lost answer can be looked up by."""
+        ours = prints_of(payload)
+        others: list[int] = []
+        row: dict[str, Any] | None = None
+        for attempt in range(CANARY_READS):
+            others = []
+            try:
+                async for found in self.server.units_above(0):
+                    if found["id"] == server_id:
+                        row = found
+                        break
+                    others.append(found["id"])
+                    if len(others) >= 1000:
+                        break
+            except (OutOfReach, Refused, SkillsError) as error:
+                if isinstance(error, OutOfReach) and error.code == "login-refused":
+                    raise
+                row = None
+            if row is not None:
+                break
+            await asyncio.sleep(0.2 * (attempt + 1))
+        echo: list[str] = []
+        if row is not None:
+            theirs = prints_of(row)
+            echo = [part for part in PARTS if theirs[part] == ours[part] and ours[part] != print_of(None)]
+        known = self.ledger.highest_id()
+        lookup = Lookup(tuple(echo), rising=row is not None and server_id >= known)
+        await self.record({"t": "lookup", "echo": echo, "rising": lookup.rising})
+        self.lookup = lookup
+
+    async def make_tasks(self, units: Sequence[tuple[str, int]]) -> None:
+        """Make a task for each (key, server id); what is not answered is settled later."""
+        attempt = 0
+        deadline = time.monotonic() + self.api.patience
+        while True:
+            if self.stopping:
+                raise Stopped
+            batch = self.ledger.journal.next_batch()
+            await self.record(
+                {
+                    "t": "intent",
+                    "batch": batch,
+                    "kind": "task",
+                    "floor": self.task_floor,
+                    "at": time.time(),
+                    "units": [key for key, _ in units],
+                }
+            )
+            body = {"project": self.server.project, "data": [{"data_unit": identity} for _, identity in units]}
+            answer = await self.api.post_once("tasks/", body)
+            if answer.outcome == "ok" and (ids := _ids(answer, len(units))) is not None:
+                pairs = [[key, identity] for (key, _), identity in zip(units, ids, strict=True)]
+                await self.record({"t": "answer", "batch": batch, "ids": pairs})
+                return
+            if answer.outcome in ("ok", "unknown"):
+                self.unknown_batches += 1
+                self._in_a_row += 1
+                return
+            await self.record({"t": "refused", "batch": batch, "status": answer.status})
+            if answer.outcome == "refused" and answer.status in (400, 413) and len(units) > 1:
+                middle = len(units) // 2
+                await self.make_tasks(units[:middle])
+                await self.make_tasks(units[middle:])
+                return
+            if answer.outcome == "refused" and answer.status != 429:
+                raise self.api.error_of(answer, "tasks/")
+            wait = backoff(attempt, answer.retry_after)
+            if time.monotonic() + wait > deadline:
+                raise self.api.error_of(answer, "tasks/")
+            attempt += 1
+            await asyncio.sleep(wait)
+
+
+def _ids(answer: Answer, count: int) -> list[int] | None:
+    """The ids of an answer if there is exactly one, different, for each thing sent; None otherwise."""
+    rows = answer.body
+    if isinstance(rows, dict):
+        rows = rows.get("results", [rows] if "id" in rows else None)
+    if not isinstance(rows, list) or len(rows) != count:
+        return None
+    found = [row.get("id") if isinstance(row, dict) else row for row in rows]
+    ids = [identity for identity in found if isinstance(identity, int) and not isinstance(identity, bool)]
+    return ids if len(set(ids)) == count and min(ids) > 0 else None

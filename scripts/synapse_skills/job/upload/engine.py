@@ -1,0 +1,340 @@
+"""One run of an upload, from the check to the report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from synapse_skills.backend import Api, Login, Pace, Transfer, login, parse_collection
+from synapse_skills.backend.transfer import PRESIGN_PROVIDERS
+from synapse_skills.errors import FindingError, OutOfReach, SkillsError
+from synapse_skills.job.upload.checking import Checked, Checker
+from synapse_skills.job.upload.create import Creator, Stopped
+from synapse_skills.job.upload.flow import Flow
+from synapse_skills.job.upload.journal import Journal
+from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.lookup import Server
+from synapse_skills.job.upload.match import Matcher
+from synapse_skills.job.upload.progress import Progress
+from synapse_skills.job.upload.reporting import make_report
+from synapse_skills.job.upload.send import Sender
+from synapse_skills.job.upload.settle import Settler
+from synapse_skills.job.upload.state import State
+from synapse_skills.job.upload.tally import Tally
+from synapse_skills.plan import UploadPlan
+from synapse_skills.report import Problems, UploadReport
+from synapse_skills.sources import File, Inventory, Source, open_inside
+
+PATIENCE_S = 60.0
+TICK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of a run."""
+
+    dry_run: bool = False
+    limit: int | None = None
+    workers: int | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    retry_unknown: bool = False
+
+
+class Engine:
+    """One run.
+
+    Args:
+        state: the locked state folder.
+        left_out: the job's left_out.jsonl.
+        say: prints a line for people.
+    """
+
+    def __init__(
+        self,
+        plan: UploadPlan,
+        sources: list[Source],
+        place: Any,
+        describe: Any,
+        state: State,
+        left_out: Path,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self.plan = plan
+        self.sources = sources
+        self.place = place
+        self.describe = describe
+        self.state = state
+        self.left_out = left_out
+        self.options = options
+        self.progress = progress
+        self.problems = Problems()
+        self.checked = Checked()
+        self.flow: Flow | None = None
+        self.ledger: Ledger | None = None
+        self.tally: Tally | None = None
+        self._started = time.time()
+        self._interrupted = False
+
+    def run(self) -> tuple[UploadReport, SkillsError | None]:
+        """Do it. Whatever happens there is a report, and the error that ended the run if one did."""
+        error: SkillsError | None = None
+        try:
+            with self._interruptible():
+                self._open()
+                self._check()
+                if not self.options.dry_run and not self.checked.differs and self.checked.planned:
+                    asyncio.run(self._upload())
+        except Stopped:
+            self._interrupted = True
+        except KeyboardInterrupt:
+            self._interrupted = True
+        except SkillsError as caught:
+            error = caught
+        except sqlite3.Error as caught:
+            error = OutOfReach(
+                f"The ledger in {self.state.folder} can't be written: {caught}",
+                hint="Check the disk, then run it again: it goes on where it was.",
+                code="disk-full" if "full" in str(caught) else "ledger-denied",
+            )
+        except OSError as caught:
+            full = caught.errno in (errno.ENOSPC, errno.EDQUOT)
+            error = OutOfReach(
+                f"{caught.strerror or caught} ({caught.filename or self.state.folder})",
+                hint="Free some disk space, then run it again: it goes on where it was.",
+                code="disk-full" if full else "os-error",
+            )
+        report = self._report(error)
+        self._close()
+        return report, error
+
+    # -- stages --------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.inventory = Inventory(self.state.cache / "inventory.sqlite")
+        self.inventory.borrow_guard(self.state.folder.parent / "inventory.sqlite")
+        journal = Journal(self.state.folder / "journal")
+        if self.options.fresh and not self.options.dry_run:
+            aside = journal.set_aside()
+            if aside is not None:
+                self.progress.say(f"earlier state set aside in {aside.name}")
+        self.ledger = Ledger(self.state.cache / "ledger.sqlite", journal)
+        if self.options.fresh and not self.options.dry_run:
+            self.ledger.forget()
+        self.ledger.catch_up()
+        self.tally = Tally(self.ledger)
+
+    def _check(self) -> None:
+        assert self.ledger is not None and self.tally is not None
+        self.progress.stage("checking")
+        self.checker = Checker(
+            self.plan, self.sources, self.place, self.describe, self.inventory, progress=self.progress.checked
+        )
+        self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
+
+    async def _upload(self) -> None:
+        assert self.ledger is not None and self.tally is not None
+        who = login()
+        self.state.belongs_to(who.host, who.tenant, self.plan.data_collection)
+        workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
+        patience = float(os.environ.get("SYNAPSE_SKILLS_PATIENCE_S", PATIENCE_S))
+        async with Api(who, patience=patience, connections=workers + 8) as api:
+            presigns = await self._look_at(api)
+            self._start_journal(who)
+            flow = self._assemble(api, workers)
+            self.flow = flow
+            with _signals(flow.stop):
+                ticking = asyncio.create_task(self._tick())
+                try:
+                    await self._go(api, flow, presigns, workers)
+                finally:
+                    ticking.cancel()
+                    self._interrupted = self._interrupted or flow.stopped_by_signal
+
+    async def _go(self, api: Api, flow: Flow, presigns: bool, workers: int) -> None:
+        assert self.ledger is not None and self.tally is not None
+        await flow.creator.start()
+        self.progress.stage("settling")
+        await flow.settler.settle()
+        await self._retries(flow.creator)
+        await flow.matcher.prepare()
+        self.progress.stage("uploading", self.tally.counts().planned)
+        pace = Pace(workers)
+        sender = Sender(
+            Transfer(api, pace),
+            self.ledger,
+            pace,
+            presigns=presigns,
+            opener=self._opener,
+            unchanged=self._unchanged,
+            on_unit=flow.arrived,
+            on_bytes=self.progress.moved,
+        )
+        await flow.run(sender, self.options.limit)
+
+    def _assemble(self, api: Api, workers: int) -> Flow:
+        assert self.ledger is not None and self.tally is not None
+        server = Server(api, self.plan.data_collection, self.plan.project)
+        creator = Creator(
+            api, server, self.ledger, batch_size=self.plan.limits.batch_size, on_created=self.progress.created
+        )
+        settler = Settler(
+            creator,
+            self.ledger,
+            server,
+            self.problems,
+            settle_after_s=self.plan.limits.settle_after_s,
+            say=self.progress.say,
+        )
+        matcher = Matcher(self.ledger, server, creator, self.problems, self._opener, self.progress.say)
+        return Flow(self.plan, self.checker, self.ledger, self.tally, creator, settler, matcher, self.problems)
+
+    async def _look_at(self, api: Api) -> bool:
+        """Compare the collection with the plan; returns whether its storage hands out links."""
+        row = await api.get(f"data_collections/{self.plan.data_collection}/", {"expand": "file_specifications"})
+        collection = parse_collection(row)
+        planned = {spec.name: (spec.extensions, spec.is_required) for spec in self.plan.specs}
+        now = {spec.name: (spec.extensions, spec.is_required) for spec in collection.specs}
+        if planned != now or (self.plan.meta_schema or None) != (collection.meta_schema or None):
+            changed = sorted(name for name in planned.keys() | now.keys() if planned.get(name) != now.get(name))
+            raise FindingError(
+                f"The collection has changed since the plan was made: {', '.join(changed) or 'its meta schema'}.",
+                hint="Plan again with plan_upload.",
+                code="collection-changed",
+            )
+        if self.plan.project is not None:
+            await api.get(f"projects/{self.plan.project}/")
+        page = await api.get("storages/", {"category": "internal"})
+        rows = page.get("results", []) if isinstance(page, dict) else page
+        default = next((row for row in rows if row.get("is_default")), rows[0] if rows else {})
+        if self.plan.storage is not None and default.get("id") != self.plan.storage:
+            self.problems.add(
+                "storage-changed",
+                f"planned for storage {self.plan.storage}, the default is {default.get('id')} now",
+                severity="warning",
+                fix="Uploads land in the tenant's default storage: have it set back if that is not meant.",
+            )
+        return str(default.get("provider", "")).lower() in PRESIGN_PROVIDERS
+
+    def _start_journal(self, who: Login) -> None:
+        assert self.ledger is not None
+        self.ledger.start_run(
+            {
+                "t": "job",
+                "version": 1,
+                "host": who.host,
+                "tenant": who.tenant,
+                "collection": self.plan.data_collection,
+                "name": self.plan.name,
+                "at": self._started,
+            }
+        )
+        if self.options.fresh and self.ledger.info("listed") is None:
+            # Asked to make everything anew: nothing that is there counts.
+            self.ledger.record({"t": "listed", "newest": 0})
+
+    async def _retries(self, creator: Creator) -> None:
+        assert self.ledger is not None
+        states = ["failed"] * self.options.retry_failed + ["unknown"] * self.options.retry_unknown
+        if states and (keys := self.ledger.keys_in(*states)):
+            await creator.record({"t": "retry", "units": keys})
+
+    async def _tick(self) -> None:
+        assert self.ledger is not None
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.ledger.commit()
+            self.progress.tick()
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def _opener(self, file: File) -> BinaryIO:
+        return open_inside(self.sources[file.source].root(), file)
+
+    def _unchanged(self, file: File) -> bool:
+        try:
+            now = (self.sources[file.source].root() / file.path).stat()
+        except OSError:
+            return False
+        return now.st_size == file.size and now.st_mtime_ns == file.mtime_ns
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """SIGTERM ends the check as Ctrl-C does; the upload has its own, gentler way."""
+
+        def interrupt(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        try:
+            before = signal.signal(signal.SIGTERM, interrupt)
+        except ValueError:
+            # Not the main thread: whoever runs us there has the signals.
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _report(self, error: SkillsError | None) -> UploadReport:
+        files = self.checked.files
+        files.reused = self.checked.reused
+        if self.flow is not None:
+            files.sent = self.flow.moved.sent
+            files.reused += self.flow.moved.reused
+        return make_report(
+            self.plan,
+            self.checked,
+            self.tally,
+            self.problems,
+            error,
+            dry_run=self.options.dry_run,
+            interrupted=self._interrupted,
+            described_by=self.describe,
+            started=self._started,
+        )
+
+    def _close(self) -> None:
+        if self.ledger is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self.ledger.close()
+            self.ledger.journal.close()
+        if getattr(self, "inventory", None) is not None:
+            self.inventory.close()
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops gently; a second one at once."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def gently() -> None:
+        stop()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    try:
+        for number in numbers:
+            loop.add_signal_handler(number, gently)
+    except (NotImplementedError, ValueError, RuntimeError):
+        # Windows, or not the main thread: KeyboardInterrupt ends the run, and the next one settles.
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

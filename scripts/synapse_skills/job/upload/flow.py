@@ -1,0 +1,356 @@
+"""The flow of an upload: files on their way, units created as they are complete, tasks as units are there.
+
+Feeding, sending and creating run side by side. Creates are never cancelled: what has been sent is waited for, and
+what is not answered is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from synapse_skills.errors import OutOfReach
+from synapse_skills.job.upload.checking import Checker
+from synapse_skills.job.upload.create import MAX_IN_FLIGHT, Creator, Ready, Stopped
+from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.lookup import Lookup
+from synapse_skills.job.upload.match import Matcher
+from synapse_skills.job.upload.send import Job, Sender
+from synapse_skills.job.upload.settle import Settler
+from synapse_skills.job.upload.tally import Tally
+from synapse_skills.plan import UploadPlan
+from synapse_skills.report import Problems
+from synapse_skills.units import Unit
+
+LINGER_S = 1.0
+GRACE_S = 30.0
+TRIES = 3
+QUARANTINE = frozenset({"changed-while-reading", "vanished", "unreadable-file", "link-outside"})
+FIXES = {
+    "changed-while-reading": "Let the file come to rest and run it again.",
+    "vanished": "Put the file back, or plan again.",
+    "unreadable-file": "Give read permission and run it again.",
+    "link-outside": "Replace the link with the file itself.",
+    "transfer-failed": "Run it again: files that have arrived are not sent twice.",
+}
+
+
+@dataclass
+class Moved:
+    """Files and bytes that travelled, and files that needed not."""
+
+    sent: int = 0
+    reused: int = 0
+    bytes: int = 0
+
+
+class Flow:
+    """One pass after another over the data units that are ready, until none is left or nothing moves."""
+
+    def __init__(
+        self,
+        plan: UploadPlan,
+        checker: Checker,
+        ledger: Ledger,
+        tally: Tally,
+        creator: Creator,
+        settler: Settler,
+        matcher: Matcher,
+        problems: Problems,
+    ) -> None:
+        self.plan = plan
+        self.checker = checker
+        self.ledger = ledger
+        self.tally = tally
+        self.creator = creator
+        self.settler = settler
+        self.matcher = matcher
+        self.problems = problems
+        self.moved = Moved()
+        self.sender: Sender | None = None
+        self._failure: BaseException | None = None
+        self._wake = asyncio.Event()
+        self._most = 2 * plan.limits.batch_size + 256
+        self._in_flight = 0
+        self._in_transit = 0
+        self._first_pass = True
+        self.stopped_by_signal = False
+        self._fruitless = 0
+        self._to_create: asyncio.Queue[Ready] = asyncio.Queue()
+        self._creates: set[asyncio.Task[None]] = set()
+
+    # -- supervision ---------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """A signal: send nothing new; what is on its way to be created is waited for."""
+        self.stopped_by_signal = True
+        self.creator.stopping = True
+        self._wake.set()
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if self._failure is None:
+                self._failure = error
+            self.creator.stopping = True
+            self._wake.set()
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            self._check()
+            self._wake.clear()
+            await self._wake.wait()
+        self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self.creator.stopping:
+            raise Stopped
+
+    # -- passes --------------------------------------------------------------------------------------------------
+
+    async def run(self, sender: Sender, limit: int | None) -> None:
+        """Upload everything that is ready; at most `limit` data units if one is given.
+
+        Raises:
+            Stopped: `stop` was called. OutOfReach: the backend can't be used any more.
+        """
+        self.sender = sender
+        workers = [asyncio.create_task(self._guarded(loop)) for loop in sender.loops()]
+        workers.append(asyncio.create_task(self._guarded(self._creating())))
+        try:
+            last_key = await self._pass(limit, None)
+            self._first_pass = False
+            still = 0
+            while True:
+                before = self.tally.counts()
+                await self.settler.settle()
+                await self._tasks()
+                if not self._again(last_key):
+                    return
+                await self._pass(None, last_key)
+                after = self.tally.counts()
+                moving = after.created + after.failed > before.created + before.failed
+                still = 0 if moving else still + 1
+                if still >= TRIES:
+                    raise self._deaf()
+        finally:
+            self.creator.stopping = True
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            if self._creates:
+                await asyncio.wait(self._creates, timeout=GRACE_S)
+            self.ledger.commit()
+
+    @staticmethod
+    def _deaf() -> OutOfReach:
+        return OutOfReach(
+            "The backend makes no more data units and does not say why.",
+            hint="Wait until it is well again, then run it again: it goes on where it was.",
+            code="backend-error",
+        )
+
+    def _again(self, last_key: str | None) -> bool:
+        for key in self.ledger.keys_in("ready", "sent"):
+            if (last_key is None or key <= last_key) and self.tally.verdict(key) == "ready":
+                return True
+        return False
+
+    async def _pass(self, limit: int | None, last_key: str | None) -> str | None:
+        """Feed every ready data unit; returns the key of the last one that `limit` let in."""
+        fed = 0
+        for unit in self.checker.units():
+            if (limit is not None and fed >= limit) or (last_key is not None and unit.key > last_key):
+                break
+            job = await self._job(unit)
+            if job is None:
+                continue
+            last = unit.key
+            fed += 1
+            if limit is not None and fed == limit:
+                last_key = last
+            await self._until(lambda: self._in_flight < self._most)
+            self._in_flight += 1
+            self._in_transit += 1
+            assert self.sender is not None
+            await self.sender.send(job)
+            if fed % 64 == 0:
+                await asyncio.sleep(0)
+        await self._until(lambda: self._in_flight == 0 and not self._creates)
+        return last_key
+
+    async def _job(self, unit: Unit) -> Job | None:
+        if self.tally.verdict(unit.key) != "ready":
+            return None
+        standing = self.ledger.standing(unit.key)
+        if standing.state in ("created", "unknown", "sent"):
+            return None
+        meta, _ = self.checker.meta_of(unit)
+        basis = self.checker.basis_of(unit, meta)
+        if standing.state == "failed":
+            if standing.basis == basis:
+                return None
+            # It was refused for what it was, and it is something else now.
+            await self.creator.record({"t": "retry", "units": [unit.key]})
+        if await self.matcher.match(unit, self._draft(unit, meta), basis):
+            self.moved.reused += len(unit.files)
+            return None
+        return Job(unit, meta, basis, len(unit.files))
+
+    def _draft(self, unit: Unit, meta: dict[str, Any] | None) -> dict[str, Any]:
+        names = [file.name for file in unit.files.values()]
+        paths = {
+            spec: f"{unit.key}/{file.name}" if names.count(file.name) == 1 else f"{unit.key}/{spec}/{file.name}"
+            for spec, file in unit.files.items()
+        }
+        payload: dict[str, Any] = {
+            "data_collection": self.plan.data_collection,
+            "files": {spec: {"path": paths[spec]} for spec in sorted(paths)},
+            "meta": meta,
+        }
+        if self.plan.groups:
+            payload["groups"] = list(self.plan.groups)
+        return payload
+
+    async def arrived(self, job: Job) -> None:
+        """A unit's files have all arrived, or one of them can't."""
+        self._in_transit -= 1
+        self.moved.sent += job.sent
+        if self._first_pass:
+            self.moved.reused += job.reused
+        if job.code:
+            verdict = "quarantined" if job.code in QUARANTINE else "failed"
+            self.tally.plan(job.unit.key, verdict)
+            self.problems.add(job.code, f"{job.unit.key}: {job.error}", fix=FIXES.get(job.code, ""))
+            self._in_flight -= 1
+        else:
+            payload = self._draft(job.unit, job.meta)
+            for spec, checksum in job.checksums.items():
+                payload["files"][spec] = {"checksum": checksum, **payload["files"][spec]}
+            self._to_create.put_nowait(Ready(job.unit.key, payload, job.basis))
+        self._wake.set()
+
+    # -- creating ------------------------------------------------------------------------------------------------
+
+    async def _creating(self) -> None:
+        while True:
+            batch = [await self._to_create.get()]
+            if self.creator.lookup is None:
+                await self._canary(batch.pop())
+                continue
+            if self.creator.settle_due:
+                await self._settle_early()
+            loop = asyncio.get_running_loop()
+            end = loop.time() + LINGER_S
+            while len(batch) < self.plan.limits.batch_size:
+                # Full batches where files are still coming, no waiting where none is.
+                if self._to_create.empty() and (not self._in_transit or loop.time() >= end):
+                    break
+                try:
+                    batch.append(await asyncio.wait_for(self._to_create.get(), 0.05))
+                except TimeoutError:
+                    continue
+            while len(self._creates) >= MAX_IN_FLIGHT:
+                await asyncio.wait(self._creates, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.create_task(self._guarded(self._create(batch)))
+            self._creates.add(task)
+            task.add_done_callback(self._created)
+
+    def _created(self, task: asyncio.Task[None]) -> None:
+        self._creates.discard(task)
+        self._wake.set()
+
+    async def _settle_early(self) -> None:
+        if self._creates:
+            await asyncio.wait(self._creates)
+        before = self.tally.counts().created
+        await self.settler.settle()
+        # Nothing arrives, time after time: to go on would take a settling period for each batch.
+        self._fruitless = 0 if self.tally.counts().created > before else self._fruitless + 1
+        if self._fruitless >= TRIES:
+            raise self._deaf()
+
+    async def _create(self, batch: list[Ready]) -> None:
+        try:
+            await self.creator.create(batch)
+            if self.plan.project is not None:
+                await self._tasks_for([unit.key for unit in batch])
+        finally:
+            self._in_flight -= len(batch)
+            self._wake.set()
+
+    async def _tasks_for(self, keys: list[str]) -> None:
+        created = []
+        for key in keys:
+            standing = self.ledger.standing(key)
+            if standing.state == "created" and standing.server_id is not None:
+                created.append((key, standing.server_id))
+        if created:
+            await self.creator.make_tasks(created)
+
+    async def _canary(self, unit: Ready) -> None:
+        try:
+            for _ in range(TRIES):
+                work = asyncio.create_task(self._guarded(self.creator.canary(unit)))
+                self._creates.add(work)
+                work.add_done_callback(self._created)
+                await asyncio.shield(work)
+                self._check()
+                standing = self.ledger.standing(unit.key)
+                if standing.state == "sent":
+                    # Nothing is known yet of what comes back: settle this one before anything else is sent.
+                    await self.settler.settle()
+                    standing = self.ledger.standing(unit.key)
+                if standing.state == "created" and standing.server_id is not None:
+                    if self.creator.lookup is None:
+                        await self.creator.learn(unit.payload, standing.server_id)
+                    if self.plan.project is not None:
+                        await self._tasks_for([unit.key])
+                    return
+                if standing.state == "unknown":
+                    await self.creator.record({"t": "lookup", "echo": [], "rising": False})
+                    self.creator.lookup = Lookup((), rising=False)
+                    return
+                if standing.state == "failed":
+                    return
+            raise self._deaf()
+        finally:
+            self._in_flight -= 1
+            self._wake.set()
+
+    async def _tasks(self) -> None:
+        """Tasks for units that were created without one: by an earlier run, matched, or settled."""
+        if self.plan.project is None:
+            return
+        matched = {identity: key for key, identity, matched in self.ledger.without_task() if matched}
+        if matched:
+            await self._adopt_tasks(matched)
+        size = self.plan.limits.batch_size
+        for _ in range(TRIES):
+            waiting = [
+                (key, identity) for key, identity, _ in self.ledger.without_task() if self.tally.verdict(key) == "ready"
+            ]
+            if not waiting:
+                return
+            for start in range(0, len(waiting), size):
+                self._check()
+                await self.creator.make_tasks(waiting[start : start + size])
+            await self.settler.settle()
+
+    async def _adopt_tasks(self, keys: dict[int, str]) -> None:
+        """Tasks that matched units have already, from a job whose state is lost."""
+        found: dict[str, int] = {}
+        async for task, unit in self.settler.server.tasks_above(0):
+            if unit in keys:
+                found.setdefault(keys[unit], task)
+        if found:
+            await self.creator.record(
+                {"t": "settled", "batches": [], "created": [], "tasks": list(found.items()), "unknown": False}
+            )

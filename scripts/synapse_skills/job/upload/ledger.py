@@ -1,0 +1,356 @@
+"""The ledger: where every data unit stands. A cache over the journal, always on a local disk.
+
+Live and on replay the same `apply` turns a journal record into rows, so a lost ledger is rebuilt by reading the
+journal again. What does no harm when it is forgotten (confirmed files, the checks' results) is kept here only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.job.upload.journal import Journal, Record
+
+LEDGER_VERSION = 1
+NOTHING = "-"  # the print of a part that a server row leaves empty
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS ledger_info(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unit(
+  key TEXT PRIMARY KEY, state TEXT NOT NULL, prints TEXT, basis TEXT, batch TEXT, server_id INTEGER,
+  run INTEGER NOT NULL DEFAULT 0, matched INTEGER NOT NULL DEFAULT 0, reason TEXT,
+  task_id INTEGER, task_batch TEXT) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unit_batch ON unit(batch) WHERE batch IS NOT NULL;
+CREATE INDEX IF NOT EXISTS unit_server ON unit(server_id) WHERE server_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS batch(
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, floor INTEGER NOT NULL, sent_at REAL NOT NULL, state TEXT NOT NULL,
+  units INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS confirmed(
+  source INTEGER, path TEXT, size INTEGER, mtime_ns INTEGER, checksum TEXT, PRIMARY KEY(source, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS server_unit(
+  id INTEGER PRIMARY KEY, path_print TEXT, meta_print TEXT, checksum_print TEXT, groups_print TEXT,
+  taken INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS server_path ON server_unit(path_print);
+CREATE INDEX IF NOT EXISTS server_meta ON server_unit(meta_print);
+"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A create request whose outcome is not settled."""
+
+    id: str
+    kind: str
+    floor: int
+    sent_at: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one data unit stands: new units have state `ready`."""
+
+    state: str
+    basis: str | None = None
+    server_id: int | None = None
+    matched: bool = False
+    reason: str | None = None
+    run: int = 0
+
+
+NEW = Standing("ready")
+
+
+class Ledger:
+    """The tables of one job in its SQLite file.
+
+    Args:
+        path: the SQLite file; one that can't be used is made anew.
+        journal: replayed where the ledger lags behind.
+    """
+
+    def __init__(self, path: Path, journal: Journal) -> None:
+        self.journal = journal
+        self.run = 0
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+                raise
+            # Half written or from something else: the journal has all that matters.
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._open(path)
+        self.run = int(self.info("run") or 0)
+
+    def _open(self, path: Path) -> None:
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.db.execute("PRAGMA journal_mode=WAL")
+        # The journal is what must survive; this file only must not be torn.
+        self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.executescript(_SCHEMA)
+        if self.info("version") not in (None, LEDGER_VERSION):
+            self._drop()
+        self.set_info("version", LEDGER_VERSION)
+        self.commit()
+
+    def close(self) -> None:
+        """Commit and close."""
+        self.commit()
+        self.db.close()
+
+    def write(self, statement: str, values: Any = ()) -> None:
+        """Change something, in the transaction that the next `commit` ends."""
+        if not self.db.in_transaction:
+            self.db.execute("BEGIN")
+        self.db.execute(statement, values)
+
+    def write_many(self, statement: str, rows: Iterable[Any]) -> None:
+        """`write` for many rows."""
+        if not self.db.in_transaction:
+            self.db.execute("BEGIN")
+        self.db.executemany(statement, rows)
+
+    def _drop(self) -> None:
+        for table in ("unit", "batch", "confirmed", "server_unit", "ledger_info"):
+            self.write(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
+
+    def forget(self) -> None:
+        """Forget everything (`--fresh`)."""
+        self._drop()
+        self.set_info("version", LEDGER_VERSION)
+        self.run = 0
+        self.commit()
+
+    def commit(self) -> None:
+        """Make what was applied durable in the cache."""
+        if self.db.in_transaction:
+            self.db.commit()
+
+    def info(self, key: str) -> Any:
+        """A remembered value, None if there is none."""
+        row = self.db.execute("SELECT value FROM ledger_info WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def set_info(self, key: str, value: Any) -> None:
+        """Remember a value."""
+        self.write("INSERT OR REPLACE INTO ledger_info VALUES (?, ?)", (key, value))
+
+    # -- journal → rows ------------------------------------------------------------------------------------------
+
+    def catch_up(self) -> int:
+        """Replay what the journal has and the ledger lacks; returns how many records that were."""
+        marks = {
+            str(key)[5:]: int(value)
+            for key, value in self.db.execute("SELECT key, value FROM ledger_info WHERE key LIKE 'mark:%'")
+        }
+        if any(name not in self.journal.segments() for name in marks):
+            # The journal is the truth: a ledger that remembers segments which are gone knows things that never were.
+            self.forget()
+            marks = {}
+        count = 0
+        for name, offset, record in self.journal.read(marks):
+            self.apply(record)
+            self.set_info(f"mark:{name}", offset)
+            count += 1
+        self.commit()
+        return count
+
+    def start_run(self, header: Record) -> None:
+        """Open this run's journal segment."""
+        name, offset = self.journal.open(header)
+        self.apply(header)
+        self.set_info(f"mark:{name}", offset)
+        self.commit()
+
+    def record(self, record: Record) -> None:
+        """Make a record durable in the journal, then apply it."""
+        self.journal.append(record)
+        self.apply(record)
+        name, offset = self.journal.position
+        self.set_info(f"mark:{name}", offset)
+
+    def apply(self, record: Record) -> None:
+        """Turn one journal record into rows."""
+        kind = record["t"]
+        if kind == "job":
+            self.run += 1
+            self.set_info("run", self.run)
+        elif kind == "lookup":
+            self.set_info("echo", ",".join(record["echo"]))
+            self.set_info("rising", int(record["rising"]))
+        elif kind == "intent":
+            self._intent(record)
+        elif kind == "answer":
+            self._answer(record["batch"], record["ids"])
+        elif kind == "refused":
+            self._back_to_ready(record["batch"])
+        elif kind == "settled":
+            self._settled(record)
+        elif kind == "failed":
+            self.write(
+                "INSERT INTO unit(key, state, reason, basis, run) VALUES (?, 'failed', ?, ?, ?) "
+                "ON CONFLICT(key) DO UPDATE SET state='failed', reason=excluded.reason, basis=excluded.basis, "
+                "run=excluded.run, batch=NULL",
+                (record["unit"], record["reason"], record.get("basis"), self.run),
+            )
+        elif kind == "listed":
+            self.set_info("listed", record["newest"])
+        elif kind == "matched":
+            self.write_many("UPDATE server_unit SET taken=1 WHERE id=?", [(row[1],) for row in record["units"]])
+            self.write_many(
+                "INSERT INTO unit(key, state, server_id, matched, basis, run) VALUES (?, 'created', ?, 1, ?, ?) "
+                "ON CONFLICT(key) DO UPDATE SET state='created', server_id=excluded.server_id, matched=1, "
+                "basis=excluded.basis, run=excluded.run, batch=NULL",
+                [(key, identity, basis, self.run) for key, identity, basis in record["units"]],
+            )
+        elif kind == "retry":
+            self.write_many(
+                "UPDATE unit SET state='ready', batch=NULL, reason=NULL WHERE key=? AND state IN ('failed', 'unknown')",
+                [(key,) for key in record["units"]],
+            )
+
+    def _intent(self, record: Record) -> None:
+        units = record["units"]
+        self.write(
+            "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, 'sent', ?)",
+            (record["batch"], record["kind"], record["floor"], record["at"], len(units)),
+        )
+        if record["kind"] == "task":
+            self.write_many("UPDATE unit SET task_batch=? WHERE key=?", [(record["batch"], key) for key in units])
+            return
+        self.write_many(
+            "INSERT INTO unit(key, state, prints, basis, batch, run) VALUES (?, 'sent', ?, ?, ?, ?) "
+            "ON CONFLICT(key) DO UPDATE SET state='sent', prints=excluded.prints, basis=excluded.basis, "
+            "batch=excluded.batch, run=excluded.run, reason=NULL",
+            [(key, prints, basis, record["batch"], self.run) for key, prints, basis in units],
+        )
+
+    def _answer(self, batch: str, ids: list[list[Any]]) -> None:
+        kind = self._kind(batch)
+        if kind == "task":
+            self.write_many(
+                "UPDATE unit SET task_id=?, task_batch=NULL WHERE key=?", [(identity, key) for key, identity in ids]
+            )
+        else:
+            self.write_many(
+                "UPDATE unit SET state='created', server_id=?, batch=NULL WHERE key=?",
+                [(identity, key) for key, identity in ids],
+            )
+        self.write("UPDATE batch SET state='answered' WHERE id=?", (batch,))
+
+    def _back_to_ready(self, batch: str) -> None:
+        if self._kind(batch) == "task":
+            self.write("UPDATE unit SET task_batch=NULL WHERE task_batch=?", (batch,))
+        else:
+            self.write("UPDATE unit SET state='ready', batch=NULL WHERE batch=?", (batch,))
+        self.write("UPDATE batch SET state='refused' WHERE id=?", (batch,))
+
+    def _settled(self, record: Record) -> None:
+        for key, identity in record["created"]:
+            self.write("UPDATE unit SET state='created', server_id=?, batch=NULL WHERE key=?", (identity, key))
+        for key, identity in record.get("tasks", []):
+            self.write("UPDATE unit SET task_id=?, task_batch=NULL WHERE key=?", (identity, key))
+        left = "unknown" if record["unknown"] else "ready"
+        for batch in record["batches"]:
+            self.write("UPDATE unit SET state=?, batch=NULL WHERE batch=? AND state='sent'", (left, batch))
+            left_task = "unknown" if record["unknown"] else None
+            self.write("UPDATE unit SET task_batch=? WHERE task_batch=?", (left_task, batch))
+            self.write("UPDATE batch SET state='settled' WHERE id=?", (batch,))
+
+    def _kind(self, batch: str) -> str:
+        row = self.db.execute("SELECT kind FROM batch WHERE id=?", (batch,)).fetchone()
+        return str(row[0]) if row else "unit"
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def standing(self, key: str) -> Standing:
+        """Where a data unit stands."""
+        row = self.db.execute(
+            "SELECT state, basis, server_id, matched, reason, run FROM unit WHERE key=?", (key,)
+        ).fetchone()
+        return Standing(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) if row else NEW
+
+    def unsettled(self) -> list[Batch]:
+        """Creates that were meant or sent and never answered, oldest first."""
+        rows = self.db.execute("SELECT id, kind, floor, sent_at FROM batch WHERE state='sent' ORDER BY sent_at, id")
+        return [Batch(*row) for row in rows]
+
+    def units_of(self, batch: str) -> list[tuple[str, str]]:
+        """Keys and prints of a batch's data units, in the order of their keys."""
+        return list(self.db.execute("SELECT key, prints FROM unit WHERE batch=? ORDER BY key", (batch,)))
+
+    def tasks_of(self, batch: str) -> list[tuple[str, int]]:
+        """Keys and server ids of the data units that a task batch was made for."""
+        return list(self.db.execute("SELECT key, server_id FROM unit WHERE task_batch=? ORDER BY key", (batch,)))
+
+    def owns(self, server_id: int) -> bool:
+        """Whether a data unit on the server is already known to be one of ours."""
+        return bool(self.db.execute("SELECT 1 FROM unit WHERE server_id=?", (server_id,)).fetchone())
+
+    def highest_id(self) -> int:
+        """The highest server id that is known to be ours, 0 if none is."""
+        row = self.db.execute("SELECT max(server_id) FROM unit").fetchone()
+        return int(row[0] or 0)
+
+    def keys_in(self, *states: str) -> list[str]:
+        """Keys in the given states."""
+        marks = ",".join("?" * len(states))
+        return [row[0] for row in self.db.execute(f"SELECT key FROM unit WHERE state IN ({marks})", states)]  # noqa: S608
+
+    def without_task(self) -> Iterator[tuple[str, int, bool]]:
+        """Created data units that have no task and none under way: key, server id, matched."""
+        rows = self.db.execute(
+            "SELECT key, server_id, matched FROM unit WHERE state='created' AND task_id IS NULL AND task_batch IS NULL "
+            "ORDER BY key"
+        )
+        yield from ((row[0], row[1], bool(row[2])) for row in rows.fetchall())
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def checksum_of(self, source: int, path: str, size: int, mtime_ns: int) -> str | None:
+        """The checksum that the backend confirmed for exactly this file, None if it was not sent or has changed."""
+        row = self.db.execute(
+            "SELECT checksum FROM confirmed WHERE source=? AND path=? AND size=? AND mtime_ns=?",
+            (source, path, size, mtime_ns),
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    def confirm(self, source: int, path: str, size: int, mtime_ns: int, checksum: str) -> None:
+        """Remember that a file has arrived."""
+        self.write("INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?, ?)", (source, path, size, mtime_ns, checksum))
+
+    # -- what was on the server before ---------------------------------------------------------------------------
+
+    def keep_server_units(self, rows: Iterable[tuple[int, Mapping[str, str]]]) -> None:
+        """Remember the prints of units that the collection already holds, but those that are known to be ours."""
+        self.write_many(
+            "INSERT OR IGNORE INTO server_unit(id, path_print, meta_print, checksum_print, groups_print) "
+            "VALUES (?, ?, ?, ?, ?)",
+            ((i, p["path"], p["meta"], p["checksum"], p["groups"]) for i, p in rows if not self.owns(i)),
+        )
+
+    def blank_silent_parts(self) -> None:
+        """What no row of the server has, this backend does not send back: it says nothing about any unit."""
+        for part in ("path", "meta", "checksum", "groups"):
+            column = f"{part}_print"
+            if not self.db.execute(f"SELECT 1 FROM server_unit WHERE {column} <> ?", (NOTHING,)).fetchone():  # noqa: S608
+                self.write(f"UPDATE server_unit SET {column}=NULL")  # noqa: S608
+
+    def has_server_units(self) -> bool:
+        """Whether the collection held anything that a unit could match."""
+        return bool(self.db.execute("SELECT 1 FROM server_unit WHERE taken=0 LIMIT 1").fetchone())
+
+    def server_candidates(self, prints: Mapping[str, str]) -> list[tuple[int, str | None]]:
+        """Untaken server units whose path, meta and groups agree as far as they came back: id, checksum print."""
+        return list(
+            self.db.execute(
+                "SELECT id, checksum_print FROM server_unit WHERE taken=0 AND (path_print=:p OR (path_print IS NULL "
+                "AND (meta_print=:m OR (meta_print IS NULL AND checksum_print IS NOT NULL)))) "
+                "AND (meta_print IS NULL OR meta_print=:m) AND (groups_print IS NULL OR groups_print=:g) "
+                "ORDER BY id LIMIT 1000",
+                {"p": prints["path"], "m": prints["meta"], "g": prints["groups"]},
+            )
+        )

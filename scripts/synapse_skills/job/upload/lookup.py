@@ -1,0 +1,151 @@
+"""What the backend tells about data units that are already there, and how ours are recognised among them.
+
+The backend keeps no key of ours. A unit is recognised by the prints of what came back for the canary: the checksums,
+the paths, the meta, the groups. What does not come back can't count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from synapse_skills.backend import Api
+from synapse_skills.errors import OutOfReach
+from synapse_skills.job.upload.ledger import NOTHING
+
+PARTS = ("checksum", "path", "meta", "groups")
+PAGE_SIZE = 100
+
+
+def canonical(value: Any) -> Any:
+    """A JSON value with whole floats as integers, so that 3.0 and 3 are one value on both sides."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return value
+
+
+def print_of(value: Any) -> str:
+    """A short print of a JSON value, `NOTHING` for an empty one."""
+    if value is None or value == {} or value == []:
+        return NOTHING
+    text = json.dumps(canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def prints_of(unit: Mapping[str, Any]) -> dict[str, str]:
+    """The prints of a data unit, as it is sent or as a row comes back."""
+    files = unit.get("files")
+    specs = {spec: row for spec, row in files.items() if isinstance(row, Mapping)} if isinstance(files, Mapping) else {}
+    found = {}
+    for part in ("checksum", "path"):
+        values = {spec: row.get(part) for spec, row in specs.items()}
+        found[part] = print_of(values if values and None not in values.values() else None)
+    return found | {"meta": print_of(unit.get("meta")), "groups": print_of(unit.get("groups"))}
+
+
+def pack(prints: Mapping[str, str]) -> str:
+    """Prints as they are kept in the journal."""
+    return ".".join(prints[part] for part in PARTS)
+
+
+def unpack(text: str) -> dict[str, str]:
+    """The reverse of `pack`."""
+    return dict(zip(PARTS, text.split("."), strict=True))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What the canary has shown.
+
+    Attributes:
+        echo: the parts of a data unit that come back as they were sent.
+        rising: whether newer units have higher ids, so that a floor bounds the search.
+    """
+
+    echo: tuple[str, ...]
+    rising: bool
+
+    @property
+    def usable(self) -> bool:
+        """Whether a lost answer can be looked up at all. Groups alone tell nothing apart."""
+        return self.rising and any(part in self.echo for part in ("checksum", "path", "meta"))
+
+    def fingerprint(self, prints: Mapping[str, str]) -> str:
+        """The one print that counts: of the parts that come back."""
+        return ".".join(prints[part] for part in PARTS if part in self.echo)
+
+
+class Server:
+    """The data units of one collection, and the tasks of one project, as lists to look things up in."""
+
+    def __init__(self, api: Api, collection: int, project: int | None) -> None:
+        self.api = api
+        self.collection = collection
+        self.project = project
+
+    async def units_above(self, floor: int) -> AsyncIterator[dict[str, Any]]:
+        """Rows of data units with an id above the floor, newest first where the backend sorts as asked."""
+        async for row in self._rows("data_units/", {"data_collection": self.collection}, floor):
+            owner = row.get("data_collection", self.collection)
+            owner = owner.get("id") if isinstance(owner, Mapping) else owner
+            if owner == self.collection:
+                yield row
+
+    async def tasks_above(self, floor: int) -> AsyncIterator[tuple[int, int]]:
+        """(task id, data unit id) of the project's tasks with an id above the floor."""
+        async for row in self._rows("sdk/tasks/", {"project": self.project}, floor):
+            owner = row.get("project", self.project)
+            owner = owner.get("id") if isinstance(owner, Mapping) else owner
+            unit = row.get("data_unit")
+            unit = unit.get("id") if isinstance(unit, Mapping) else unit
+            if owner == self.project and isinstance(unit, int):
+                yield int(row["id"]), unit
+
+    async def newest_unit(self) -> int:
+        """The highest id in the collection, 0 if it is empty."""
+        return await self._newest("data_units/", {"data_collection": self.collection})
+
+    async def newest_task(self) -> int:
+        """The highest task id in the project, 0 if it has none."""
+        return await self._newest("sdk/tasks/", {"project": self.project})
+
+    async def _newest(self, path: str, scope: dict[str, Any]) -> int:
+        newest, count = 0, 0
+        async for row in self._rows(path, scope, 0):
+            if count and row["id"] > newest:
+                # Not sorted: all pages have to be looked at.
+                return max([newest, int(row["id"]), *[int(other["id"]) async for other in self._rows(path, scope, 0)]])
+            newest, count = max(newest, int(row["id"])), count + 1
+            if count >= PAGE_SIZE:
+                break
+        return newest
+
+    async def _rows(self, path: str, scope: dict[str, Any], floor: int) -> AsyncIterator[dict[str, Any]]:
+        page = await self.api.get(path, {**scope, "ordering": "-id", "page_size": PAGE_SIZE})
+        seen: set[str] = set()
+        while True:
+            rows = page.get("results") if isinstance(page, Mapping) else None
+            if not isinstance(rows, list):
+                raise OutOfReach(
+                    f"{self.api.login.host} answered {path} with something that is not a list.", code="not-synapse"
+                )
+            rows = [row for row in rows if isinstance(row, Mapping) and isinstance(row.get("id"), int)]
+            for row in rows:
+                if row["id"] > floor:
+                    yield dict(row)
+            # Below the floor of a sorted list there is nothing to find; an unsorted one is read to its end. Sorted is
+            # judged by the page: rows that others add meanwhile push known rows over to the next page.
+            descending = all(a["id"] > b["id"] for a, b in itertools.pairwise(rows))
+            following = page.get("next")
+            if not following or following in seen or (len(rows) > 1 and descending and rows[-1]["id"] <= floor):
+                return
+            seen.add(following)
+            page = await self.api.get(following)

@@ -1,0 +1,117 @@
+"""Data units that are on the server already, from a job whose state is lost: found, not made again.
+
+The first run of a state folder can't know whether it is the first run of the job. So it reads the collection once,
+up to the newest id at that moment, and a planned unit whose prints agree with a row's takes that row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from synapse_skills.backend.api import NotThere, Refused
+from synapse_skills.job.upload.create import Creator
+from synapse_skills.job.upload.ledger import NOTHING, Ledger
+from synapse_skills.job.upload.lookup import Server, prints_of
+from synapse_skills.report import Problems
+from synapse_skills.sources import File
+from synapse_skills.units import Unit
+
+PAGE = 1000
+CHUNK = 1 << 20
+
+
+class Matcher:
+    """Finds planned data units among those that the collection held before.
+
+    Args:
+        opener: opens a file for reading: where the server shows checksums, contents have to agree too.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        server: Server,
+        creator: Creator,
+        problems: Problems,
+        opener: Callable[[File], BinaryIO],
+        say: Callable[[str], None],
+    ) -> None:
+        self.ledger = ledger
+        self.server = server
+        self.creator = creator
+        self.problems = problems
+        self.opener = opener
+        self.say = say
+        self._any = False
+
+    async def prepare(self) -> None:
+        """Read what the collection held before this job, unless that is known already."""
+        newest = self.ledger.info("listed")
+        try:
+            if newest is None:
+                newest = await self.server.newest_unit()
+                await self.creator.record({"t": "listed", "newest": newest})
+            if newest and not self.ledger.info("server_complete"):
+                await self._list(int(newest))
+        except (NotThere, Refused) as error:
+            self.problems.add(
+                "cannot-list-units",
+                str(error),
+                severity="warning",
+                fix="Data units of an earlier run whose state is lost can't be recognised on this backend.",
+            )
+        self.ledger.set_info("server_complete", 1)
+        self.ledger.commit()
+        self._any = self.ledger.has_server_units()
+
+    async def _list(self, newest: int) -> None:
+        self.say("the collection is not empty: looking for data units of this job that are there already")
+        page: list[tuple[int, dict[str, str]]] = []
+        async for row in self.server.units_above(0):
+            if row["id"] <= newest:
+                page.append((row["id"], prints_of(row)))
+            if len(page) >= PAGE:
+                self.ledger.keep_server_units(page)
+                page = []
+        self.ledger.keep_server_units(page)
+        self.ledger.blank_silent_parts()
+        self.ledger.commit()
+
+    async def match(self, unit: Unit, payload: dict[str, Any], basis: str) -> bool:
+        """Whether a planned data unit is there already; if so the ledger and the journal say so."""
+        if not self._any:
+            return False
+        prints = prints_of(payload)
+        checksum_print: str | None = None
+        for identity, theirs in self.ledger.server_candidates(prints):
+            if theirs is not None:
+                if theirs == NOTHING:
+                    continue
+                if checksum_print is None:
+                    checksum_print = await self._checksum_print(unit)
+                if theirs != checksum_print:
+                    continue
+            await self.creator.record({"t": "matched", "units": [[unit.key, identity, basis]]})
+            return True
+        return False
+
+    async def _checksum_print(self, unit: Unit) -> str:
+        sums = {}
+        for spec, file in unit.files.items():
+            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns)
+            try:
+                sums[spec] = {"checksum": known or await asyncio.to_thread(self._sha1, file)}
+            except OSError:
+                # Whatever is wrong with the file, sending it will say so.
+                return NOTHING
+        return prints_of({"files": sums})["checksum"]
+
+    def _sha1(self, file: File) -> str:
+        digest = hashlib.sha1(usedforsecurity=False)
+        with self.opener(file) as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()

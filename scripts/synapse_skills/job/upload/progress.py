@@ -1,0 +1,91 @@
+"""What people see while a job runs: a bar on a terminal, a line now and then elsewhere.
+
+Lines carry no square brackets: `synapse script logs` takes them for markup and eats them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from synapse_skills.errors import printable, redact
+
+LINE_EVERY_S = 10.0
+
+
+class Progress:
+    """Counts what happens and shows it on stderr."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._tty = sys.stderr.isatty() and not quiet
+        self._stage = ""
+        self._total = 0
+        self._done = 0
+        self._bytes = 0
+        self._files = 0
+        self._began = time.monotonic()
+        self._last = self._began
+        self._width = 0
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if not self.quiet:
+            self._wipe()
+            print(printable(redact(text)).replace("[", "(").replace("]", ")"), file=sys.stderr, flush=True)
+
+    def stage(self, name: str, total: int = 0) -> None:
+        """The next stage begins."""
+        self._stage, self._total = name, total
+        self._last = time.monotonic()
+
+    def checked(self, files: int) -> None:
+        """So many files have been looked at."""
+        self._show(f"{self._stage}: {files:,} files")
+
+    def created(self, units: int) -> None:
+        """So many more data units are there."""
+        self._done += units
+
+    def moved(self, size: int) -> None:
+        """One more file has arrived."""
+        self._files += 1
+        self._bytes += size
+
+    def tick(self) -> None:
+        """Show how far it is."""
+        if self._total:
+            seconds = time.monotonic() - self._began
+            self._show(
+                f"{self._stage}: {self._done:,} of {self._total:,} data units, {self._files:,} files, "
+                f"{size_text(self._bytes)}, {seconds:.0f} s"
+            )
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._wipe()
+
+    def _show(self, text: str) -> None:
+        now = time.monotonic()
+        if self._tty:
+            if now - self._last >= 0.2:
+                self._last = now
+                print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
+                self._width = len(text)
+        elif not self.quiet and now - self._last >= LINE_EVERY_S:
+            self._last = now
+            print(text, file=sys.stderr, flush=True)
+
+    def _wipe(self) -> None:
+        if self._width:
+            print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
+            self._width = 0
+
+
+def size_text(size: float) -> str:
+    """Bytes for people: 1.2 GB."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

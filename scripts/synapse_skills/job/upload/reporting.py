@@ -1,0 +1,93 @@
+"""From what happened to the report and the exit code."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
+from synapse_skills.job.upload.checking import Checked
+from synapse_skills.job.upload.tally import Counts, Tally
+from synapse_skills.plan import UploadPlan
+from synapse_skills.report import Problem, Problems, TaskCounts, UploadReport
+
+NOTHING_YET = Counts(0, 0, 0, 0, 0, 0)
+
+
+def make_report(
+    plan: UploadPlan,
+    checked: Checked,
+    tally: Tally | None,
+    problems: Problems,
+    error: SkillsError | None,
+    *,
+    dry_run: bool,
+    interrupted: bool,
+    described_by: Any,
+    started: float,
+) -> UploadReport:
+    """The report of a run, however it ended.
+
+    Args:
+        problems: what came up after the check.
+        tally: None if the run ended before anything was counted.
+        error: what ended the run early, if something did.
+        started: seconds since the epoch.
+    """
+    found = Problems()
+    for problem in [*checked.problems.as_list(), *problems.as_list()]:
+        found.merge(problem)
+    counts = NOTHING_YET
+    if tally is not None:
+        counts = tally.counts()
+        _explain(found, tally, with_tasks=plan.project is not None and not dry_run)
+    if error is not None:
+        found.merge(Problem(code=error.code, examples=[str(error)], fix=error.hint))
+    with_tasks = plan.project is not None
+    report = UploadReport(
+        name=plan.name,
+        started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        seconds=round(time.time() - started, 3),
+        exit_code=EXIT_OK,
+        mode="dry-run" if dry_run else "upload",
+        planned=counts.planned,
+        created=counts.created,
+        already=counts.already,
+        failed=counts.failed,
+        quarantined=counts.quarantined,
+        pending=counts.pending,
+        left_out=checked.left_out,
+        files=checked.files,
+        tasks=TaskCounts(planned=counts.planned if with_tasks else 0, created=counts.with_task if with_tasks else 0),
+        metadata_sources=[type(described_by).__name__.lower()] if described_by is not None else [],
+        problems=found.as_list(),
+    )
+    report.exit_code = _exit_code(report, checked, error, interrupted=interrupted)
+    return report
+
+
+def _explain(problems: Problems, tally: Tally, *, with_tasks: bool) -> None:
+    for key, reason in tally.in_state("failed"):
+        fix = "Mend what the backend objects to; --retry-failed sends the same again."
+        problems.add("refused-by-backend", f"{key}: {reason}", fix=fix)
+    for key, _ in tally.in_state("unknown"):
+        fix = "Look for the data unit in Synapse: if it is not there, --retry-unknown sends it again."
+        problems.add("outcome-unknown", key, fix=fix)
+    if with_tasks:
+        for key in tally.without_task():
+            fix = "Run it again: missing tasks are made, none is made twice."
+            problems.add("task-missing", key, fix=fix)
+
+
+def _exit_code(report: UploadReport, checked: Checked, error: SkillsError | None, *, interrupted: bool) -> int:
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if error is not None:
+        return error.exit_code
+    if checked.differs or not report.planned + report.left_out:
+        return EXIT_FINDINGS
+    if report.mode == "dry-run":
+        return EXIT_FINDINGS if report.quarantined else EXIT_OK
+    missing_tasks = any(problem.code == "task-missing" for problem in report.problems)
+    return EXIT_INCOMPLETE if report.failed or report.quarantined or missing_tasks else EXIT_OK

@@ -1,0 +1,248 @@
+"""Files on their way: presign → PUT → confirm, a pipeline without barriers.
+
+Presigning and confirming take whatever is waiting, so that a slow file holds up nobody. A data unit goes on to be
+created only when all its files are confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from synapse_skills.backend import Pace, Ticket, Transfer, TransferFailed
+from synapse_skills.backend.api import NotThere, Refused
+from synapse_skills.backend.transfer import CHANGED, Expired, Sent
+from synapse_skills.errors import SkillsError
+from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.sources import File
+from synapse_skills.units import Unit
+
+GROUP = 64
+ATTEMPTS = 4
+
+
+@dataclass
+class Job:
+    """A data unit on its way."""
+
+    unit: Unit
+    meta: dict[str, object] | None
+    basis: str
+    left: int
+    checksums: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    code: str = ""
+    sent: int = 0
+    reused: int = 0
+
+
+@dataclass
+class _Item:
+    job: Job
+    spec: str
+    file: File
+    attempts: int = 0
+    ticket: Ticket | None = None
+    result: Sent | None = None
+
+
+class Sender:
+    """Moves the files of data units.
+
+    Args:
+        presigns: whether the default storage hands out links; if not, files go through the backend.
+        opener: opens a file for reading, refusing links that lead out of its source.
+        unchanged: whether a file on disk is still the one that was scanned.
+        on_unit: awaited with each unit whose files have all arrived or failed.
+    """
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        ledger: Ledger,
+        pace: Pace,
+        *,
+        presigns: bool,
+        opener: Callable[[File], BinaryIO],
+        unchanged: Callable[[File], bool],
+        on_unit: Callable[[Job], Awaitable[None]],
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self.transfer = transfer
+        self.ledger = ledger
+        self.pace = pace
+        self.presigns = presigns
+        self.opener = opener
+        self.unchanged = unchanged
+        self.on_unit = on_unit
+        self.on_bytes = on_bytes
+        self._to_presign: asyncio.Queue[_Item] = asyncio.Queue()
+        self._to_put: asyncio.Queue[_Item] = asyncio.Queue()
+        self._to_confirm: asyncio.Queue[_Item] = asyncio.Queue()
+
+    def loops(self) -> list[Coroutine[None, None, None]]:
+        """The workers, to be run until they are cancelled; an error in one of them stops the upload."""
+        loops = [self._presigning(), self._presigning(), self._confirming(), self._confirming()]
+        return loops + [self._putting() for _ in range(self.pace.ceiling)]
+
+    async def send(self, job: Job) -> None:
+        """Put a unit's files on their way; those that arrived in an earlier run are reused."""
+        waiting = []
+        for spec, file in job.unit.files.items():
+            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns)
+            if known is not None:
+                job.checksums[spec] = known
+                job.reused += 1
+            else:
+                waiting.append(_Item(job, spec, file))
+        job.left = len(waiting)
+        if not waiting:
+            await self.on_unit(job)
+        for item in waiting:
+            self._again(item)
+
+    def _again(self, item: _Item) -> None:
+        (self._to_presign if self.presigns else self._to_put).put_nowait(item)
+
+    async def _presigning(self) -> None:
+        while True:
+            items = await _gather(self._to_presign)
+            try:
+                tickets = await self.transfer.presign([(_name(item.file), item.file.size) for item in items])
+            except NotThere:
+                # This backend has no presigning: everything goes through it.
+                self.presigns = False
+                tickets = [None] * len(items)
+            except Refused as error:
+                tickets = await self._presign_each(items, error)
+            for item, ticket in zip(items, tickets, strict=True):
+                item.ticket = ticket
+                if ticket is not None or not self.presigns:
+                    self._to_put.put_nowait(item)
+                elif not item.job.code:
+                    await self._retry(item, "the backend gave no place for it")
+                else:
+                    await self._done(item)
+
+    async def _presign_each(self, items: list[_Item], error: Refused) -> list[Ticket | None]:
+        if len(items) == 1:
+            self._fail(items[0], "transfer-failed", str(error))
+            return [None]
+        tickets: list[Ticket | None] = []
+        for item in items:
+            try:
+                tickets += await self.transfer.presign([(_name(item.file), item.file.size)])
+            except Refused as refused:
+                self._fail(item, "transfer-failed", str(refused))
+                tickets.append(None)
+        return tickets
+
+    async def _putting(self) -> None:
+        while True:
+            item = await self._to_put.get()
+            if item.job.code:
+                # Another file of this unit has failed for good: the rest need not travel.
+                await self._done(item)
+                continue
+            try:
+                await self._put(item)
+            except Expired:
+                await self._retry(item, "its link expired before it could be sent")
+            except TransferFailed as error:
+                self._fail(item, error.code, str(error))
+                await self._done(item)
+            except OSError as error:
+                gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
+                self._fail(item, "vanished" if gone else "unreadable-file", error.strerror or str(error))
+                await self._done(item)
+            except SkillsError as error:
+                self._fail(item, error.code, str(error))
+                await self._done(item)
+
+    async def _put(self, item: _Item) -> None:
+        file, name = item.file, _name(item.file)
+
+        def opener() -> BinaryIO:
+            return self.opener(file)
+
+        if item.ticket is None:
+            item.result = await self.transfer.through_backend(name, file.size, opener)
+        else:
+            item.result = await self.transfer.put(item.ticket, name, file.size, opener)
+        if not await asyncio.to_thread(self.unchanged, file):
+            raise TransferFailed("the file changed while it was read", again=True, code=CHANGED)
+        if item.ticket is None:
+            await self._arrived(item, item.result.sha1)
+        else:
+            self._to_confirm.put_nowait(item)
+
+    async def _confirming(self) -> None:
+        while True:
+            items = await _gather(self._to_confirm)
+            try:
+                answers = await self.transfer.confirm([item.result for item in items if item.result is not None])
+            except (Refused, NotThere) as error:
+                if len(items) == 1:
+                    await self._retry(items[0], str(error))
+                else:
+                    # One bad entry must not take the others with it.
+                    for item in items:
+                        await self._confirm_one(item)
+                continue
+            for item, answer in zip(items, answers, strict=True):
+                if answer.ok:
+                    await self._arrived(item, answer.checksum)
+                else:
+                    await self._retry(item, answer.error or "the backend did not accept it")
+
+    async def _confirm_one(self, item: _Item) -> None:
+        assert item.result is not None
+        try:
+            answer = (await self.transfer.confirm([item.result]))[0]
+        except (Refused, NotThere) as error:
+            await self._retry(item, str(error))
+            return
+        if answer.ok:
+            await self._arrived(item, answer.checksum)
+        else:
+            await self._retry(item, answer.error or "the backend did not accept it")
+
+    async def _arrived(self, item: _Item, checksum: str) -> None:
+        file = item.file
+        self.ledger.confirm(file.source, file.path, file.size, file.mtime_ns, checksum)
+        item.job.checksums[item.spec] = checksum
+        item.job.sent += 1
+        self.on_bytes(file.size)
+        await self._done(item)
+
+    async def _retry(self, item: _Item, why: str) -> None:
+        item.attempts += 1
+        if item.attempts < ATTEMPTS:
+            self._again(item)
+        else:
+            self._fail(item, "transfer-failed", why)
+            await self._done(item)
+
+    def _fail(self, item: _Item, code: str, why: str) -> None:
+        if not item.job.code:
+            item.job.code = code
+            item.job.error = f"{item.file.path}: {why}" if item.file.name not in why else why
+
+    async def _done(self, item: _Item) -> None:
+        item.job.left -= 1
+        if item.job.left == 0:
+            await self.on_unit(item.job)
+
+
+def _name(file: File) -> str:
+    return file.name
+
+
+async def _gather(queue: asyncio.Queue[_Item]) -> list[_Item]:
+    items = [await queue.get()]
+    while len(items) < GROUP and not queue.empty():
+        items.append(queue.get_nowait())
+    return items
