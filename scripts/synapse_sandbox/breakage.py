@@ -46,10 +46,6 @@ class Breakage:
         if rule.kind not in AROUND:
             await run(request.receive, send)
             return
-        if rule.kind == "slow":
-            await asyncio.sleep(rule.seconds)
-            await run(request.receive, send)
-            return
         if rule.kind == "drop":
             # Some of the body has arrived, so that this is "in the middle", and none of it is kept.
             await request.receive()
@@ -59,7 +55,11 @@ class Breakage:
             body = await request.body()
         except ClientDisconnect:
             return
-        if rule.kind == "commit-late":
+        if rule.kind == "slow":
+            # The whole request has arrived: whether the client still waits for it changes nothing here.
+            await asyncio.sleep(rule.seconds)
+            await run(_replay(body), send)
+        elif rule.kind == "commit-late":
             self._later(rule.seconds, run, body)
             await self.reset(request)
         elif rule.kind == "status":

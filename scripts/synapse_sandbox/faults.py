@@ -21,7 +21,7 @@ AROUND = {
     "commit-late": "closes the connection at once and does everything `seconds` later",
     "drop": "reads the first bytes and resets the connection; nothing is done",
     "drop-after-commit": "does everything, then resets the connection",
-    "slow": "waits `seconds` before doing anything",
+    "slow": "waits `seconds`, then does everything, even if the client has gone",
     "slow-after-commit": "does everything at once, waits `seconds` with the answer",
     "login-page": "answers 200 with a page of HTML; nothing is done",
 }
