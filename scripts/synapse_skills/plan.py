@@ -38,6 +38,7 @@ class SpecPlan(_Model):
     extensions: tuple[str, ...] = ()
     is_required: bool = False
     is_primary: bool = False
+    takes: tuple[str, ...] = Field(default=(), description="The extensions whose files fill this spec in this upload.")
     pattern: str | None = Field(default=None, description="Glob on the path in the unit, if extensions can't tell.")
 
 

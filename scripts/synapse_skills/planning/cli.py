@@ -1,0 +1,233 @@
+"""One round of the upload conversation, from arguments to the document (DESIGN.md, section 3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.errors import (
+    EXIT_ENVIRONMENT,
+    EXIT_FINDINGS,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_QUESTIONS,
+    Interrupted,
+    OutOfReach,
+    SkillsError,
+    UsageError,
+    redact,
+)
+from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
+from synapse_skills.planning.answers import merge, parse_set, read_answers
+from synapse_skills.planning.build import build_plan, left_out_lines, summary
+from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.home import Home, find_home, source_paths
+from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
+from synapse_skills.planning.upload import EXPECTED, UPLOAD
+from synapse_skills.rendering import is_edited, render_job
+from synapse_skills.report import UploadReport, write_bytes, write_json
+
+# Counts of a dry run that the document carries: what differs from run to run (times) stays in dry_run.json.
+COUNTS = ("planned", "quarantined", "pending", "already", "left_out", "files", "exit_code")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a round is asked for. `flags` are answers given as flags, by key."""
+
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    sets: Sequence[str] = ()
+    answers: Path | None = None
+    out: Path | None = None
+
+
+@dataclass
+class Document:
+    """What a round answers."""
+
+    status: str = "questions"
+    understood: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    plan: str | None = None
+    hash: str | None = None
+    summary: str = ""
+    dry_run: dict[str, Any] | None = None
+    exit_code: int = EXIT_QUESTIONS
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        keys = ("status", "understood", "questions", "problems", "plan", "hash", "summary", "dry_run")
+        return {key: getattr(self, key) for key in keys}
+
+
+def plan_upload(request: Request) -> Document:
+    """Hold one round: take what is known, find out the rest, ask, refuse, or plan and dry-run.
+
+    Raises:
+        UsageError: an unknown key, an unreadable answers file, an `--out` that is no job's.
+        OutOfReach: the job's folder can't be written.
+    """
+    sets = parse_set(request.sets)
+    file = read_answers(request.answers) if request.answers is not None else {}
+    for origin in (sets, file):
+        check_keys(UPLOAD, origin)
+    said = merge(request.flags, sets, file)
+    home = find_home(said, request.out, fresh=request.answers is not None)
+    own = home.own if home is not None else {}
+    answers = merge(request.flags, sets, file, own)
+    answers = {key: value for key, value in answers.items() if key in said or _is_known(key)}
+    with Facts(home, answers) as facts:
+        outcome = fold(UPLOAD, facts, answers, remembered=frozenset(own) - frozenset(said))
+        named = request.out is not None or "name" in said
+        if home is not None and not home.taken and outcome.given and ("sources" in outcome.settled or named):
+            home.remember(outcome.given)
+        document = _document(outcome, facts)
+        if outcome.done:
+            assert home is not None  # sources are settled
+            _finish(document, home, facts, outcome.settled)
+        return document
+
+
+def _is_known(key: str) -> bool:
+    try:
+        check_keys(UPLOAD, {key: None})
+    except UsageError:
+        return False
+    return True
+
+
+def _document(outcome: Outcome, facts: Facts) -> Document:
+    document = Document(understood=outcome.understood, questions=outcome.questions)
+    document.problems = [refusal.as_dict() for refusal in outcome.refusals]
+    if "sources" in outcome.settled:
+        document.problems += _notes(facts, source_paths(outcome.settled["sources"]), outcome)
+    blocking = [refusal.exit_code for refusal in outcome.refusals]
+    # Something out of reach does not stop the first questions; something to mend does.
+    if blocking and (EXIT_FINDINGS in blocking or not outcome.questions):
+        document.status, document.questions = "blocked", []
+        document.exit_code = max(blocking)
+    return document
+
+
+def _notes(facts: Facts, paths: list[str], outcome: Outcome) -> list[dict[str, Any]]:
+    """What is odd and stops nothing: junk, links, files that belong to no data unit."""
+    known = {refusal.code for refusal in outcome.refusals}
+    found = list(facts.walk(paths).problems.as_list())
+    if outcome.done:
+        found += facts.last_counted().problems
+    return [
+        {**problem.model_dump(mode="json"), "fix": redact(problem.fix)}
+        for problem in found
+        if problem.code not in known and (problem.severity != "error" or not outcome.done)
+    ]
+
+
+def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> None:
+    """Write the plan, render it, and dry-run what was rendered."""
+    before = home.previous_plan()
+    plan = build_plan(facts, settled)
+    left_out = b"".join(left_out_lines(facts, settled))
+    edited = is_edited(home.job)
+    accept = edited and settled.get("expected") == "dry-run"
+    if accept:
+        plan = _counted_by_script(home, plan, left_out)
+    _write(home, plan, left_out)
+    report, error = _dry_run(home)
+    if report is None or error is not None:
+        refusal = error or OutOfReach("The dry run gave no report.", code="no-report")
+        document.status, document.exit_code = "blocked", refusal.exit_code
+        document.problems.append(Refuse(refusal.code, str(refusal), refusal.hint).as_dict())
+        return
+    document.dry_run = _counts(report)
+    document.problems += [
+        problem.model_dump(mode="json")
+        for problem in report.problems
+        if problem.code not in {known["code"] for known in document.problems}
+        and (problem.severity != "error" or report.exit_code != EXIT_OK)
+    ]
+    differs = any(problem.code == "differs-from-plan" for problem in report.problems)
+    if edited and differs and settled.get("expected") != "plan":
+        ask = Ask(
+            f"The edited script counts {report.planned:,} data units with {report.files.planned:,} files; the plan has "
+            f"{plan.expected.units:,} with {plan.expected.files:,}. Which counts hold?",
+            (
+                Option("The script's", "dry-run", "A new plan with the script's counts, and a new hash"),
+                Option("The plan's", "plan", "Mend the script, or render it anew with render.py --force"),
+            ),
+        )
+        document.questions.append(as_question(EXPECTED.key, EXPECTED.header, ask))
+        document.status, document.exit_code = "questions", EXIT_QUESTIONS
+        return
+    if report.exit_code != EXIT_OK:
+        document.status = "blocked"
+        document.exit_code = EXIT_ENVIRONMENT if report.exit_code == EXIT_ENVIRONMENT else EXIT_FINDINGS
+        return
+    document.status, document.exit_code = "ready", EXIT_OK
+    document.plan = os.path.relpath(home.plan) if home.plan.is_relative_to(Path.cwd()) else str(home.plan)
+    document.hash = plan_hash(plan_bytes(plan))
+    document.summary = summary(plan, facts, before)
+
+
+def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:
+    render_job(plan, home.job, left_out=left_out, keep_edited=True)
+    write_bytes(home.left_out, left_out)
+    write_bytes(home.plan, plan_bytes(plan))
+
+
+def _counted_by_script(home: Home, plan: UploadPlan, left_out: bytes) -> UploadPlan:
+    """The plan with the edited script's counts in the place of the planner's."""
+    _write(home, plan, left_out)
+    report, error = _dry_run(home)
+    if report is None or error is not None:
+        return plan  # the dry run that follows says why
+    expected = Expected(
+        units=report.planned,
+        files=report.files.planned,
+        bytes=report.files.bytes,
+        left_out=report.left_out,
+        files_by_spec=report.files.by_spec,
+    )
+    return plan.model_copy(update={"expected": expected})
+
+
+def _counts(report: UploadReport) -> dict[str, Any]:
+    full = report.model_dump(mode="json")
+    return {key: full[key] for key in COUNTS}
+
+
+def _dry_run(home: Home) -> tuple[UploadReport | None, SkillsError | None]:
+    """Run the rendered script as anybody would: what is counted is what the script does."""
+    command = [sys.executable, str(home.job / "upload.py"), "--dry-run", "--json"]
+    # The copy of the library beside the script must be the one that runs; a cache would ship with the job.
+    hidden = ("PYTHONSAFEPATH", "SYNAPSE_SKILLS_DRY_RUN")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    done = subprocess.run(  # noqa: S603 - our own interpreter and script
+        command, capture_output=True, env=environment, cwd=home.folder, check=False
+    )
+    if done.returncode in (EXIT_INTERRUPTED, -2, -15):
+        raise Interrupted("Interrupted during the dry run.")
+    try:
+        document = json.loads(done.stdout)
+        error = document.get("error")
+        if error is None:
+            report = UploadReport.model_validate(document)
+            write_json(home.dry_run, document)
+            return report, None
+    except (ValueError, AttributeError):
+        said = redact(done.stderr.decode(errors="replace").strip()[-600:])
+        return None, SkillsError(
+            f"The script ended with exit code {done.returncode} and no report. {said}",
+            hint=f"Run it to see why: python {home.job / 'upload.py'} --dry-run",
+            code="script-failed",
+        )
+    failure = SkillsError(str(error["message"]), hint=str(error["hint"]), code=str(error["code"]))
+    failure.exit_code = EXIT_ENVIRONMENT if done.returncode == EXIT_ENVIRONMENT else EXIT_FINDINGS
+    return None, failure

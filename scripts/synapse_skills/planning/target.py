@@ -1,0 +1,300 @@
+"""The first rows of the table: what to upload, where to, and what the job is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, printable
+from synapse_skills.plan import SpecPlan
+from synapse_skills.planning.answers import number_of, shown, text, whole
+from synapse_skills.planning.evidence import takes
+from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.home import JOBS, free_name, slug
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled, Stopped
+
+MAX_TABLE_ROWS = 50
+
+
+def paths_of(settled: Settled) -> list[str]:
+    """The sources as a list of absolute paths."""
+    sources = settled["sources"]
+    return [sources] if isinstance(sources, str) else list(sources)
+
+
+# ---- sources
+
+
+def _ask_sources(facts: Facts, settled: Settled) -> Ask:
+    return Ask("Which folder holds the files to upload? Give its path.")
+
+
+def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[str]:
+    parts = answer if isinstance(answer, list) else [answer]
+    if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise BadAnswer(f"{shown(answer)} is not the path of a folder.")
+    roots: list[str] = []
+    for source in facts.sources([part.strip() for part in parts]):
+        try:
+            roots.append(str(source.root()))
+        except OutOfReach as error:
+            if error.code == "source-denied":
+                raise
+            raise BadAnswer(f"{error}. {error.hint}") from None
+    for one in roots:
+        if roots.count(one) > 1 or any(one != other and Path(one).is_relative_to(other) for other in roots):
+            raise BadAnswer(
+                f"{printable(one)} is named twice or lies inside another source: its files would count twice."
+            )
+    _check_home(facts, roots)
+    found = facts.walk(roots)
+    if not found.files:
+        # Why there is nothing can matter more than that: every name undecodable, every folder closed.
+        why = "; ".join(f"{each.code} {each.count}" for each in found.problems.as_list() if each.code != "empty-source")
+        raise BadAnswer(f"{printable(', '.join(roots))} holds no file to upload{f' ({why})' if why else ''}.")
+    return roots[0] if len(roots) == 1 else roots
+
+
+def _check_home(facts: Facts, roots: list[str]) -> None:
+    if facts.home is None:
+        return
+    home = Path(os.path.realpath(facts.home.folder))
+    for root in roots:
+        if home.is_relative_to(root):
+            raise FindingError(
+                f"The job's own folder {printable(str(home))} would lie inside the source.",
+                hint="Run it from another folder, or name a folder elsewhere with --out.",
+                code="home-in-source",
+            )
+
+
+SOURCES = Decision(
+    "sources", "Folder", "The folder, or folders, with the files to upload.", _ask_sources, _parse_sources
+)
+
+
+# ---- data_collection
+
+
+def _fit(specs: tuple[SpecPlan, ...], extensions: Mapping[str, int]) -> tuple[bool, int]:
+    """Whether every required spec finds a file, and how many files some spec takes."""
+    suffixes = set(extensions)
+
+    def has(spec: SpecPlan) -> bool:
+        # A compound extension such as .nii.gz shows up here by its last part.
+        return any(each in suffixes or f".{each.rpartition('.')[2]}" in suffixes for each in takes(spec))
+
+    taken = {each for spec in specs for each in takes(spec)}
+    files = sum(count for extension, count in extensions.items() if extension in taken)
+    return all(has(spec) for spec in specs if spec.is_required) and any(map(has, specs)), files
+
+
+def describe_specs(specs: tuple[SpecPlan, ...]) -> str:
+    """`image_1 .png .jpg required, mask_1 .png` for a table."""
+    words = []
+    for spec in specs:
+        kinds = " ".join(spec.extensions) or spec.file_type or "anything"
+        words.append(f"{spec.name} {kinds}{' required' if spec.is_required else ''}")
+    return ", ".join(words)
+
+
+def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
+    try:
+        rows = facts.collections()
+    except OutOfReach as error:
+        if "sources" in settled:
+            raise
+        # Nothing has been said yet: the first questions stand even while the backend is out of reach.
+        problem = Refuse(error.code, str(error), error.hint, EXIT_ENVIRONMENT)
+        return Ask("Which data collection do the files go to? Give its number.", problem=problem)
+    if not rows:
+        return Refuse(
+            "no-collections",
+            "There is no data collection with file specifications.",
+            "Make a data collection with file specifications in Synapse first.",
+        )
+    extensions = facts.extensions(paths_of(settled)) if "sources" in settled else None
+    fits = {row.id: _fit(row.specs, extensions) if extensions is not None else (False, 0) for row in rows}
+    likely = sorted(rows, key=lambda row: (not fits[row.id][0], -fits[row.id][1], -row.id))
+    fitting = [row for row in likely if fits[row.id][0]]
+    if len(rows) == 1 and (extensions is None or fitting):
+        return Inferred(rows[0].id, f"the only data collection there is: {rows[0].name}")
+    table = [
+        {"id": row.id, "name": row.name, "specs": describe_specs(row.specs)}
+        | ({"fits": fits[row.id][0]} if extensions is not None else {})
+        for row in likely[:MAX_TABLE_ROWS]
+    ]
+    because = f"{len(rows):,} data collections with file specifications"
+    if extensions is not None:
+        because += f"; {len(fitting):,} of them take what the folder holds"
+    if len(rows) > MAX_TABLE_ROWS:
+        because += f"; the likeliest {MAX_TABLE_ROWS} are shown"
+    options = tuple(
+        Option(
+            _label(row.name, row.id),
+            row.id,
+            describe_specs(row.specs) + ("; fits what the folder holds" if fits[row.id][0] else ""),
+        )
+        for row in likely
+    )
+    question = "Which data collection do the files go to?"
+    if len(rows) > 4:
+        question += " Another one: give its number from the table."
+    return Ask(question, options, table=(table, because))
+
+
+def _label(name: str, identity: int) -> str:
+    words = printable(name).split()[:4]
+    return " ".join([*words, f"({identity})"])[:60] if words else f"({identity})"
+
+
+def _parse_collection(answer: Any, facts: Facts, settled: Settled) -> int:
+    number = number_of(answer)
+    if number is None and isinstance(answer, str):
+        named = [row.id for row in facts.collections() if row.name.casefold() == answer.strip().casefold()]
+        number = named[0] if len(named) == 1 else None
+    if number is None or number != int(number) or number < 1:
+        raise BadAnswer(f"{shown(answer)} is not the number of a data collection.")
+    try:
+        return facts.collection(int(number)).id
+    except FindingError as error:
+        raise BadAnswer(str(error)) from None
+
+
+COLLECTION = Decision(
+    "data_collection",
+    "Collection",
+    "The number of the data collection that the files go to.",
+    _ask_collection,
+    _parse_collection,
+)
+
+
+# ---- name
+
+
+def _decide_name(facts: Facts, settled: Settled) -> Inferred | Ask:
+    assert facts.home is not None  # it follows from the sources
+    home = facts.home
+    if home.taken:
+        shown_path = printable(", ".join(home.taken))
+        return Ask(
+            f"There is a job {home.name} already, over {shown_path}. What is this one called?",
+            (
+                Option(free_name(home.name), free_name(home.name), "A job of its own beside the other one"),
+                Option(home.name, home.name, "Go on in that job's folder; its plan is replaced"),
+            ),
+        )
+    conflict = _sent_elsewhere(facts, settled)
+    if conflict:
+        other = f"{home.name}-{settled['data_collection']}"
+        return Ask(
+            f"{conflict} What is this upload called?",
+            (
+                Option(other, other, "A job of its own, named after the collection"),
+                Option(free_name(home.name), free_name(home.name), "A job of its own, numbered"),
+            ),
+        )
+    return Inferred(home.name, home.because)
+
+
+def _parse_name(answer: Any, facts: Facts, settled: Settled) -> str:
+    name = text(answer, facts, settled)
+    if len(name) > 200:
+        raise BadAnswer("A name has at most 200 characters.")
+    if slug(name) == "upload" and name.casefold() != "upload":
+        raise BadAnswer(f"{shown(answer)} has no letter or digit that a folder could be named with.")
+    conflict = _sent_elsewhere(facts, settled)
+    if conflict:
+        raise BadAnswer(conflict)
+    return name
+
+
+def _sent_elsewhere(facts: Facts, settled: Settled) -> str:
+    """Says so if this job has begun to upload to another collection: its state belongs to that one."""
+    assert facts.home is not None
+    before = facts.home.previous_plan()
+    if before is None or not facts.home.has_sent() or before.get("data_collection") == settled["data_collection"]:
+        return ""
+    return f"The job {facts.home.name} has already sent to data collection {before.get('data_collection')}."
+
+
+NAME = Decision(
+    "name",
+    "Name",
+    f"What the job is called; its folder is {JOBS}/NAME.",
+    _decide_name,
+    _parse_name,
+    needs=("sources", "data_collection"),
+)
+
+
+# ---- storage and project
+
+
+def _decide_storage(facts: Facts, settled: Settled) -> Inferred | Ask:
+    row = facts.default_storage()
+    identity, name = int(row["id"]), printable(str(row.get("name") or "unnamed"))
+    provider = printable(str(row.get("provider") or "unknown provider"))
+    if "storage" in facts.answers:
+        return Ask(
+            "Uploads always land in the tenant's default storage. Go on with it?",
+            (
+                Option("Default storage", identity, f"{identity}: {name} ({provider})"),
+                Option("Stop", "stop", "Have the default storage changed in Synapse first"),
+            ),
+        )
+    return Inferred(
+        identity,
+        f"uploads always land in the tenant's default storage, {name} ({provider}); no upload can choose another",
+    )
+
+
+def _parse_storage(answer: Any, facts: Facts, settled: Settled) -> int:
+    default = int(facts.default_storage()["id"])
+    number = number_of(answer)
+    if number is None and str(answer).strip().lower() == "stop":
+        raise Stopped(
+            Refuse(
+                "storage-not-default",
+                f"The files would land in the default storage {default}, which was not wanted.",
+                "Have the default storage changed in Synapse, then plan again with --set storage=null.",
+            ),
+            "stop",
+        )
+    if number != default:
+        raise BadAnswer(
+            f"Uploads land in the default storage {default}, not in {shown(answer)}: no upload can choose one."
+        )
+    return default
+
+
+STORAGE = Decision(
+    "storage",
+    "Storage",
+    "Where the files land: always the tenant's default storage.",
+    _decide_storage,
+    _parse_storage,
+    needs=("data_collection",),
+)
+
+
+def _parse_project(answer: Any, facts: Facts, settled: Settled) -> int:
+    number: int = whole(1)(answer, facts, settled)
+    try:
+        facts.project(number)
+    except FindingError as error:
+        raise BadAnswer(str(error)) from None
+    return number
+
+
+PROJECT = Decision(
+    "project",
+    "Project",
+    "The number of a project: a task is made in it for every data unit. None are made without.",
+    lambda facts, settled: None,
+    _parse_project,
+    needs=("data_collection",),
+)

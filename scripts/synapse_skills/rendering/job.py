@@ -1,0 +1,227 @@
+"""The job folder: rendered, refused when it is somebody else's, and never over an edited script by accident.
+
+A marker in the folder says whose job it is and what the script looked like when it was rendered. It is written first,
+so that a kill half way leaves a folder that the next rendering knows as its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from synapse_skills.errors import EXIT_CODES, EXIT_QUESTIONS, FindingError, OutOfReach, UsageError, printable
+from synapse_skills.plan import UploadPlan, plan_bytes, plan_hash, read_plan
+from synapse_skills.rendering.script import environment, render_script
+from synapse_skills.report import write_bytes
+
+MARKER = ".synapse-job"
+SCRIPT = "upload.py"
+LIBRARY = "synapse_skills"
+# From `job` down; planning, cluster and rendering stay at home.
+ROOMS = ("job", "formats", "media", "units", "metadata", "annotations", "sources", "backend")
+MODULES = ("__init__.py", "plan.py", "report.py", "errors.py", "py.typed")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A rendered job. `hash` is the plan's; `kept` says that an edited script was left as it is."""
+
+    folder: Path
+    script: Path
+    hash: str
+    kept: bool
+
+
+def render_job(
+    plan: UploadPlan,
+    folder: Path,
+    *,
+    left_out: bytes = b"",
+    force: bool = False,
+    keep_edited: bool = False,
+) -> Rendered:
+    """Write a plan's job folder.
+
+    Args:
+        plan: what to render.
+        folder: the job folder itself, of its own: it ships whole.
+        left_out: the content of left_out.jsonl.
+        force: write over an edited script.
+        keep_edited: leave an edited script as it is instead of refusing.
+
+    Raises:
+        UsageError: the folder can't be a job's: a shared one, or one that holds something else.
+        FindingError: another job's folder, or an edited script.
+        OutOfReach: the folder can't be written.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link must stay one, to be refused
+    marker = _marker(folder, plan)
+    script = render_script(plan)
+    ours = {_sha256(script)}
+    edited = is_edited(folder) and _sha256((folder / SCRIPT).read_bytes()) not in ours
+    if edited and not force and not keep_edited:
+        raise FindingError(
+            f"{printable(str(folder / SCRIPT))} was edited since it was rendered: it is not written over.",
+            hint="Keep the edit and accept what it counts with --set expected=dry-run, or render with --force.",
+            code="script-edited",
+        )
+    kept = edited and not force
+    files = _files(plan, left_out)
+    if not kept:
+        files[SCRIPT] = script
+    try:
+        _make_private(folder)
+        _mark(folder, plan, ours | set(marker.get("script", [])))
+        _write(folder, files)
+        _mark(folder, plan, set(marker.get("script", [])) if kept else ours)
+    except OSError as error:
+        raise OutOfReach(
+            f"The job folder {printable(str(folder))} can't be written: {error.strerror or error}.",
+            hint="Check its permissions and the free space on the disk.",
+            code="job-not-writable",
+        ) from None
+    return Rendered(folder, folder / SCRIPT, plan_hash(files["plan.json"]), kept)
+
+
+def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> Rendered:
+    """Render a plan.json, or that of a job's home or job folder, as it stands on disk.
+
+    Args:
+        path: plan.json or the folder that holds it.
+        out: the job folder; `job` beside plan.json unless said, or the folder itself if it is a job folder.
+        force: write over an edited script.
+
+    Raises:
+        UsageError: no plan there, or the folder can't be a job's.
+        FindingError: not a plan, another job's folder, or an edited script.
+    """
+    plan_path = path / "plan.json" if path.is_dir() else path
+    plan = read_plan(plan_path)
+    beside = plan_path.parent
+    folder = out or (beside if (beside / MARKER).is_file() else beside / "job")
+    left_out = beside / "left_out.jsonl"
+    return render_job(plan, folder, left_out=left_out.read_bytes() if left_out.is_file() else b"", force=force)
+
+
+def is_edited(folder: Path) -> bool:
+    """Whether the script in a job folder is another than the one that was rendered there."""
+    try:
+        script = (folder / SCRIPT).read_bytes()
+    except OSError:
+        return False
+    return _sha256(script) not in _read_marker(folder).get("script", [])
+
+
+def _files(plan: UploadPlan, left_out: bytes) -> dict[str, bytes]:
+    """Everything in the folder but the script, by relative path."""
+    content = plan_bytes(plan)
+    jinja = environment()
+    requirements = [("synapse-sdk", version("synapse-sdk"))]
+    if plan.meta_schema is not None:
+        requirements.append(("jsonschema-rs", version("jsonschema-rs")))
+    codes = [(code, meaning) for code, meaning in EXIT_CODES.items() if code != EXIT_QUESTIONS]
+    files = {
+        "plan.json": content,
+        "left_out.jsonl": left_out,
+        "requirements.txt": jinja.get_template("job/requirements.txt.j2").render(requirements=requirements).encode(),
+        ".rayignore": jinja.get_template("job/rayignore.j2").render().encode(),
+        "README.md": jinja.get_template("job/README.md.j2")
+        .render(plan=plan, hash=plan_hash(content), exit_codes=codes)
+        .encode(),
+    }
+    root = Path(__file__).resolve().parents[1]
+    for name in MODULES:
+        if (root / name).is_file():
+            files[f"{LIBRARY}/{name}"] = (root / name).read_bytes()
+    for room in ROOMS:
+        for path in sorted((root / room).rglob("*")):
+            inside = path.relative_to(root)
+            if path.is_file() and "__pycache__" not in inside.parts and path.suffix != ".pyc":
+                files[f"{LIBRARY}/{inside.as_posix()}"] = path.read_bytes()
+    return files
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write what changed, each file whole or not at all, and take away library files of another version."""
+    for name, content in files.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+            _make_private(path.parent)
+            write_bytes(path, content)
+    library = folder / LIBRARY
+    for path in sorted(library.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # not empty: it holds what was just written
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def _marker(folder: Path, plan: UploadPlan) -> dict[str, list[str]]:
+    """Whose folder it is; refuses what is not this job's."""
+    shown = printable(str(folder))
+    if _is_shared(folder):
+        raise UsageError(
+            f"{shown} is a shared folder: a job needs one of its own, because the whole folder ships.",
+            hint="Name a folder below it that does not exist yet.",
+            code="shared-folder",
+        )
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{shown} is not a folder.", hint="Name another one with --out.", code="not-a-folder")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return {}
+    marker = _read_marker(folder)
+    if not marker:
+        raise UsageError(
+            f"{shown} holds something else than a job.",
+            hint="Name an empty or new folder: the whole folder ships.",
+            code="folder-not-ours",
+        )
+    if marker.get("name") != [plan.name]:
+        raise FindingError(
+            f"{shown} is another job's folder: {printable(''.join(marker.get('name', [])))}.",
+            hint="Name another folder with --out, or remove this one.",
+            code="another-job",
+        )
+    return marker
+
+
+def _is_shared(folder: Path) -> bool:
+    real = Path(os.path.realpath(folder))
+    shared = {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", os.path.expanduser("~"), os.getcwd()}  # noqa: S108, PTH109, PTH111
+    if real == Path(real.anchor) or real in {Path(os.path.realpath(path)) for path in shared}:
+        return True
+    with contextlib.suppress(OSError):
+        return bool(real.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX))
+    return False
+
+
+def _read_marker(folder: Path) -> dict[str, list[str]]:
+    try:
+        document = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(document, dict) or document.get("kind") != "upload":
+        return {}
+    return {"name": [str(document.get("name"))], "script": [str(each) for each in document.get("script", [])]}
+
+
+def _mark(folder: Path, plan: UploadPlan, scripts: set[str]) -> None:
+    document = {"kind": "upload", "name": plan.name, "script": sorted(scripts)}
+    write_bytes(folder / MARKER, (json.dumps(document, ensure_ascii=False) + "\n").encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
