@@ -21,15 +21,14 @@ from synapse_skills.sources.database import database_errors, is_damaged, open_da
 from synapse_skills.sources.junk import Junk
 from synapse_skills.sources.source import File, Source, suffix_of
 from synapse_skills.sources.twins import ODD_TABLE, find_twins
-from synapse_skills.sources.walk import OddName, Row, Walk, Walker
+from synapse_skills.sources.walk import Batch, OddName, Walk, Walker
 
 _PAGE = 2_000
-_COMMIT_EVERY = 25
+_COMMIT_EVERY = 100
 _MOST_SUFFIXES = 100
 
 _UPSERT = """
-INSERT INTO file (source, path, size, mtime_ns, generation) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (source, path) DO UPDATE
+INSERT INTO file (source, path, size, mtime_ns, generation) VALUES {rows} ON CONFLICT (source, path) DO UPDATE
 SET size = excluded.size, mtime_ns = excluded.mtime_ns, generation = excluded.generation
 """
 
@@ -145,15 +144,15 @@ class Inventory:
             self.connection.execute(f"DROP TABLE IF EXISTS {ODD_TABLE}")
             self.connection.execute(f"CREATE TEMP TABLE {ODD_TABLE} (source INTEGER, fold TEXT, path TEXT)")
         walkers = (
-            Walker(index, root, recursive=source.recursive, generation=generation, walk=walk, junk=junk)
+            Walker(index, root, recursive=source.recursive, walk=walk, junk=junk)
             for index, (source, root) in enumerate(zip(sources, roots, strict=True))
         )
         for batches in _grouped(_batches(walkers, roots, walk, limit), _COMMIT_EVERY):
             with self.transaction() as connection:
-                for rows, odd in batches:
-                    # Sorted, neighbours in the index are written together: a third faster, and it costs little memory.
-                    rows.sort()
-                    connection.executemany(_UPSERT, rows)
+                for source, batch, odd in batches:
+                    if batch:
+                        rows = ",".join([f"({source},?,?,?,{generation})"] * (len(batch) // 3))
+                        connection.execute(_UPSERT.format(rows=rows), batch)
                     if odd:
                         connection.executemany(f"INSERT INTO {ODD_TABLE} VALUES (?, ?, ?)", odd)  # noqa: S608
                     if progress is not None:
@@ -247,14 +246,15 @@ class Inventory:
         return int(self.rows("SELECT count(*) FROM guard")[0][0])
 
 
-def _batches(
-    walkers: Iterable[Walker], roots: list[Path], walk: Walk, limit: int | None
-) -> Iterator[tuple[list[Row], list[OddName]]]:
+_Found = tuple[int, Batch, list[OddName]]
+
+
+def _batches(walkers: Iterable[Walker], roots: list[Path], walk: Walk, limit: int | None) -> Iterator[_Found]:
     """All batches of all sources, until the limit."""
-    for walker, root in zip(walkers, roots, strict=True):
-        for rows in walker.batches():
+    for source, (walker, root) in enumerate(zip(walkers, roots, strict=True)):
+        for batch in walker.batches():
             odd, walker.odd = walker.odd, []
-            yield rows, odd
+            yield source, batch, odd
             if limit is not None and walk.files >= limit:
                 walk.complete = False
                 return
@@ -266,12 +266,10 @@ def _batches(
             )
 
 
-def _grouped(
-    batches: Iterator[tuple[list[Row], list[OddName]]], size: int
-) -> Iterator[Iterator[tuple[list[Row], list[OddName]]]]:
+def _grouped(batches: Iterator[_Found], size: int) -> Iterator[Iterator[_Found]]:
     """Runs of `size` batches, each for one transaction, without holding more than one batch."""
 
-    def run(first: tuple[list[Row], list[OddName]]) -> Iterator[tuple[list[Row], list[OddName]]]:
+    def run(first: _Found) -> Iterator[_Found]:
         yield first
         for _, batch in zip(range(size - 1), batches, strict=False):
             yield batch

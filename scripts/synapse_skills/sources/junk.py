@@ -28,17 +28,18 @@ JUNK_NAMES = frozenset(
         "lost+found",
     }
 )
-JUNK_STARTS = (".", "~$")
+JUNK_STARTS = ".~"
 _KNOWN_HIDDEN = frozenset({".DS_Store", ".git", ".svn", ".hg", ".ipynb_checkpoints", ".keep", ".gitkeep", ".gitignore"})
 _OFFICE = (".xls", ".xlsx", ".xlsm", ".doc", ".docx", ".ppt", ".pptx", ".hwp", ".hwpx")
 
 
 def junk_kind(name: str, is_folder: bool) -> str | None:
-    """What kind of junk a name is, or None if it is data. `name` is in JUNK_NAMES or starts with one of JUNK_STARTS."""
+    """What kind of junk a name is, or None if it is data; it is in JUNK_NAMES or begins with one of JUNK_STARTS."""
     if name in JUNK_NAMES or name in _KNOWN_HIDDEN:
         return name.strip()
-    if name.startswith("~$"):
-        return "Office lock file" if not is_folder and name.lower().endswith(_OFFICE) else None
+    if name.startswith("~"):
+        is_lock = name.startswith("~$") and not is_folder and name.lower().endswith(_OFFICE)
+        return "Office lock file" if is_lock else None
     if name.startswith("._"):
         return "AppleDouble ._*"
     return "hidden folder" if is_folder else "hidden file"
