@@ -1,0 +1,111 @@
+"""Run a Python script in a forked child: a real process, that can be killed, without the second that imports take."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+class Forked:
+    """A child that runs a script as `__main__`.
+
+    Args:
+        script: the file to run.
+        flags: its command line.
+        env: its whole environment.
+        cwd: where it runs.
+        before: called in the child first, to break something.
+    """
+
+    def __init__(
+        self,
+        script: Path,
+        flags: list[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        self.returncode: int | None = None
+        self._out = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed in communicate
+        self._err = tempfile.TemporaryFile("w+b")  # noqa: SIM115
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._child(script, flags, env, cwd, before)
+
+    def _child(
+        self,
+        script: Path,
+        flags: list[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        before: Callable[[], None] | None,
+    ) -> None:
+        code = 99
+        try:
+            os.dup2(self._out.fileno(), 1)
+            os.dup2(self._err.fileno(), 2)
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            os.environ.clear()
+            os.environ.update(env)
+            os.chdir(cwd)
+            import synapse_sdk.utils.auth as auth
+
+            auth.CONFIG_FILE = Path(env["HOME"]) / ".synapse" / "config.json"
+            sys.argv = [str(script), *flags]
+            if before is not None:
+                before()
+            runpy.run_path(str(script), run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else (0 if end.code is None else 1)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def poll(self) -> int | None:
+        """The exit code if it has ended; -9 for SIGKILL, as subprocess has it."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def communicate(self, timeout: float = 60) -> tuple[str, str]:
+        """Wait for the end; stdout and stderr. Kills it and raises TimeoutError if it takes too long."""
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                self.returncode = -9
+                raise TimeoutError("\n".join(self._texts()))
+            time.sleep(0.005)
+        return self._texts()
+
+    def _texts(self) -> tuple[str, str]:
+        texts = []
+        for stream in (self._out, self._err):
+            stream.seek(0)
+            texts.append(stream.read().decode("utf-8", "replace"))
+            stream.close()
+        return texts[0], texts[1]
