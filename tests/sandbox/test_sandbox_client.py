@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from sandbox_fixture import AGENT, COLLECTION, PROJECT, STORAGE
 from synapse_sdk.clients.backend import BackendClient
 from synapse_sdk.exceptions import AuthenticationError, NotFoundError, ValidationError
 from synapse_sdk.utils.storage.provider import BackendSessionProvider
+
+from sandbox_fixture import AGENT, COLLECTION, PROJECT, STORAGE, sandboxes
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -52,16 +53,24 @@ def test_storages(client, box):
     assert (status, session["provider"], session["contract_version"]) == (200, "amazon_s3", 1)
 
 
-def test_a_storage_without_sessions_is_opened_by_its_configuration(sandbox_factory, tmp_path):
-    local = {"id": 5, "name": "Disk", "provider": "local", "configuration": {"location": str(tmp_path)}}
-    (tmp_path / "here.txt").write_text("yes")
-    for session in ("payload", "missing"):
-        box = sandbox_factory(seed={"storages": [local], "settings": {"storage_session": session}})
-        with (
-            BackendClient(box.host, access_token=box.token) as client,
-            BackendSessionProvider(client).open(5, purpose="read") as opened,
-        ):
-            assert opened.path("here.txt").read_text() == "yes"
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """A sandbox whose default storage is a folder: it can be read, and it can't presign."""
+    folder = tmp_path_factory.mktemp("disk")
+    (folder / "here.txt").write_text("yes")
+    storage = {"id": 5, "name": "Disk", "provider": "file_system", "configuration": {"location": str(folder)}}
+    with sandboxes(folder) as start:
+        yield start(seed={"storages": [storage]})
+
+
+@pytest.mark.parametrize("session", ["payload", "missing"])
+def test_a_storage_is_opened_with_a_session_or_by_its_configuration(disk, session):
+    disk.set(storage_session=session)
+    with (
+        BackendClient(disk.host, access_token=disk.token) as client,
+        BackendSessionProvider(client).open(5, purpose="read") as opened,
+    ):
+        assert opened.path("here.txt").read_text() == "yes"
 
 
 def test_projects(client, box):
@@ -115,9 +124,7 @@ def test_files_units_and_tasks(client, box, uploaded):
     status, content = box.request("GET", row["files"]["label_1"]["url"], headers={"Synapse-Access-Token": ""})
     assert (status, content) == (200, {"n": 0})
 
-    rows, count = client.list_data_units(
-        {"data_collection": COLLECTION}, list_all=True, url_conversion={}, page_size=2
-    )
+    rows, count = client.list_data_units({"data_collection": COLLECTION}, list_all=True, url_conversion={}, page_size=2)
     listed = [row["id"] for row in rows]
     assert listed[-4:] == [*ids, single["id"]] and count == len(listed) == before + 4
 
@@ -164,12 +171,10 @@ def test_multipart(client, box, tmp_path):
     assert box.files()[-1]["size"] == 100
 
 
-def test_a_storage_that_can_not_presign(sandbox_factory, tmp_path):
-    disk = {"id": 1, "name": "Disk", "provider": "file_system", "is_default": True, "configuration": {}}
-    box = sandbox_factory(seed={"storages": [disk]})
+def test_a_storage_that_can_not_presign(disk, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
-    with BackendClient(box.host, access_token=box.token) as client:
+    with BackendClient(disk.host, access_token=disk.token) as client:
         with pytest.raises(ValueError, match="file_system"):
             client.upload_files_bulk([path])
         with pytest.raises(ValidationError):

@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+
 from sandbox_fixture import COLLECTION, SEED, Sandbox
 
 ANONYMOUS = {"Synapse-Access-Token": ""}
@@ -259,7 +260,9 @@ def test_a_mistyped_fault_is_refused_instead_of_never_happening(box, rule, words
 
 
 def test_faults_from_a_file_and_latency(tmp_path):
-    box = Sandbox.start(tmp_path, seed=SEED, faults=[{"kind": "status", "route": "agents.list", "on": [1]}], latency_ms=150)
+    box = Sandbox.start(
+        tmp_path, seed=SEED, faults=[{"kind": "status", "route": "agents.list", "on": [1]}], latency_ms=150
+    )
     try:
         started = time.monotonic()
         assert statuses(lambda: box.request("GET", "/agents/"), 2) == [503, 200]

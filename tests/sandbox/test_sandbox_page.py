@@ -4,6 +4,7 @@ import re
 import urllib.request
 
 import pytest
+
 from sandbox_fixture import COLLECTION
 
 ANONYMOUS = {"Synapse-Access-Token": ""}

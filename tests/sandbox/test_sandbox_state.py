@@ -1,24 +1,28 @@
 """Starting, stopping, killing, starting again; seeds; and what is said when it can't start."""
 
 import json
-import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+from synapse_sdk.clients.backend import BackendClient
+
 import sandbox
-from sandbox_fixture import COLLECTION, SCRIPT, SEED, seed_with
+from sandbox_fixture import AGENT, COLLECTION, SCRIPT, SEED, seed_with
 from synapse_sandbox import BadInput
-from synapse_sandbox.seed import read_seed
+from synapse_sandbox.seed import parse_seed, read_seed
+from synapse_sandbox.store import Store
+from synapse_skills import errors
 
 
-def run(*arguments, **more):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, **more)
+def main(*arguments):
+    return errors.run(sandbox.main, [str(argument) for argument in arguments])
 
 
 def one_unit(box, name="a"):
@@ -33,7 +37,9 @@ def test_everything_survives_a_restart_and_a_kill(sandbox_factory):
     box = sandbox_factory()
     host, token = box.host, box.token
     first = one_unit(box)
-    link = box.post("/data_files/presigned_upload/upload/", {"files": [{"filename": "late.bin", "size": 3}]})["files"][0]
+    link = box.post("/data_files/presigned_upload/upload/", {"files": [{"filename": "late.bin", "size": 3}]})["files"][
+        0
+    ]
     box.set(echo=["meta"])
     before = box.units()
 
@@ -51,60 +57,60 @@ def test_everything_survives_a_restart_and_a_kill(sandbox_factory):
     url = box.get(f"/data_units/{first}/")["files"]["image_1"]["url"]
     assert box.request("GET", url)[1] == "a"
     assert box.stop() == 0
+    assert not (box.folder / "ready.json").exists(), "it goes when the server goes"
 
 
-def test_another_seed_is_applied_over_what_is_there(sandbox_factory):
-    box = sandbox_factory()
-    one_unit(box)
-    changed = seed_with(settings={"echo": ["path"]})
-    changed["collections"][0]["name"] = "CT scans, renamed"
-    (box.folder / "seed.json").write_text(json.dumps(changed))
-    box.restart()
-    assert box.get(f"/data_collections/{COLLECTION}/")["name"] == "CT scans, renamed"
-    assert box.settings()["echo"] == ["path"]
-    assert len(box.units()) == 1
+def test_another_seed_is_applied_over_what_is_there(tmp_path):
+    with closing(Store(tmp_path)) as store:
+        store.sow(parse_seed(SEED))
+        store.change_settings(store.settings.changed({"echo": []}))
+        store.sow(parse_seed(SEED))
+        assert store.settings.echo == (), "the same seed again changes nothing back"
+    with closing(Store(tmp_path)) as store:
+        assert store.settings.echo == ()
+        store.sow(parse_seed(seed_with(collections=[{"id": COLLECTION, "name": "Renamed"}], agents=[])))
+        assert store.find("collection", COLLECTION)["name"] == "Renamed"
+        assert [row["id"] for row in store.catalogue("agent")] == [AGENT], "what the seed leaves out stays"
+        assert store.settings.echo == ("path", "checksum", "meta", "groups")
 
 
-def test_without_a_seed_there_is_something_to_try(sandbox_factory):
-    box = sandbox_factory(seed=None)
-    assert [row["name"] for row in box.get("/data_collections/")["results"]] == ["Examples"]
-    assert box.get("/storages/?category=internal")["results"][0]["is_default"]
-    assert box.get("/agents/")["results"][0]["url"] == box.host
+def test_without_a_seed_there_is_something_to_try_and_ctrl_c_stops_it(tmp_path):
+    command = [sys.executable, str(SCRIPT), "serve", "--state", str(tmp_path / "state"), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = json.loads(process.stdout.readline())
+        ready = json.loads((tmp_path / "state" / "ready.json").read_text())
+        with BackendClient(ready["host"], access_token=ready["token"]) as client:
+            assert [row["name"] for row in client.list_data_collections()["results"]] == ["Examples"]
+            assert client.get_default_storage()["is_default"]
+            assert client.list_agents()[0].url == ready["host"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+        assert process.stderr.read() == ""
+    assert said == {"host": ready["host"], "pid": ready["pid"], "ready_file": str(tmp_path / "state" / "ready.json")}
 
 
-def test_the_ready_file_is_private_and_goes_when_the_server_goes(sandbox_factory):
-    box = sandbox_factory()
+def test_the_ready_file_is_private(box):
     ready = box.folder / "ready.json"
     assert stat.S_IMODE(ready.stat().st_mode) == 0o600
     assert json.loads(ready.read_text()) == {"host": box.host, "token": box.token, "pid": box.pid}
     assert stat.S_IMODE(box.state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((box.state / "sandbox.sqlite").stat().st_mode) == 0o600
     assert box.token not in box.log(), "the token is in the ready file and nowhere else"
-    assert box.stop() == 0
-    assert not ready.exists()
 
 
-def test_ctrl_c_is_how_it_is_stopped(sandbox_factory):
-    box = sandbox_factory()
-    os.kill(box.pid, signal.SIGINT)
-    assert box._process.wait(timeout=10) == 0
-    assert "Traceback" not in box.log()
-
-
-def test_it_listens_on_this_machine_only(sandbox_factory):
-    box = sandbox_factory()
+def test_it_listens_on_this_machine_only(box):
     port = int(box.host.rpartition(":")[2])
     listening = set()
-    with open("/proc/net/tcp") as table:
-        for line in list(table)[1:]:
-            local, state = line.split()[1], line.split()[3]
-            if state == "0A" and int(local.rpartition(":")[2], 16) == port:
-                listening.add(local.partition(":")[0])
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+            listening.add(local.partition(":")[0])
     assert listening == {"0100007F"}
 
 
-def test_many_at_once(sandbox_factory):
+def test_many_at_once(box):
     """As many clients as an impatient engine has, all at the same moment: every unit once, no id twice."""
-    box = sandbox_factory()
+    before = len(box.units())
     made, failed = [], []
 
     def work(number):
@@ -119,23 +125,21 @@ def test_many_at_once(sandbox_factory):
     for thread in threads:
         thread.join()
     assert not failed
-    assert len(set(made)) == 96 == len(box.units())
+    assert len(set(made)) == 96 == len(box.units()) - before
 
 
-def test_two_on_one_state(sandbox_factory):
-    box = sandbox_factory()
-    done = run("serve", "--state", box.state, "--json")
-    assert done.returncode == 3
-    assert "another sandbox is running" in json.loads(done.stdout)["error"]["message"]
+def test_two_on_one_state(box, capsys):
+    assert main("serve", "--state", box.state, "--json") == 3
+    assert "another sandbox is running" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
-def test_a_port_that_is_taken(tmp_path):
+def test_a_port_that_is_taken(tmp_path, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = run("serve", "--state", tmp_path / "state", "--port", taken.getsockname()[1])
-    assert done.returncode == 3
-    assert "can't be had" in done.stderr and "next: Leave --port out" in done.stderr
+        assert main("serve", "--state", tmp_path / "state", "--port", taken.getsockname()[1]) == 3
+    said = capsys.readouterr().err
+    assert "can't be had" in said and "next: Leave --port out" in said
 
 
 @pytest.mark.parametrize(
@@ -165,23 +169,23 @@ def test_a_bad_seed(tmp_path, document, words):
     assert words in str(error.value)
 
 
-def test_a_bad_faults_file_and_files_that_are_not_there(tmp_path):
+def test_a_bad_faults_file_and_files_that_are_not_there(tmp_path, capsys):
     (tmp_path / "faults.json").write_text('{"faults": [{"kind": "slow", "route": "unit.create"}]}')
-    done = run("serve", "--state", tmp_path / "state", "--faults", tmp_path / "faults.json")
-    assert done.returncode == 1
-    assert "no route 'unit.create'" in done.stderr and "units.create" in done.stderr
-    done = run("serve", "--state", tmp_path / "state", "--seed", tmp_path / "none.json")
-    assert (done.returncode, "can't be read" in done.stderr) == (1, True)
+    assert main("serve", "--state", tmp_path / "state", "--faults", tmp_path / "faults.json") == 1
+    said = capsys.readouterr().err
+    assert "no route 'unit.create'" in said and "units.create" in said
+    assert main("serve", "--state", tmp_path / "state", "--seed", tmp_path / "none.json") == 1
+    assert "can't be read" in capsys.readouterr().err
     assert not (tmp_path / "state").exists(), "nothing was begun"
 
 
-def test_a_state_that_is_something_else(tmp_path):
+def test_a_state_that_is_something_else(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert run("serve", "--state", tmp_path / "file").returncode == 3
+    assert main("serve", "--state", tmp_path / "file") == 3
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "sandbox.sqlite").write_bytes(b"not a database, whatever it is called" * 200)
-    done = run("serve", "--state", tmp_path / "state")
-    assert done.returncode == 1 and "can't be opened" in done.stderr
+    assert main("serve", "--state", tmp_path / "state") == 1
+    assert "can't be opened" in capsys.readouterr().err
 
 
 def test_usage(capsys):
@@ -192,15 +196,3 @@ def test_usage(capsys):
     said = capsys.readouterr().out
     for words in ("examples:", "exit codes:", "commit-late", "units.create", "--latency-ms"):
         assert words in said
-
-
-def test_json_says_where_without_the_token(tmp_path):
-    (tmp_path / "seed.json").write_text(json.dumps(SEED))
-    command = [sys.executable, str(SCRIPT), "serve", "--state", str(tmp_path / "state"), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = json.loads(process.stdout.readline())
-        ready = json.loads((tmp_path / "state" / "ready.json").read_text())
-        process.terminate()
-        assert process.wait(timeout=10) == 0
-    assert set(said) == {"host", "pid", "ready_file"}
-    assert (said["host"], said["pid"]) == (ready["host"], ready["pid"]) and ready["token"]

@@ -1,8 +1,8 @@
 """What a data unit is held to, how a refusal looks, and the switches for what nobody knows of the real one."""
 
 import pytest
-from conftest import PNG
-from sandbox_fixture import COLLECTION, PROJECT, SEED, Sandbox, sandboxes, seed_with
+
+from sandbox_fixture import COLLECTION, PNG, PROJECT, SEED, Sandbox, sandboxes, seed_with
 
 SCHEMA = {
     "type": "object",
@@ -149,7 +149,9 @@ def test_the_answer_as_a_page(box, files):
     assert tasks["results"][0]["data_unit"] == made["results"][0]["id"]
 
 
-@pytest.mark.parametrize("echo", [[], ["path"], ["checksum"], ["meta"], ["groups"], ["path", "checksum", "meta", "groups"]])
+@pytest.mark.parametrize(
+    "echo", [[], ["path"], ["checksum"], ["meta"], ["groups"], ["path", "checksum", "meta", "groups"]]
+)
 def test_echo(box, files, echo):
     box.set(echo=echo)
     made = box.post("/data_units/", unit(files, meta={"k": 1}, groups=["g"]))

@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+
 from sandbox_fixture import COLLECTION
 
 
@@ -163,7 +164,8 @@ def test_chunked(wire):
     boundary = "b0"
     form = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="filename"\r\n\r\na.bin\r\n'
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n12345\r\n--{boundary}--\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n12345\r\n'
+        f"--{boundary}--\r\n"
     ).encode()
     headers = {
         "Synapse-Access-Token": f"Token {wire.token}",
@@ -193,7 +195,9 @@ def test_pages_repeat_their_filters(wire, box, files):
     box.post("/data_units/", [{"data_collection": COLLECTION, "files": files}] * 3)
     response, page = wire("GET", f"/data_units/?data_collection={COLLECTION}&page_size=2&unknown=1&ordering=-id")
     assert response.status == 200
-    assert page["next"] == f"{box.host}/data_units/?data_collection={COLLECTION}&page_size=2&unknown=1&ordering=-id&page=2"
+    assert (
+        page["next"] == f"{box.host}/data_units/?data_collection={COLLECTION}&page_size=2&unknown=1&ordering=-id&page=2"
+    )
     assert page["previous"] is None and page["count"] == len(box.units())
     _, following = wire("GET", page["next"])
     assert following["results"][0]["id"] == page["results"][1]["id"] - 1
