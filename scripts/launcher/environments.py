@@ -125,14 +125,12 @@ def _build(folder: Path, interpreter: Interpreter, lock: Path) -> None:
         )
     )
     started = time.time()
-    failures: List[str] = []
-    if uv is not None:
-        failures = _with_uv(uv, folder, interpreter, lock)
-        if failures:
-            # pip reads pip.conf, which names the package index of many a company; uv doesn't.
-            say("uv couldn't: {}; trying pip".format(failures[-1]))
-            shutil.rmtree(str(folder), ignore_errors=True)
-    if uv is None or failures:
+    failure = _with_uv(uv, folder, interpreter, lock) if uv else ""
+    if failure:
+        # pip reads pip.conf, which names the package index of many a company; uv doesn't.
+        say("uv couldn't: {}; trying pip".format(failure))
+        shutil.rmtree(str(folder), ignore_errors=True)
+    if uv is None or failure:
         _with_pip(folder, interpreter, lock)
     python = _python_of(folder)
     temporary = folder / (_MARKER + ".new")
@@ -141,17 +139,21 @@ def _build(folder: Path, interpreter: Interpreter, lock: Path) -> None:
     say("installed in {:.1f} s".format(time.time() - started))
 
 
-def _with_uv(uv: str, folder: Path, interpreter: Interpreter, lock: Path) -> List[str]:
+def _with_uv(uv: str, folder: Path, interpreter: Interpreter, lock: Path) -> str:
+    """Install with uv; returns why it couldn't, empty if it could."""
     for command in (
         [uv, "venv", "--no-project", "--python", interpreter.path, str(folder)],
         [uv, "pip", "install", "--python", _python_of(folder), "--no-deps", "--require-hashes", "-r", str(lock)],
     ):
         # In the cache folder: a uv.toml or pyproject.toml where the user happens to be isn't ours.
         answer = install(command, cwd=str(folder.parent))
+        if answer.code not in (0, INTERRUPTED) and "peer certificate" in answer.text:
+            # uv trusts its own list of authorities; a company's proxy is only in the system's.
+            answer = install(command, cwd=str(folder.parent), extra={"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"})
         if answer.code != 0:
             _stop_if_interrupted(answer.code)
-            return _last_lines(answer.text) or ["exit code {}".format(answer.code)]
-    return []
+            return _why(answer.text) or "exit code {}".format(answer.code)
+    return ""
 
 
 def _with_pip(folder: Path, interpreter: Interpreter, lock: Path) -> None:
@@ -161,7 +163,7 @@ def _with_pip(folder: Path, interpreter: Interpreter, lock: Path) -> None:
         version = "{}.{}".format(*interpreter.version[:2])
         raise LaunchError(
             "Python {} at {} can't make an environment: {}".format(
-                version, interpreter.path, " / ".join(_last_lines(answer.text)) or "the venv module failed"
+                version, interpreter.path, _why(answer.text) or "the venv module failed"
             ),
             "Install its venv module (`apt install python{}-venv` on Debian and Ubuntu), or uv.".format(version),
             code="no-venv",
@@ -174,16 +176,19 @@ def _with_pip(folder: Path, interpreter: Interpreter, lock: Path) -> None:
     _stop_if_interrupted(answer.code)
     if answer.code != 0:
         raise LaunchError(
-            "The packages of {} can't be installed: {}".format(lock.name, " / ".join(_last_lines(answer.text))),
+            "The packages of {} can't be installed: {}".format(lock.name, _why(answer.text)),
             "The first time needs a package index. Behind a proxy set HTTPS_PROXY; with an index of your own set "
             "PIP_INDEX_URL (pip) or UV_DEFAULT_INDEX (uv). Then run it again.",
             code="install-failed",
         )
 
 
-def _last_lines(text: str) -> List[str]:
-    lines = [line.strip() for line in without_passwords(text).splitlines() if line.strip()]
-    return [line[:300] for line in lines if not line.startswith(("[notice]", "WARNING:"))][-3:]
+def _why(text: str) -> str:
+    """The lines that tell why an installer failed: from its first error on, else its last words."""
+    lines = [line.strip()[:300] for line in without_passwords(text).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.lower().startswith(("[notice]", "warning:", "hint:"))]
+    errors = [index for index, line in enumerate(lines) if line.lower().startswith(("error", "\u00d7"))]
+    return " / ".join(lines[errors[0] : errors[0] + 3] if errors else lines[-3:])
 
 
 def _stop_if_interrupted(code: int) -> None:

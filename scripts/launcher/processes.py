@@ -87,11 +87,11 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def install(command: List[str], cwd: str) -> Answer:
+def install(command: List[str], cwd: str, extra: Optional[Mapping[str, str]] = None) -> Answer:
     """Run uv or pip to its end; what it says is kept, and shown only if it fails."""
     with tempfile.TemporaryFile() as out:
         try:
-            code = call(command, env=installer_environment(), cwd=cwd, output=out.fileno())
+            code = call(command, env=dict(installer_environment(), **(extra or {})), cwd=cwd, output=out.fileno())
         except OSError as error:
             return Answer(127, str(error))
         out.seek(0)
