@@ -112,7 +112,7 @@ class Inventory:
         Args:
             sources: where to look; nested ones are allowed, each sees its own files.
             progress: called with the number of files so far, every few thousand.
-            limit: stop soon after so many files: a sample, which removes nothing and is not kept as `last_walk`.
+            limit: stop after so many files: a sample, which removes nothing and is not kept as `last_walk`.
 
         Raises:
             OutOfReach: a source can't be read, the disk is full, the inventory is in use.
@@ -140,11 +140,16 @@ class Inventory:
         generation = int(self.state("generation") or 0) + 1
         self.keep_state("generation", str(generation))
         self.keep_state("walk", "")
+        if self.state("sources") != _sources_text(sources, roots):
+            # Other folders: the guard's answers hold all the same, the rows would only be in the way.
+            with self.transaction() as connection:
+                connection.execute("DELETE FROM file")
+            self.keep_state("sources", _sources_text(sources, roots))
         with database_errors(self.path):
             self.connection.execute(f"DROP TABLE IF EXISTS {ODD_TABLE}")
             self.connection.execute(f"CREATE TEMP TABLE {ODD_TABLE} (source INTEGER, fold TEXT, path TEXT)")
         walkers = (
-            Walker(index, root, recursive=source.recursive, walk=walk, junk=junk)
+            Walker(index, root, recursive=source.recursive, walk=walk, junk=junk, limit=limit)
             for index, (source, root) in enumerate(zip(sources, roots, strict=True))
         )
         for batches in _grouped(_batches(walkers, roots, walk, limit), _COMMIT_EVERY):
@@ -164,7 +169,7 @@ class Inventory:
             connection.execute(f"DROP TABLE {ODD_TABLE}")
         junk.report(walk.problems)
         if walk.complete:
-            self.keep_state("walk", _walk_text(sources, roots, walk))
+            self.keep_state("walk", _walk_text(walk))
         return walk
 
     def last_walk(self, sources: Sequence[Source]) -> Walk | None:
@@ -172,16 +177,17 @@ class Inventory:
         text = self.state("walk")
         if not text:
             return None
-        kept = json.loads(text)
-        if kept["sources"] != [[str(source.root()), source.recursive] for source in sources]:
+        if not self.is_of(sources):
             return None
+        kept = json.loads(text)
         walk = Walk(kept["files"], kept["bytes"], kept["folders"])
-        for raw in kept["problems"]:
-            problem = Problem.model_validate(raw)
-            for number, example in enumerate(problem.examples or [""]):
-                count = 0 if number else problem.count
-                walk.problems.add(problem.code, example, severity=problem.severity, fix=problem.fix, count=count)
+        for problem in kept["problems"]:
+            walk.problems.merge(Problem.model_validate(problem))
         return walk
+
+    def is_of(self, sources: Sequence[Source]) -> bool:
+        """Whether the files are those of these sources, in this order."""
+        return self.state("sources") == _sources_text(sources, [source.root() for source in sources])
 
     def files(self) -> Iterator[File]:
         """All files, ordered by source and path, whatever the order on disk."""
@@ -227,23 +233,25 @@ class Inventory:
         An answer holds for one absolute path, size and time of change, so one that does not fit is never asked for.
 
         Returns:
-            How many are known now; 0 if the other file is not there or not usable: then the files are asked again.
+            How many there were to borrow. None if the other file is not there, is not usable, or may not be read: it
+            saves time and nothing else, so then the guard is simply asked again.
         """
-        if not other.is_file() or (self.path.exists() and other.samefile(self.path)):
-            return self._known()
-        with database_errors(self.path):
-            self.connection.execute("ATTACH ? AS other", (str(other),))
-            try:
-                self.connection.execute("INSERT OR IGNORE INTO main.guard SELECT key, answer FROM other.guard")
-            except sqlite3.DatabaseError as error:
-                if not is_damaged(error) and "no such table" not in str(error):
-                    raise
-            finally:
-                self.connection.execute("DETACH other")
-        return self._known()
-
-    def _known(self) -> int:
-        return int(self.rows("SELECT count(*) FROM guard")[0][0])
+        if not other.is_file() or other.samefile(self.path):
+            return 0
+        lender: sqlite3.Connection | None = None
+        borrowed = 0
+        try:
+            lender = sqlite3.connect(f"{other.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+            answers = lender.execute("SELECT key, answer FROM guard")
+            while page := answers.fetchmany(_PAGE):
+                self.keep_guard_answers(page)
+                borrowed += len(page)
+        except sqlite3.Error:
+            return borrowed
+        finally:
+            if lender is not None:
+                lender.close()
+        return borrowed
 
 
 _Found = tuple[int, Batch, list[OddName]]
@@ -278,10 +286,13 @@ def _grouped(batches: Iterator[_Found], size: int) -> Iterator[Iterator[_Found]]
         yield run(first)
 
 
-def _walk_text(sources: Sequence[Source], roots: list[Path], walk: Walk) -> str:
+def _sources_text(sources: Sequence[Source], roots: Sequence[Path]) -> str:
+    return json.dumps([[str(root), source.recursive] for source, root in zip(sources, roots, strict=True)])
+
+
+def _walk_text(walk: Walk) -> str:
     return json.dumps(
         {
-            "sources": [[str(root), source.recursive] for source, root in zip(sources, roots, strict=True)],
             "files": walk.files,
             "bytes": walk.bytes,
             "folders": walk.folders,

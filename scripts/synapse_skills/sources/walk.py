@@ -52,7 +52,9 @@ class Walker:
         files: regular files so far.
     """
 
-    def __init__(self, index: int, root: Path, *, recursive: bool, walk: Walk, junk: Junk) -> None:
+    def __init__(
+        self, index: int, root: Path, *, recursive: bool, walk: Walk, junk: Junk, limit: int | None = None
+    ) -> None:
         self.odd: list[OddName] = []
         self.files = 0
         self._index = index
@@ -61,10 +63,11 @@ class Walker:
         self._recursive = recursive
         self._walk = walk
         self._junk = junk
+        self._limit = limit
         self._batch: Batch = []
 
     def batches(self) -> Iterator[Batch]:
-        """Regular files, BATCH at a time; the last batch may be empty."""
+        """Regular files, BATCH at a time, in batches that end at the limit; the last one may be empty."""
         deep = [(self._root, "", False)]
         while deep:
             folder, prefix, linked = deep.pop()
@@ -82,11 +85,11 @@ class Walker:
         """Walk a folder and what is below it; what lies too deep to keep open goes to `deep`."""
         stack: list[tuple[os._ScandirIterator[str], str, bool]] = []
         self._open(stack, folder, prefix, linked)
-        full = 3 * BATCH
         try:
             while stack:
                 entries, prefix, linked = stack[-1]
                 batch = self._batch
+                full = 3 * (BATCH if self._limit is None else max(1, min(BATCH, self._limit - self._walk.files)))
                 extend = batch.extend
                 below: tuple[str, str, bool] | None = None
                 try:

@@ -137,7 +137,7 @@ def extensions_overlap(specs: Sequence[SpecPlan]) -> dict[str, list[str]]:
     """Extensions that several specifications take, with the names of these, in the collection's order."""
     takers: dict[str, list[str]] = {}
     for spec in specs:
-        for extension in dict.fromkeys(normal_extension(extension) for extension in spec.extensions):
+        for extension in _extensions(spec):
             takers.setdefault(extension, []).append(spec.name)
     return {extension: names for extension, names in takers.items() if len(names) > 1}
 
@@ -145,8 +145,9 @@ def extensions_overlap(specs: Sequence[SpecPlan]) -> dict[str, list[str]]:
 def mapping_for(specs: Sequence[SpecPlan]) -> ByExtension | ByPattern | InTurn:
     """The mapping that a plan's specifications describe: patterns first, then extensions.
 
-    An extension that several specifications take goes to the one without a pattern, once the patterns of the others
-    have had their choice; if all have one, extensions decide nothing about it.
+    `takes`, where it is set, says which of a specification's extensions count. An extension that several take goes to
+    the one without a pattern, once the patterns of the others have had their choice; if all have one, extensions decide
+    nothing about it.
 
     Raises:
         FindingError: `specs-overlap`: two specifications without a pattern take the same extension.
@@ -167,12 +168,17 @@ def mapping_for(specs: Sequence[SpecPlan]) -> ByExtension | ByPattern | InTurn:
         )
     extensions: dict[str, str] = {}
     for spec in specs:
-        for extension in map(normal_extension, spec.extensions):
+        for extension in _extensions(spec):
             if extension not in overlap or spec.name not in patterns:
                 extensions[extension] = spec.name
     if patterns and extensions:
         return by_pattern(patterns) | by_extension(extensions)
     return by_pattern(patterns) if patterns else by_extension(extensions)
+
+
+def _extensions(spec: SpecPlan) -> dict[str, None]:
+    """What a specification takes by extension, each once, in order."""
+    return dict.fromkeys(map(normal_extension, spec.takes or spec.extensions))
 
 
 def _check_pair(text: Any, spec: Any, where: str) -> None:

@@ -87,7 +87,7 @@ class Survey:
     files_by_spec: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._placed = ""
+        self._placed: str | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -106,6 +106,8 @@ class Survey:
             FindingError: `place-raised`: a hand-written place() failed or gave no proper answer.
             OutOfReach: a source, the disk or the content guard is out of reach.
         """
+        if not self.inventory.is_of(self.sources):
+            raise ValueError("the inventory has not walked these sources")
         roots = [source.root() for source in self.sources]
         if self.guard:
             content_guard()

@@ -1,0 +1,62 @@
+"""Say what is at a path before an upload is planned: reachable or not, how many files, of which kinds, what is odd."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from synapse_skills.errors import run
+
+EPILOG = """\
+examples:
+  check_path.py ~/scans
+  check_path.py /mnt/nas/project --limit 10000 --json
+
+Only local folders are supported so far; s3://, gs:// and sftp:// come later: mount them, or copy the files.
+
+exit codes: 0 files found, nothing wrong · 1 no file, or something is wrong (unreadable folders, colliding names) ·
+  2 wrong usage · 3 the path is out of reach: missing, not a folder, no permission, not supported · 130 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
+        prog="check_path.py",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("path", metavar="PATH", help="a local folder")
+    command.add_argument("--no-recursive", action="store_true", help="leave out the folders below it")
+    command.add_argument(
+        "--limit", type=_count, metavar="N", help="stop soon after N files: a sample, and said to be one"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Look, and show."""
+    args = parser().parse_args(argv)
+    from synapse_skills.sources.check import check_path, counting, show_report
+
+    with counting(quiet=args.json) as progress:
+        report = check_path(args.path, recursive=not args.no_recursive, limit=args.limit, progress=progress)
+    if args.json:
+        print(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        show_report(report)
+    return report.exit_code
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1 up is wanted")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
