@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
@@ -195,8 +194,3 @@ class Front:
             traceback.print_exc(file=sys.stderr)
             response = answer({"detail": "A server error occurred."}, 500)
         await response(request.scope, request.receive, send)
-
-
-def describe() -> list[dict[str, Any]]:
-    """The routes as a table, for `--help` and the reference."""
-    return [{"name": route.name, "methods": route.methods, "path": route.path} for route in ROUTES]

@@ -35,7 +35,8 @@ a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: un
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+.size { white-space: nowrap; opacity: .7; }
 .here { font-weight: 600; }
 .units { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
 .unit { border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; display: flex; flex-direction: column; }
@@ -127,7 +128,7 @@ def _unit(box: Box, row: sqlite3.Row) -> str:
         file = box.store.db.execute("select * from data_file where id = ?", (entry["data_file"],)).fetchone()
         url = escape(media_url("", file["key"], file["filename"]))
         name = escape(_short(str(entry["given"].get("path") or file["filename"])))
-        lines.append((escape(spec), f'<a href="{url}">{name}</a> ({_size(file["size"])})'))
+        lines.append((escape(spec), f'<a href="{url}">{name}</a> <span class="size">{_size(file["size"])}</span>'))
         if (mimetypes.guess_type(file["filename"])[0] or file["content_type"] or "").startswith("image/"):
             pictures.append(f'<a href="{url}"><img loading="lazy" src="{url}" alt="{escape(spec)}: {name}"></a>')
     meta = json.loads(row["meta"]) or {}

@@ -132,7 +132,7 @@ async def _serve(box: Box, sock: socket.socket, ready_file: Path, ready: Callabl
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=1,
     )
     try:
         await _Server(config, announce).serve(sockets=[sock])

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class Store:
             raise
         self.db.execute("commit")
 
-    def kept(self, key: str, make: Any) -> str:
+    def kept(self, key: str, make: Callable[[], str]) -> str:
         """A value that is made once in the life of a state."""
         row = self.db.execute("select value from kv where key = ?", (key,)).fetchone()
         if row is None:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -96,6 +97,16 @@ def test_the_ready_file_is_private(box):
     assert stat.S_IMODE(box.state.stat().st_mode) == 0o700
     assert stat.S_IMODE((box.state / "sandbox.sqlite").stat().st_mode) == 0o600
     assert box.token not in box.log(), "the token is in the ready file and nowhere else"
+
+
+def test_it_stops_while_somebody_waits_for_an_answer(sandbox_factory):
+    box = sandbox_factory(faults=[{"kind": "slow", "route": "agents.list", "seconds": 60}])
+    with pytest.raises(TimeoutError):
+        box.request("GET", "/agents/", timeout=0.2)
+    started = time.monotonic()
+    assert box.stop() == 0
+    assert time.monotonic() - started < 6
+    assert "Traceback" not in box.log()
 
 
 def test_it_listens_on_this_machine_only(box):

@@ -235,3 +235,39 @@ def test_who_may_enter(box, wire, headers, status):
     response, answer = wire("GET", "/agents/", headers=sent)
     assert response.status == status
     assert status == 200 or set(answer) == {"detail"}
+
+
+def test_what_the_upload_action_asks_for(wire):
+    """Trace 9.6."""
+    response, storage = wire("GET", "/storages/11/?with_configuration=true")
+    assert response.status == 200
+    assert storage == {
+        "id": 11,
+        "name": "Main storage",
+        "category": "internal",
+        "provider": "amazon_s3",
+        "is_default": True,
+        "configuration": {"bucket_name": "main"},
+    }
+    assert wire("GET", "/storages/11/")[1]["configuration"] == {}, "never null, and only told who asks"
+    _, collection = wire("GET", f"/data_collections/{COLLECTION}/?expand=file_specifications")
+    assert collection["meta"] is None
+    assert collection["file_specifications"][0] == {
+        "id": 1,
+        "name": "image_1",
+        "file_type": "image",
+        "extensions": [".png", ".jpg"],
+        "is_required": True,
+        "is_primary": True,
+    }
+    _, project = wire("GET", "/projects/3/")
+    assert project == {"id": 3, "title": "CT labelling", "name": "CT labelling", "configuration": {}}
+    _, session = wire("POST", "/storages/11/session/", {"purpose": "read"})
+    assert session == {
+        "provider": "amazon_s3",
+        "configuration": {"bucket_name": "main"},
+        "expires_at": None,
+        "contract_version": 1,
+    }
+    assert wire("POST", "/storages/12/session/", {"purpose": "read"})[0].status == 404
+    assert wire("POST", "/storages/11/session/", {"purpose": "steal"})[0].status == 400
