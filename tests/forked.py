@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -37,7 +38,10 @@ class Forked:
         self._err = tempfile.TemporaryFile("w+b")  # noqa: SIM115
         sys.stdout.flush()
         sys.stderr.flush()
-        self.pid = os.fork()
+        with warnings.catch_warnings():
+            # The test runner has threads of its own; the child needs none of them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
         if self.pid == 0:
             self._child(script, flags, env, cwd, before)
 

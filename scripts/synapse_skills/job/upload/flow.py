@@ -26,7 +26,7 @@ from synapse_skills.units import Unit
 
 LINGER_S = 1.0
 GRACE_S = 30.0
-TRIES = 3
+TRIES = 4
 QUARANTINE = frozenset({"changed-while-reading", "vanished", "unreadable-file", "link-outside"})
 FIXES = {
     "changed-while-reading": "Let the file come to rest and run it again.",
