@@ -25,12 +25,15 @@ from sandbox_fixture import COLLECTION, STORAGE, Sandbox
 
 import synapse_skills.job.upload.engine
 from synapse_skills.plan import Limits, SourcePlan, SpecPlan, UploadPlan, plan_bytes
+
 SPECS = (
     SpecPlan(name="image_1", file_type="image", extensions=(".png", ".jpg"), is_required=True, is_primary=True),
     SpecPlan(name="label_1", file_type="data", extensions=(".json",), is_required=True),
     SpecPlan(name="scan_1", file_type="data", extensions=(".dcm",)),
 )
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082")
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
 
 SCRIPT = """\
 from pathlib import Path

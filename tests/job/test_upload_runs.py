@@ -182,7 +182,9 @@ def test_files_with_the_same_name_in_one_unit_keep_two_paths(job: Job) -> None:
         (folder / kind).mkdir(parents=True)
         (folder / kind / f"a.{'png' if kind == 'img' else 'dcm'}").write_bytes(content)
     (folder / "label.json").write_bytes(b"{}")
-    job.script(more="place = Place(by_folder(1), by_extension({'.png': 'image_1', '.dcm': 'scan_1', '.json': 'label_1'}))")
+    job.script(
+        more="place = Place(by_folder(1), by_extension({'.png': 'image_1', '.dcm': 'scan_1', '.json': 'label_1'}))"
+    )
     job.run()
     paths = [row["path"] for row in job.box.units()[0]["files"].values()]
     assert len(set(paths)) == len(paths) == 3
