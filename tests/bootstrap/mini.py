@@ -108,7 +108,7 @@ def make(folder: Path, *, uv: bool) -> Mini:
     """A mini plugin in `folder`, with uv on PATH or not; the interpreter of the tests is always on it."""
     plugin = folder / "plugin folder"
     (plugin / "scripts").mkdir(parents=True)
-    (folder / "home").mkdir()
+    (folder / "home").mkdir(exist_ok=True)
     shutil.copy(ROOT / "scripts" / "run.py", plugin / "scripts")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "scripts" / "launcher", plugin / "scripts" / "launcher", ignore=ignored)
