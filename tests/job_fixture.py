@@ -20,10 +20,10 @@ import aiohttp  # noqa: F401
 import pytest
 import synapse_sdk.utils.auth
 import synapse_sdk.utils.file.content_guard  # noqa: F401
+
+import synapse_skills.job.upload.engine  # noqa: F401
 from forked import Forked
 from sandbox_fixture import COLLECTION, STORAGE, Sandbox
-
-import synapse_skills.job.upload.engine
 from synapse_skills.plan import Limits, SourcePlan, SpecPlan, UploadPlan, plan_bytes
 
 SPECS = (
@@ -32,7 +32,8 @@ SPECS = (
     SpecPlan(name="scan_1", file_type="data", extensions=(".dcm",)),
 )
 PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5"
+    "f645400000000049454e44ae426082"
 )
 
 SCRIPT = """\
@@ -43,7 +44,8 @@ from synapse_skills.metadata import Constants
 from synapse_skills.sources import Source
 from synapse_skills.units import Place, by_extension, by_folder
 
-place = Place(by_folder(1), by_extension({{".png": "image_1", ".jpg": "image_1", ".json": "label_1", ".dcm": "scan_1"}}))
+kinds = {{".png": "image_1", ".jpg": "image_1", ".json": "label_1", ".dcm": "scan_1"}}
+place = Place(by_folder(1), by_extension(kinds))
 {more}
 if __name__ == "__main__":
     Upload({collection}, [Source({source!r})], place=place, describe={describe}).main()

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sandbox_fixture import COLLECTION, Sandbox
 
+from sandbox_fixture import COLLECTION, Sandbox
 from synapse_skills.backend import Answer, Api, Backend, Login, parse_collection
 from synapse_skills.backend.api import NotThere, Refused, backoff, detail_of, tls_context
 from synapse_skills.errors import FindingError, OutOfReach

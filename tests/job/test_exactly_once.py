@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
 import time
 
 import pytest
+
 from job_fixture import Job, killing
 from sandbox_fixture import PROJECT, SandboxFactory, seed_with
 
@@ -345,4 +345,4 @@ def test_journal_is_the_truth_without_a_newline(job: Job) -> None:
         stream.write(json.dumps({"t": "intent", "batch": "x"}).encode()[:20])
     job.run()
     assert job.report()["already"] == 3
-    assert os.listdir(job.state / "journal")
+    assert job.there() == job.wanted()

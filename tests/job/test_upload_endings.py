@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from job_fixture import Job
 from sandbox_fixture import SandboxFactory
-
 from synapse_skills.errors import OutOfReach
 
 
@@ -78,7 +78,7 @@ def test_backend_goes_away_and_comes_back(job: Job) -> None:
 @pytest.fixture
 def html_host() -> Any:
     class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             body = b"<html><body>Please log in</body></html>"
             self.send_response(200)
             self.send_header("Content-Type", "text/html")

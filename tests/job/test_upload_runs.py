@@ -6,7 +6,6 @@ import json
 
 from job_fixture import PNG, Job
 from sandbox_fixture import PROJECT
-
 from synapse_skills.plan import Expected, Limits, SourcePlan
 
 
