@@ -12,6 +12,7 @@ import pytest
 
 from job_fixture import Job, killing
 from sandbox_fixture import PROJECT, SandboxFactory, seed_with
+from synapse_skills.plan import Limits
 
 UNITS = 12
 SUFFIX = {"image_1": ".png", "label_1": ".json"}
@@ -137,6 +138,23 @@ def test_late_commit_is_waited_for(job: Job) -> None:
     job.box.set_faults({"kind": "commit-late", "route": CREATE, "on": [2], "seconds": 0.3})
     job.run()
     job.box.wait_late()
+    assert job.there() == job.wanted()
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3], ids=["canary", "second", "third"])
+@pytest.mark.parametrize("kind", ["slow", "slow-after-commit"])
+def test_killed_between_post_and_commit(job: Job, kind: str, nth: int) -> None:
+    """The request is on the server, the client is dead, and the commit comes when the next run has begun."""
+    job.plan_with(limits=Limits(batch_size=5, settle_after_s=1.5))
+    job.units(UNITS)
+    job.box.set_faults({"kind": kind, "route": CREATE, "on": [nth], "seconds": 0.7})
+    process = job.start()
+    while job.box.requests(CREATE) < nth:
+        time.sleep(0.005)
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    job.run()
     assert job.there() == job.wanted()
 
 
