@@ -25,7 +25,7 @@ _NAMES = st.one_of(
 ).filter(lambda name: name not in (b".", b"..") and len(name) < 200)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.lists(_NAMES, min_size=1, max_size=3), max_size=12))
 @example([[b"a", b"b"], [b"A", b"b"], [b"\xff", b"b"], [b".x", b"b"]])
 def test_every_file_is_found_or_counted(paths: list[list[bytes]]) -> None:

@@ -105,23 +105,22 @@ def settle(place: PlaceFunction, file: File, specs: frozenset[str]) -> tuple[str
         answer = place(file)
     except Exception as error:
         raise _bad(file, f"raised {type(error).__name__}: {error}") from error
-    if answer is None:
+    if isinstance(answer, Placed):
+        unit, spec = answer.unit, answer.spec
+    elif answer is None:
         return "", "belongs-to-nothing"
-    if isinstance(answer, Unplaced):
+    elif isinstance(answer, Unplaced):
         if answer.reason not in get_args(UnplacedReason):
             raise _bad(file, f"gave the reason {answer.reason!r}, which is not one of {get_args(UnplacedReason)}")
         unit = answer.unit if answer.reason == "no-spec" else ""
         spec = "" if unit else str(answer.reason)
-    elif isinstance(answer, Placed):
-        unit, spec = answer.unit, answer.spec
-        if spec not in specs:
-            raise _unknown_spec(file, spec, specs)
     elif isinstance(answer, tuple) and len(answer) == 2:
         unit, spec = answer
-        if spec not in specs:
-            raise _unknown_spec(file, spec, specs)
     else:
         raise _bad(file, f"gave {answer!r:.80}, which is neither (unit, spec), Placed, Unplaced nor None")
+    if not isinstance(answer, Unplaced) and (not isinstance(spec, str) or spec not in specs):
+        only = ", ".join(sorted(specs))
+        raise _bad(file, f"gave {spec!r:.80} as the specification, and the collection has only {only}")
     if not isinstance(unit, str) or (not unit and spec in specs):
         raise _bad(file, f"gave {unit!r:.80} as the data unit, which must be a text with something in it")
     if not unit.isascii():
@@ -151,7 +150,3 @@ def _bad(file: File, what: str) -> FindingError:
         hint="Mend place() in the script; return (unit, spec), or None for a file that belongs to no data unit.",
         code="place-raised",
     )
-
-
-def _unknown_spec(file: File, spec: object, specs: frozenset[str]) -> FindingError:
-    return _bad(file, f"gave {spec!r:.80} as the specification, and the collection has only {', '.join(sorted(specs))}")
