@@ -95,7 +95,7 @@ class Survey:
         self.files_by_spec = {spec.name: 0 for spec in self.specs}
         self._units_with: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
-        self._no_spec: dict[str, list[Any]] = {}
+        self._no_spec: dict[str, tuple[int, str]] = {}
         self._in_no_unit: list[tuple[str, int, list[str]]] = []
         self._is_finished = False
 
@@ -135,7 +135,8 @@ class Survey:
         for reason, count, examples in self._in_no_unit:
             self._add(problems, reason, count, examples)
         for suffix, (count, example) in sorted(self._no_spec.items(), key=lambda item: (-item[1][0], item[0])):
-            shown = f"{count} × {suffix or 'no extension'}, first {example}" if count > 1 else example
+            first = printable(example)
+            shown = f"{count} × {suffix or 'no extension'}, first {first}" if count > 1 else first
             self._add(problems, "no-spec", count, [shown])
         if self._is_finished and not self.unit_count:
             self._add(problems, "no-units", 1, [f"{', '.join(source.path for source in self.sources)}: no data unit"])
@@ -204,8 +205,8 @@ class Survey:
         suffix = suffix_of(path)
         if suffix not in self._no_spec and len(self._no_spec) >= _MOST_SUFFIXES:
             suffix = "other"
-        seen = self._no_spec.setdefault(suffix, [0, printable(path)])
-        seen[0] += 1
+        count, first = self._no_spec.get(suffix, (0, path))
+        self._no_spec[suffix] = (count + 1, min(first, path))
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         """(unit, spec, id, source, path, size, mtime_ns), page by page in the order of the index."""
