@@ -8,7 +8,7 @@ from typing import Any
 
 from synapse_skills.errors import printable, redact
 from synapse_skills.plan import Expected, MetadataRule, SourcePlan, UploadPlan, plan_bytes, plan_hash
-from synapse_skills.planning.facts import MISSING, Facts
+from synapse_skills.planning.facts import MISSING, Facts, amount
 from synapse_skills.planning.findings import LEAVE_OUT, consented, counted, limits_of
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.layout import grouping_of, specs_of
@@ -105,10 +105,15 @@ def summary(plan: UploadPlan, facts: Facts, before: Mapping[str, Any] | None) ->
     if plan.groups:
         lines.append(f"  groups      {' / '.join(plan.groups)}")
     codes = [*([MISSING] if plan.incomplete == LEAVE_OUT else []), *plan.leave_out]
-    if expected.left_out:
-        lines.append(f"  left out    {expected.left_out:,} data units ({', '.join(codes)}), named in left_out.jsonl")
-    else:
-        lines.append("  left out    nothing")
+    lines.append(
+        f"  left out    {amount(expected.left_out)} ({', '.join(codes)}), named in left_out.jsonl"
+        if expected.left_out
+        else "  left out    no data unit" + (f"; by consent, if there were any: {', '.join(codes)}" if codes else "")
+    )
+    odd = facts.walk([source.path for source in plan.sources]).problems.as_list()
+    unread = [f"{problem.count:,} {problem.code}" for problem in odd if problem.severity == "error"]
+    if unread:
+        lines.append(f"  not read    {', '.join(unread)}")
     limits = plan.limits
     lines.append(
         f"  limits      files up to {limits.max_file_size_mb:g} MB, {limits.batch_size} units a request, at most "

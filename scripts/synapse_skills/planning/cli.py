@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,27 +11,22 @@ from typing import Any
 from synapse_skills.errors import (
     EXIT_ENVIRONMENT,
     EXIT_FINDINGS,
-    EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_QUESTIONS,
-    Interrupted,
     OutOfReach,
-    SkillsError,
     UsageError,
     redact,
 )
 from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
 from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.build import build_plan, left_out_lines, summary
+from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.home import Home, find_home, source_paths
 from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
-from synapse_skills.report import UploadReport, write_bytes, write_json
-
-# Counts of a dry run that the document carries: what differs from run to run (times) stays in dry_run.json.
-COUNTS = ("planned", "quarantined", "pending", "already", "left_out", "files", "exit_code")
+from synapse_skills.report import write_bytes
 
 
 @dataclass(frozen=True)
@@ -139,13 +131,13 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
     if accept:
         plan = _counted_by_script(home, plan, left_out)
     _write(home, plan, left_out)
-    report, error = _dry_run(home)
+    report, error = dry_run(home)
     if report is None or error is not None:
         refusal = error or OutOfReach("The dry run gave no report.", code="no-report")
         document.status, document.exit_code = "blocked", refusal.exit_code
         document.problems.append(Refuse(refusal.code, str(refusal), refusal.hint).as_dict())
         return
-    document.dry_run = _counts(report)
+    document.dry_run = counts_of(report)
     document.problems += [
         problem.model_dump(mode="json")
         for problem in report.problems
@@ -184,7 +176,7 @@ def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:
 def _counted_by_script(home: Home, plan: UploadPlan, left_out: bytes) -> UploadPlan:
     """The plan with the edited script's counts in the place of the planner's."""
     _write(home, plan, left_out)
-    report, error = _dry_run(home)
+    report, error = dry_run(home)
     if report is None or error is not None:
         return plan  # the dry run that follows says why
     expected = Expected(
@@ -195,39 +187,3 @@ def _counted_by_script(home: Home, plan: UploadPlan, left_out: bytes) -> UploadP
         files_by_spec=report.files.by_spec,
     )
     return plan.model_copy(update={"expected": expected})
-
-
-def _counts(report: UploadReport) -> dict[str, Any]:
-    full = report.model_dump(mode="json")
-    return {key: full[key] for key in COUNTS}
-
-
-def _dry_run(home: Home) -> tuple[UploadReport | None, SkillsError | None]:
-    """Run the rendered script as anybody would: what is counted is what the script does."""
-    command = [sys.executable, str(home.job / "upload.py"), "--dry-run", "--json"]
-    # The copy of the library beside the script must be the one that runs; a cache would ship with the job.
-    hidden = ("PYTHONSAFEPATH", "SYNAPSE_SKILLS_DRY_RUN")
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    done = subprocess.run(  # noqa: S603 - our own interpreter and script
-        command, capture_output=True, env=environment, cwd=home.folder, check=False
-    )
-    if done.returncode in (EXIT_INTERRUPTED, -2, -15):
-        raise Interrupted("Interrupted during the dry run.")
-    try:
-        document = json.loads(done.stdout)
-        error = document.get("error")
-        if error is None:
-            report = UploadReport.model_validate(document)
-            write_json(home.dry_run, document)
-            return report, None
-    except (ValueError, AttributeError):
-        said = redact(done.stderr.decode(errors="replace").strip()[-600:])
-        return None, SkillsError(
-            f"The script ended with exit code {done.returncode} and no report. {said}",
-            hint=f"Run it to see why: python {home.job / 'upload.py'} --dry-run",
-            code="script-failed",
-        )
-    failure = SkillsError(str(error["message"]), hint=str(error["hint"]), code=str(error["code"]))
-    failure.exit_code = EXIT_ENVIRONMENT if done.returncode == EXIT_ENVIRONMENT else EXIT_FINDINGS
-    return None, failure

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from synapse_skills.plan import SpecPlan
 
@@ -92,7 +93,13 @@ class Layout:
     depths: list[Depth] = field(default_factory=list)
 
     def best(self, specs: tuple[SpecPlan, ...]) -> Depth:
-        """The shallowest depth whose folders hold the most data units."""
+        """The shallowest depth where at least every second folder holds a data unit, else the one with the most.
+
+        Shallow comes first because folders by type inside a unit (`img/`, `mask/`) look like units of their own.
+        """
+        for depth in self.depths:
+            if depth.folders and 2 * depth.fitting(specs) >= depth.folders:
+                return depth
         return max(self.depths, key=lambda depth: (depth.fitting(specs), depth.covering(specs), -depth.depth))
 
 
@@ -211,12 +218,16 @@ def _heir(extension: str, specs: Sequence[SpecPlan]) -> set[str]:
 
 @dataclass(frozen=True)
 class Clue:
-    """A pattern that could tell a spec's files: the glob on the path inside the unit, how it reads, what it finds."""
+    """A pattern that could tell a spec's files: the glob on the end of the path, how it reads, what it finds.
+
+    `mark` is a checksum of the files found: two clues with the same one say the same in other words.
+    """
 
     pattern: str
     label: str
     files: int
     units: int
+    mark: int = 0
 
     @property
     def once(self) -> bool:
@@ -237,6 +248,7 @@ def clues(files: Iterable[File], extension: str, known: Sequence[str], depth: in
             continue
         total += 1
         unit = (file.source, file.folders[:depth])
+        mark = crc32(f"{file.source}/{file.path}".encode())
         words = list(_words(file, extension))
         if len(file.folders) > depth:
             folder = file.folders[-1]
@@ -245,15 +257,15 @@ def clues(files: Iterable[File], extension: str, known: Sequence[str], depth: in
             if clue not in found:
                 if len(found) >= MAX_WORDS:
                     continue
-                found[clue] = [0, 0]
+                found[clue] = [0, 0, 0]
             found[clue][0] += 1
+            found[clue][2] += mark
             if last.get(clue) != unit:
                 found[clue][1] += 1
                 last[clue] = unit
-    result = [
-        Clue(pattern, label, counts[0], counts[1]) for (pattern, label), counts in found.items() if counts[0] < total
-    ]
-    enough = max(1, max((clue.units for clue in result), default=0) // 100)
+    result = [Clue(pattern, label, *counts) for (pattern, label), counts in found.items() if counts[0] < total]
+    top = max((clue.units for clue in result), default=0)
+    enough = max(1 if top < 3 else 2, top // 20)
     result = [clue for clue in result if clue.units >= enough]
     # A folder says it plainer than a name, a whole name plainer than an ending.
     kinds = ("folder", "name", "ending")

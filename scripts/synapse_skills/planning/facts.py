@@ -80,6 +80,11 @@ class Counted:
         )
 
 
+def amount(units: int) -> str:
+    """`1 data unit`, `1,203 data units`."""
+    return f"{units:,} data unit{'' if units == 1 else 's'}"
+
+
 class Progress:
     """Says on stderr how far a pass is: a line that rewrites itself on a terminal, else a line every ten seconds."""
 

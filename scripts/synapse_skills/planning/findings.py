@@ -8,15 +8,27 @@ from typing import Any
 from synapse_skills.errors import printable
 from synapse_skills.plan import Limits
 from synapse_skills.planning.answers import number_of, one_of, shown, text_list, whole
-from synapse_skills.planning.facts import MISSING, OVERSIZED, Counted, Facts
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled, Stopped
-from synapse_skills.planning.layout import grouping_of, specs_of
+from synapse_skills.planning.facts import MISSING, OVERSIZED, Counted, Facts, amount
+from synapse_skills.planning.interview import (
+    Ask,
+    BadAnswer,
+    Decision,
+    Inferred,
+    Later,
+    Option,
+    Refuse,
+    Settled,
+    Stopped,
+)
+from synapse_skills.planning.layout import grouping_of, layout_of, specs_of
 from synapse_skills.planning.target import paths_of
 
 DEFAULT = Limits()
 LEAVE_OUT = "leave_out"
 STOP = "stop"
 FEW = 0.05
+# With more files than this the content guard, which opens each, waits until the cheaper questions are answered.
+SOON = 20_000
 
 # How a finding reads in a question, and the label of leaving those data units out.
 WORDS = {
@@ -36,7 +48,7 @@ WORDS = {
 
 def limits_of(settled: Settled) -> Limits:
     """The limits as the plan holds them."""
-    size = settled["limits.max_file_size_mb"]
+    size = settled.get("limits.max_file_size_mb", LEAVE_OUT)
     return Limits(
         max_file_size_mb=DEFAULT.max_file_size_mb if size == LEAVE_OUT else size,
         batch_size=settled.get("limits.batch_size", DEFAULT.batch_size),
@@ -73,7 +85,7 @@ def _size_question(facts: Facts, settled: Settled, size: float) -> Inferred | As
         f"{units:,} of {total.units:,} data units hold a file larger than {size:g} MB. What should become of them?",
         (
             Option(f"Raise to {fits:,} MB", fits, "All files fit then"),
-            Option("Leave them out", LEAVE_OUT, f"{units:,} data units stay at home, each named in left_out.jsonl"),
+            Option("Leave them out", LEAVE_OUT, f"{amount(units)} left at home, each named in left_out.jsonl"),
             Option("Stop", STOP, "Make the files smaller first"),
         ),
     )
@@ -154,9 +166,7 @@ def _decide_incomplete(facts: Facts, settled: Settled) -> Inferred | Ask:
     if MISSING in _consents(facts):
         return Inferred(LEAVE_OUT, "as you said in leave_out")
     which = ", ".join(f"{spec} in {count:,}" for spec, count in sorted(found.specs.items()))
-    leave = Option(
-        "Leave them out", LEAVE_OUT, f"{found.units:,} data units stay at home, each named in left_out.jsonl"
-    )
+    leave = Option("Leave them out", LEAVE_OUT, f"{amount(found.units)} left at home, each named in left_out.jsonl")
     stop = Option("Stop", STOP, f"Add the missing files first, such as: {found.examples[0]}")
     return Ask(
         f"{found.units:,} of {total.units:,} data units miss a required file ({which}). Upload the others?",
@@ -180,7 +190,7 @@ INCOMPLETE = Decision(
     "What becomes of data units that miss a required file: `stop` or `leave_out`.",
     _decide_incomplete,
     _parse_incomplete,
-    needs=("limits.max_file_size_mb",),
+    needs=("specs.*.pattern",),
 )
 
 
@@ -205,12 +215,17 @@ def open_codes(facts: Facts, settled: Settled) -> dict[str, tuple[int, str]]:
     return codes
 
 
-def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
+def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse | Later:
+    unsettled = "incomplete" not in settled or "limits.max_file_size_mb" not in settled
+    if unsettled and layout_of(facts, settled).known > SOON:
+        return Later()
     codes = open_codes(facts, settled)
     total = counted(facts, settled, limits_of(settled), guard=True)
-    if not total.clean:
+    if not total.clean and not unsettled:
         found = total.found()
         return _refuse(max(found, key=lambda code: found[code].units), total) if found else _nothing(facts, settled)
+    if not codes and unsettled:
+        return Later()
     if not codes:
         return Inferred([], "no other finding in any data unit")
     order = sorted(codes, key=lambda code: -codes[code][0])
@@ -252,7 +267,7 @@ def _parse_leave_out(answer: Any, facts: Facts, settled: Settled) -> list[str]:
         raise BadAnswer("Not decided: " + "; ".join(f"{codes[code][0]:,} {code}" for code in left) + ".")
     if not total.clean:
         raise BadAnswer("No data unit would be left.")
-    return sorted({code for code in given if code in codes} | ({OVERSIZED, MISSING} & set(given)))
+    return sorted(set(given))
 
 
 def _nothing(facts: Facts, settled: Settled) -> Refuse:
@@ -283,17 +298,18 @@ LEAVE = Decision(
     "Codes of findings: exactly the data units that have one are left out, each named in left_out.jsonl.",
     _decide_leave_out,
     _parse_leave_out,
-    needs=("incomplete",),
+    needs=("specs.*.pattern",),
 )
 
 
 def _size_consent(settled: Settled) -> tuple[str, ...]:
-    return (OVERSIZED,) if settled["limits.max_file_size_mb"] == LEAVE_OUT else ()
+    # While it is being asked, what is asked beside it must not ask about the same units.
+    return (OVERSIZED,) if settled.get("limits.max_file_size_mb", LEAVE_OUT) == LEAVE_OUT else ()
 
 
 def _decided_before(settled: Settled) -> set[str]:
     """Codes whose data units stay at home by an earlier answer."""
-    return {*_size_consent(settled), *((MISSING,) if settled["incomplete"] == LEAVE_OUT else ())}
+    return {*_size_consent(settled), *((MISSING,) if settled.get("incomplete", LEAVE_OUT) == LEAVE_OUT else ())}
 
 
 def consented(settled: Settled) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from synapse_skills.errors import EXIT_FINDINGS, SkillsError, UsageError, redact
+from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, SkillsError, UsageError, redact
 
 MAX_QUESTIONS = 4
 MAX_OPTIONS = 4
@@ -75,6 +75,11 @@ class Refuse:
         }
 
 
+@dataclass(frozen=True)
+class Later:
+    """Not now: it would take long to find out, and other questions come first."""
+
+
 class BadAnswer(Exception):
     """An answer that can't be taken; its message comes back with the same question."""
 
@@ -88,7 +93,7 @@ class Stopped(Exception):
         self.value = value
 
 
-Decide = Callable[[Any, Settled], Inferred | Ask | Refuse | None]
+Decide = Callable[[Any, Settled], Inferred | Ask | Refuse | Later | None]
 Parse = Callable[[Any, Any, Settled], Any]
 
 
@@ -258,9 +263,14 @@ def _settle(row: Decision, facts: Any, answers: Mapping[str, Any], outcome: Outc
         return
     except SkillsError as error:
         outcome.refusals.append(refusal_of(error))
+        if row.key in answers and error.exit_code == EXIT_ENVIRONMENT:
+            # It could not be checked: kept, so that it need not be given again.
+            outcome.given[row.key] = answers[row.key]
         return
     if isinstance(found, Ask):
         _ask(row, found, None, outcome)
+    elif isinstance(found, Later):
+        outcome.waiting.append(row.key)
     elif isinstance(found, Refuse):
         outcome.refusals.append(found)
     else:

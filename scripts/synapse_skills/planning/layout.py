@@ -268,20 +268,9 @@ def _likeliest(found: list[Clue], wanted: str, others: list[str]) -> list[Clue]:
     )
     chosen: list[Clue] = []
     for clue in ranked:
-        # A folder with one file each shows up as folder, name and ending: once is enough.
-        same = any(
-            other.units == clue.units and other.files == clue.files and _overlap(other, clue) for other in chosen
-        )
-        if not same:
+        if all(clue.mark != other.mark for other in chosen):
             chosen.append(clue)
     return chosen[:4]
-
-
-def _overlap(one: Clue, other: Clue) -> bool:
-    first, second = one.pattern.rpartition("/"), other.pattern.rpartition("/")
-    return first[0] == second[0] and (
-        first[0] != "" or first[2].strip("*") in second[2] or second[2].strip("*") in first[2]
-    )
 
 
 def _option(clue: Clue, units: int) -> Option:
@@ -328,6 +317,8 @@ def specs_of(facts: Facts, settled: Settled) -> tuple[SpecPlan, ...]:
         if pattern is None:
             # The main spec of a shared extension takes what the patterns of the others leave.
             own += [each for each, names in shared.items() if _main(names, specs) == spec.name]
+        elif _shared_by(facts, settled, spec) is None and f"specs.{spec.name}.takes" not in facts.answers:
+            own = []  # a pattern for a spec that shares nothing says which of its files count
         result.append(spec.model_copy(update={"takes": tuple(own), "pattern": pattern}))
     return tuple(result)
 

@@ -117,7 +117,8 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
         )
     extensions = facts.extensions(paths_of(settled)) if "sources" in settled else None
     fits = {row.id: _fit(row.specs, extensions) if extensions is not None else (False, 0) for row in rows}
-    likely = sorted(rows, key=lambda row: (not fits[row.id][0], -fits[row.id][1], -row.id))
+    # A schema must be satisfied too, so a collection without one is the safer guess.
+    likely = sorted(rows, key=lambda row: (not fits[row.id][0], bool(row.meta_schema), -fits[row.id][1], -row.id))
     fitting = [row for row in likely if fits[row.id][0]]
     if len(rows) == 1 and (extensions is None or fitting):
         return Inferred(rows[0].id, f"the only data collection there is: {rows[0].name}")
@@ -135,7 +136,9 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
         Option(
             _label(row.name, row.id),
             row.id,
-            describe_specs(row.specs) + ("; fits what the folder holds" if fits[row.id][0] else ""),
+            describe_specs(row.specs)
+            + ("; has a metadata schema" if row.meta_schema else "")
+            + ("; fits what the folder holds" if fits[row.id][0] else ""),
         )
         for row in likely
     )
