@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-
 from synapse_skills.planning import Document, Request, plan_upload
 
 PNG = bytes.fromhex(

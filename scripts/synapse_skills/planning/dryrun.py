@@ -22,7 +22,7 @@ from synapse_skills.planning.home import Home
 from synapse_skills.report import UploadReport, write_json
 
 # Counts of a dry run that the document carries: what differs from run to run (times) stays in dry_run.json.
-COUNTS = ("planned", "quarantined", "pending", "already", "left_out", "files", "exit_code")
+COUNTS = ("planned", "created", "already", "failed", "quarantined", "pending", "left_out", "files", "exit_code")
 
 
 def run_script(

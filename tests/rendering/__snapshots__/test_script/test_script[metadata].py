@@ -1,0 +1,20 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.metadata import Constants
+from synapse_skills.sources import Source
+from synapse_skills.units import Place, by_extension, by_folder
+
+NAME = '환자 2026'
+COLLECTION = 57
+SOURCES = [Source('/data/scans', recursive=True)]
+
+# Each folder is one data unit; the extension tells the spec.
+# For odd data write your own: def place(file): ...
+place = Place(by_folder(1), by_extension({'.png': 'image_1', '.jpg': 'image_1', '.json': 'label_1'}))
+
+# Every data unit gets these values. For odd data write your own: def describe(unit): return {...}
+describe = Constants({'site': '서울', 'year': 2026, 'ok': True, 'none': None, 'list': [1.5, 'x']})
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place, describe=describe).main()

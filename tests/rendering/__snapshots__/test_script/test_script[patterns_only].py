@@ -1,0 +1,16 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.sources import Source
+from synapse_skills.units import Place, by_folder, by_pattern
+
+NAME = 'scans'
+COLLECTION = 57
+SOURCES = [Source('/data/scans', recursive=True)]
+
+# Each folder 2 levels below a source is one data unit; the first pattern that fits tells the spec.
+# For odd data write your own: def place(file): ...
+place = Place(by_folder(2), by_pattern({'mask_1': 'mask/*.png', 'image_1': 'img/*.png'}))
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place).main()

@@ -1,0 +1,53 @@
+"""Plans to render."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synapse_skills.plan import Expected, GroupingPlan, MetadataRule, SourcePlan, SpecPlan, UploadPlan
+
+IMAGE = SpecPlan(
+    name="image_1", file_type="image", extensions=(".png", ".jpg"), is_required=True, is_primary=True,
+    takes=(".png", ".jpg"),
+)  # fmt: skip
+LABEL = SpecPlan(name="label_1", file_type="data", extensions=(".json",), is_required=True, takes=(".json",))
+MASK = SpecPlan(name="mask_1", file_type="image", extensions=(".png",), pattern="mask/*.png")
+
+
+def plan(**changes: Any) -> UploadPlan:
+    """A small plan with some fields replaced."""
+    fields: dict[str, Any] = {
+        "name": "scans",
+        "data_collection": 57,
+        "storage": 11,
+        "sources": (SourcePlan(path="/data/scans"),),
+        "specs": (IMAGE, LABEL),
+        "expected": Expected(units=2, files=4, bytes=40, files_by_spec={"image_1": 2, "label_1": 2}),
+    }
+    return UploadPlan(**(fields | changes))
+
+
+MANY = tuple(
+    SpecPlan(name=f"modality_{number}", extensions=(f".ext{number}",), takes=(f".ext{number}",)) for number in range(8)
+)
+
+CASES: dict[str, UploadPlan] = {
+    "plain": plan(),
+    "pattern": plan(specs=(IMAGE, MASK, LABEL)),
+    "patterns_only": plan(
+        specs=(
+            IMAGE.model_copy(update={"takes": (), "pattern": "img/*.png"}),
+            MASK,
+        ),
+        grouping=GroupingPlan(depth=2),
+    ),
+    "metadata": plan(
+        name="환자 2026",
+        metadata=(MetadataRule(values={"site": "서울", "year": 2026, "ok": True, "none": None, "list": [1.5, "x"]}),),
+        meta_schema={"type": "object"},
+    ),
+    "several_sources": plan(
+        sources=(SourcePlan(path="/data/a"), SourcePlan(path="/data/b", recursive=False, spec="label_1"))
+    ),
+    "many_specs": plan(specs=MANY),
+}
