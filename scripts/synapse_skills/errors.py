@@ -142,14 +142,18 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         hint = "Free some disk space and run it again." if error.errno == 28 else "Check the path and its permissions."
         return _say(OutOfReach(f"{error.strerror or error}{where}", hint=hint, code="os-error"), as_json)
     except Exception as error:
-        if os.environ.get("SYNAPSE_SKILLS_DEBUG") == "1":
-            sys.stderr.write(redact(traceback.format_exc()))
-        bug = SkillsError(
-            f"Unexpected {type(error).__name__}: {error}",
-            hint="This is a bug in synapse-skills: run it with SYNAPSE_SKILLS_DEBUG=1 and report what it prints.",
-            code="bug",
-        )
-        return _say(bug, as_json)
+        return _say(unexpected(error), as_json)
+
+
+def unexpected(error: Exception) -> SkillsError:
+    """A bug of ours as an error; the traceback goes to stderr only with SYNAPSE_SKILLS_DEBUG=1."""
+    if os.environ.get("SYNAPSE_SKILLS_DEBUG") == "1":
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    return SkillsError(
+        f"Unexpected {type(error).__name__}: {error}",
+        hint="This is a bug in synapse-skills: run it with SYNAPSE_SKILLS_DEBUG=1 and report what it prints.",
+        code="bug",
+    )
 
 
 def _say(error: SkillsError, as_json: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from job_fixture import PNG, Job
-from sandbox_fixture import PROJECT
+from sandbox_fixture import PROJECT, SandboxFactory, seed_with
 from synapse_skills.plan import Expected, Limits, SourcePlan
 
 
@@ -204,16 +204,14 @@ def test_multipart_upload(job: Job) -> None:
     assert job.there() == job.wanted()
 
 
-def test_storage_that_cannot_presign(job: Job, sandbox_factory: object) -> None:
-    from sandbox_fixture import seed_with
-
+def test_storage_that_cannot_presign(job: Job, sandbox_factory: SandboxFactory) -> None:
     seed = seed_with()
     seed["storages"][0]["provider"] = "file_system"
-    box = sandbox_factory("filesystem", seed=seed)  # type: ignore[operator]
-    job.box = box
+    job.box = sandbox_factory("filesystem", seed=seed)
     job.units(3)
     job.run()
     assert job.there() == job.wanted()
+    assert job.box.requests("files.create") == 6
 
 
 def test_changed_source_after_upload_is_said(job: Job) -> None:
@@ -230,3 +228,44 @@ def test_source_of_another_kind(job: Job) -> None:
     done = job.run(expect=1)
     assert job.problem("no-units")["fix"]
     assert "no-units" in done.stdout
+
+
+def test_large_file_through_a_backend_that_cannot_presign(job: Job, sandbox_factory: SandboxFactory) -> None:
+    seed = seed_with()
+    seed["storages"][0]["provider"] = "file_system"
+    job.box = sandbox_factory("filesystem", seed=seed)
+    job.unit("big", {"image.png": PNG + b"x" * 5000, "label.json": b"{}"})
+
+    def small_chunks() -> None:
+        from synapse_skills.backend import transfer
+
+        transfer.BACKEND_CHUNK = 2000
+
+    job.run(before=small_chunks)
+    assert job.there() == job.wanted()
+    assert job.box.requests("chunked.put") == 3
+
+
+def test_state_at_a_url_is_refused(job: Job) -> None:
+    job.units(1)
+    done = job.run("--state", "s3://bucket/state", expect=2)
+    assert "only in a folder" in done.stderr
+    job.plan_with(state="s3://bucket/state")
+    assert "only in a folder" in job.run(expect=2).stderr
+
+
+def test_a_bug_of_ours_still_leaves_a_report(job: Job) -> None:
+    job.units(3)
+
+    def broken() -> None:
+        from synapse_skills.job.upload.send import Sender
+
+        async def send(self: Sender, work: object) -> None:
+            raise ZeroDivisionError("division by zero")
+
+        Sender.send = send  # type: ignore[method-assign]
+
+    done = job.run(before=broken, expect=1)
+    assert "bug in synapse-skills" in done.stderr
+    assert job.problem("bug")
+    assert job.report()["pending"] == 3

@@ -7,6 +7,7 @@ that sends. A default storage that can't presign takes files through the backend
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,6 +23,7 @@ from synapse_skills.errors import SkillsError, redact
 PRESIGN_PROVIDERS = frozenset({"amazon_s3", "s3", "minio", "gcp", "gcs", "azure"})
 LINK_LIFE_S = 3600
 CHUNK = 1 << 20
+BACKEND_CHUNK = 50 << 20
 PUT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=120)
 ATTEMPTS = 6
 WAIT_STATUSES = frozenset({408, 425, 429})
@@ -221,36 +223,64 @@ class Transfer:
             raise TransferFailed(f"{name}: the storage refused it ({response.status} {code})", again=True)
 
     async def through_backend(self, name: str, size: int, opener: Opener) -> Sent:
-        """POST the file to `data_files/`, for a default storage that can't presign.
+        """Send a file to `data_files/`, for a default storage that can't presign; large ones in chunks first.
 
         Returns the checksum that the backend gives the file, which is what a data unit refers to.
         """
-        checksum = ""
+        row: Any = None
 
-        async def attempt() -> None:
-            nonlocal checksum
-            digest = hashlib.sha1(usedforsecurity=False)
-            form = aiohttp.FormData()
-            body = await asyncio.to_thread(_whole, opener, digest, size)
-            form.add_field("file", body, filename=name, content_type=content_type(name) or "application/octet-stream")
-            async with self.api.plain_session.post(
-                self.api.url("data_files/"), data=form, headers=self.api.login.headers, timeout=PUT_TIMEOUT
-            ) as response:
-                if response.status >= 500 or response.status in WAIT_STATUSES:
-                    raise _Busy(f"the backend answered {response.status}", _retry_after(response))
-                if response.status >= 300:
-                    text = (await response.content.read(500)).decode("utf-8", "replace")
-                    raise TransferFailed(f"{name}: the backend refused it ({response.status}): {text}", again=True)
-                try:
-                    row = await response.json(content_type=None)
-                except ValueError:
-                    raise _Busy("the backend answered with something that is not JSON", 0.0) from None
-                checksum = str(row.get("checksum") or digest.hexdigest()) if isinstance(row, dict) else ""
-                if not checksum:
-                    raise _Busy("the backend's answer names no checksum", 0.0)
+        async def whole() -> None:
+            nonlocal row
+            with await asyncio.to_thread(opener) as stream:
+                form = aiohttp.FormData()
+                kind = content_type(name) or "application/octet-stream"
+                form.add_field("file", stream, filename=name, content_type=kind)
+                row = await self._through("POST", "data_files/", name, data=form)
 
-        await self._attempts(attempt, name)
+        async def chunk(url: str, stream: BinaryIO, start: int) -> None:
+            nonlocal row
+            stream.seek(start)
+            content = await asyncio.to_thread(stream.read, BACKEND_CHUNK)
+            if not content:
+                raise TransferFailed("the file became shorter while it was read", again=True, code=CHANGED)
+            form = aiohttp.FormData({"filename": name})
+            form.add_field("file", content, filename=name, content_type="application/octet-stream")
+            span = f"bytes {start}-{start + len(content) - 1}/{size}"
+            row = await self._through("PUT", url, name, data=form, headers={"Content-Range": span})
+
+        if size <= BACKEND_CHUNK:
+            await self._attempts(whole, name)
+        else:
+            url, start = "chunked_upload/", 0
+            with await asyncio.to_thread(opener) as stream:
+                while start < size:
+                    await self._attempts(functools.partial(chunk, url, stream, start), name)
+                    url, start = str(row["url"]), int(row["offset"])
+                stream.seek(0)
+                md5 = await asyncio.to_thread(_md5, stream)
+            done = await self.api.post_repeatable(url, {"md5": md5})
+            row = await self.api.post_repeatable("data_files/", {"chunked_upload": done["id"]})
+        checksum = str(row.get("checksum") or "") if isinstance(row, dict) else ""
+        if not checksum:
+            raise TransferFailed(f"{name}: the backend's answer names no checksum", again=True)
         return Sent("", checksum, size)
+
+    async def _through(
+        self, method: str, path: str, name: str, *, data: aiohttp.FormData, headers: dict[str, str] | None = None
+    ) -> Any:
+        sent = self.api.login.headers | (headers or {})
+        async with self.api.plain_session.request(
+            method, self.api.url(path), data=data, headers=sent, timeout=PUT_TIMEOUT, allow_redirects=False
+        ) as response:
+            if response.status >= 500 or response.status in WAIT_STATUSES:
+                raise _Busy(f"the backend answered {response.status}", _retry_after(response))
+            if response.status >= 300:
+                text = (await response.content.read(500)).decode("utf-8", "replace")
+                raise TransferFailed(f"{name}: the backend refused it ({response.status}): {text}", again=True)
+            try:
+                return await response.json(content_type=None)
+            except ValueError:
+                raise _Busy("the backend answered with something that is not JSON", 0.0) from None
 
 
 class _Busy(Exception):
@@ -306,6 +336,10 @@ async def _reading(opener: Opener, start: int, length: int, digest: Any) -> Asyn
             yield chunk
     finally:
         stream.close()
+
+
+def _md5(stream: Any) -> str:
+    return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def _whole(opener: Opener, digest: Any, size: int) -> bytes:

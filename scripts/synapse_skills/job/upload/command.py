@@ -34,7 +34,7 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check and count everything, send nothing")
     parser.add_argument("--limit", type=_positive, metavar="N", help="send at most N data units; the rest is pending")
     parser.add_argument("--workers", type=_positive, metavar="N", help="at most N transfers at once (1 to 64)")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="where the job remembers (default: ../state)")
+    parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
     parser.add_argument("--fresh", action="store_true", help="set the state aside and make every data unit anew")
     parser.add_argument("--retry-failed", action="store_true", help="send again what the backend refused")
     parser.add_argument(
@@ -125,7 +125,14 @@ class Upload:
             raise UsageError("The script names no source.", hint="Give SOURCES at least one Source.", code="no-source")
         if args.workers is not None and args.workers > 64:
             raise UsageError("--workers takes 1 to 64.", code="usage")
-        folder = args.state or (Path(plan.state) if plan.state else home.parent / "state")
+        named = args.state or plan.state
+        if named and "://" in named:
+            raise UsageError(
+                f"The state can't be kept at {named} yet: only in a folder.",
+                hint="Name a folder with --state, or plan again with another `state`.",
+                code="state-not-supported",
+            )
+        folder = Path(named) if named else home.parent / "state"
         options = Options(
             dry_run=args.dry_run,
             limit=args.limit,

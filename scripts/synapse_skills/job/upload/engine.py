@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login, parse_collection
 from synapse_skills.backend.transfer import PRESIGN_PROVIDERS
-from synapse_skills.errors import FindingError, OutOfReach, SkillsError
+from synapse_skills.errors import FindingError, OutOfReach, SkillsError, unexpected
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
@@ -114,6 +114,9 @@ class Engine:
                 hint="Free some disk space, then run it again: it goes on where it was.",
                 code="disk-full" if full else "os-error",
             )
+        except Exception as caught:
+            # A bug of ours must not cost the report: what was sent is in it.
+            error = unexpected(caught)
         report = self._report(error)
         self._close()
         return report, error
@@ -141,6 +144,7 @@ class Engine:
             self.plan, self.sources, self.place, self.describe, self.inventory, progress=self.progress.checked
         )
         self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
+        self._roots = [source.root() for source in self.sources]
 
     async def _upload(self) -> None:
         assert self.ledger is not None and self.tally is not None
@@ -259,11 +263,11 @@ class Engine:
     # -- files ---------------------------------------------------------------------------------------------------
 
     def _opener(self, file: File) -> BinaryIO:
-        return open_inside(self.sources[file.source].root(), file)
+        return open_inside(self._roots[file.source], file)
 
     def _unchanged(self, file: File) -> bool:
         try:
-            now = (self.sources[file.source].root() / file.path).stat()
+            now = (self._roots[file.source] / file.path).stat()
         except OSError:
             return False
         return now.st_size == file.size and now.st_mtime_ns == file.mtime_ns
