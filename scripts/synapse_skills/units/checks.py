@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Sequence
 
@@ -45,19 +46,18 @@ def check_unit(
     limits: Limits,
 ) -> None:
     """Fill a data unit's files and findings from the candidates for its specifications, in the collection's order."""
-    shown = printable(key)
     if len(key.encode()) > MAX_KEY_BYTES:
-        message = f"{shown[:60]}…: the key has {len(key.encode())} bytes, at most {MAX_KEY_BYTES} are allowed"
+        message = f"{printable(key)[:60]}…: the key has {len(key.encode())} bytes, at most {MAX_KEY_BYTES} are allowed"
         findings.append(Finding("key-too-long", key, message))
     for spec in specs:
         found = candidates.get(spec.name)
         if found is None:
             if spec.is_required:
-                findings.append(Finding("missing-required-spec", key, f"{shown}: no {spec.name}", spec.name))
+                findings.append(Finding("missing-required-spec", key, f"{printable(key)}: no {spec.name}", spec.name))
         elif found.count > 1:
             names = ", ".join(shown_path(file, key) for file in found.first())
             more = f" and {found.count - _MOST_NAMES} more" if found.count > _MOST_NAMES else ""
-            message = f"{shown}: {found.count} files for {spec.name}: {names}{more}"
+            message = f"{printable(key)}: {found.count} files for {spec.name}: {names}{more}"
             findings.append(Finding("several-candidates", key, message, spec.name))
         else:
             file = files[spec.name] = found.first()[0]
@@ -65,25 +65,27 @@ def check_unit(
 
 
 def _check_file(key: str, file: File, spec: SpecPlan, limits: Limits, findings: list[Finding]) -> None:
-    where = f"{printable(key)}: {shown_path(file, key)} ({spec.name})"
     if file.size == 0:
-        findings.append(Finding("empty-file", key, f"{where} is empty", spec.name))
+        said = "is empty"
+        findings.append(_file_finding("empty-file", key, spec.name, file, said))
     elif file.size > limits.max_file_size_mb * MEBIBYTE:
-        size = f"{file.size / MEBIBYTE:,.1f} MB, the limit is {limits.max_file_size_mb:g} MB"
-        findings.append(Finding("oversized-file", key, f"{where} has {size}", spec.name))
+        said = f"has {file.size / MEBIBYTE:,.1f} MB, the limit is {limits.max_file_size_mb:g} MB"
+        findings.append(_file_finding("oversized-file", key, spec.name, file, said))
     if spec.extensions and not takes(spec, file):
-        findings.append(
-            Finding("wrong-extension", key, f"{where} is not one of {', '.join(spec.extensions)}", spec.name)
-        )
+        said = f"is not one of {', '.join(spec.extensions)}"
+        findings.append(_file_finding("wrong-extension", key, spec.name, file, said))
 
 
 def takes(spec: SpecPlan, file: File) -> bool:
     """Whether a specification takes a file's extension; '' among them takes names without a dot."""
     name = file.name.lower()
-    return any(
-        name.endswith(extension) if extension else "." not in name
-        for extension in map(normal_extension, spec.extensions)
-    )
+    extensions = _extensions(spec.extensions)
+    return name.endswith(extensions) or ("" in spec.extensions and "." not in name)
+
+
+@functools.lru_cache(maxsize=256)
+def _extensions(extensions: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(None, map(normal_extension, extensions)))
 
 
 def may_ask_guard(findings: Sequence[Finding], spec: str) -> bool:
@@ -93,14 +95,16 @@ def may_ask_guard(findings: Sequence[Finding], spec: str) -> bool:
 
 def guard_finding(key: str, spec: str, file: File, why: str) -> Finding:
     """The content guard refuses a file."""
-    message = f"{printable(key)}: {shown_path(file, key)} ({spec}) is refused: {why}"
-    return Finding("refused-by-guard", key, message, spec)
+    return _file_finding("refused-by-guard", key, spec, file, f"is refused: {why}")
 
 
 def unreadable_finding(key: str, spec: str, file: File, error: OSError) -> Finding:
     """A file could not be read when the content guard wanted to."""
-    message = f"{printable(key)}: {shown_path(file, key)} ({spec}) can't be read: {error.strerror or error}"
-    return Finding("unreadable-file", key, message, spec)
+    return _file_finding("unreadable-file", key, spec, file, f"can't be read: {error.strerror or error}")
+
+
+def _file_finding(code: str, key: str, spec: str, file: File, said: str) -> Finding:
+    return Finding(code, key, f"{printable(key)}: {shown_path(file, key)} ({spec}) {said}", spec)
 
 
 def shown_path(file: File, key: str) -> str:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import batched, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,15 @@ from synapse_skills.units.placing import place_all
 _PAGE = 1_000
 _AHEAD = 3
 _GUARD_WORKERS = 3
+_FILES_A_TASK = 20
 _MOST_SUFFIXES = 50
+# Comes after every reason that files of no data unit ('') have in place of a specification.
+_LAST_TEXT = "\U0010ffff"
+# Two questions a page, and the idle-looking condition, which is the index's own: otherwise SQLite reads a folder with a
+# million files, or the whole index, once for each page.
+_COLUMNS = "SELECT unit, spec, id, source, path, size, mtime_ns FROM file"
+_SAME_GROUP = f"{_COLUMNS} WHERE unit = ? AND spec = ? AND id > ? ORDER BY id LIMIT ?"
+_NEXT_GROUPS = f"{_COLUMNS} WHERE unit IS NOT NULL AND (unit, spec) > (?, ?) ORDER BY unit, spec, id LIMIT ?"
 
 
 @dataclass
@@ -210,12 +218,14 @@ class Survey:
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         """(unit, spec, id, source, path, size, mtime_ns), page by page in the order of the index."""
-        query = """SELECT unit, spec, id, source, path, size, mtime_ns FROM file
-                   WHERE unit > '' AND (unit, spec, id) > (?, ?, ?) ORDER BY unit, spec, id LIMIT ?"""
-        last: tuple[Any, ...] = ("", "", 0)
-        while page := self.inventory.rows(query, (*last, _PAGE)):
+        unit, spec, last = "", _LAST_TEXT, 0
+        while True:
+            page = self.inventory.rows(_SAME_GROUP, (unit, spec, last, _PAGE))
+            page += self.inventory.rows(_NEXT_GROUPS, (unit, spec, _PAGE - len(page)))
+            if not page:
+                return
             yield from page
-            last = page[-1][:3]
+            unit, spec, last = page[-1][:3]
 
 
 def survey(
@@ -250,7 +260,7 @@ class _Page:
     ) -> None:
         self._units = units
         self._inventory = inventory
-        self._asked: dict[bytes, Future[str]] = {}
+        self._asked: list[Future[dict[bytes, str | OSError]]] = []
         self._keys: list[list[tuple[bytes, str, File]]] = []
         if pool is None:
             return
@@ -262,21 +272,25 @@ class _Page:
             ]
             self._keys.append(asked)
         self._known = inventory.guard_answers([key for keys in self._keys for key, _, _ in keys])
-        for keys in self._keys:
-            for key, _, file in keys:
-                if key not in self._known and key not in self._asked:
-                    self._asked[key] = pool.submit(ask_guard, roots[file.source], file)
+        open_questions = {
+            key: (roots[file.source], file) for keys in self._keys for key, _, file in keys if key not in self._known
+        }
+        for some in batched(open_questions.items(), _FILES_A_TASK):
+            self._asked.append(pool.submit(_ask_all, some))
 
     def finished(self) -> Iterator[Unit]:
         """The data units with the guard's findings; new answers are kept first."""
         failed: dict[bytes, OSError] = {}
-        for key, future in self._asked.items():
-            try:
-                self._known[key] = future.result()
-            except OSError as error:
-                failed[key] = error
-        if len(self._asked) > len(failed):
-            self._inventory.keep_guard_answers((key, self._known[key]) for key in self._asked if key not in failed)
+        answers: dict[bytes, str] = {}
+        for future in self._asked:
+            for key, answer in future.result().items():
+                if isinstance(answer, OSError):
+                    failed[key] = answer
+                else:
+                    answers[key] = answer
+        if answers:
+            self._inventory.keep_guard_answers(answers.items())
+            self._known.update(answers)
         for unit, keys in zip(self._units, self._keys, strict=False):
             for key, spec, file in keys:
                 if key in failed:
@@ -284,6 +298,17 @@ class _Page:
                 elif self._known[key]:
                     unit.findings.append(guard_finding(unit.key, spec, file, self._known[key]))
         yield from self._units
+
+
+def _ask_all(questions: Sequence[tuple[bytes, tuple[Path, File]]]) -> dict[bytes, str | OSError]:
+    """The guard's answers about some files; one that can't be read is an answer too."""
+    answers: dict[bytes, str | OSError] = {}
+    for key, (root, file) in questions:
+        try:
+            answers[key] = ask_guard(root, file)
+        except OSError as error:
+            answers[key] = error
+    return answers
 
 
 def _chunks(units: Iterator[Unit], files: int) -> Iterator[list[Unit]]:
