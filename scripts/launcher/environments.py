@@ -28,6 +28,8 @@ LOCKS = {
 }
 _MARKER = ".complete"
 _WAIT_SECONDS = 0.2
+# Scripts keep their bytecode in the cache (script_environment), so compiling here would only take time.
+_PIP_FLAGS = ("--no-input", "--no-deps", "--require-hashes", "--no-compile")
 
 
 def cache_folder() -> Path:
@@ -170,7 +172,7 @@ def _with_pip(folder: Path, interpreter: Interpreter, lock: Path) -> None:
         )
     python = _python_of(folder)
     answer = install(
-        [python, "-I", "-m", "pip", "install", "--no-input", "--no-deps", "--require-hashes", "-r", str(lock)],
+        [python, "-I", "-m", "pip", "install", *_PIP_FLAGS, "-r", str(lock)],
         cwd=str(folder.parent),
     )
     _stop_if_interrupted(answer.code)

@@ -87,13 +87,23 @@ def names(*arguments: str) -> list[str]:
 def test_stages() -> None:
     every = ["ruff", "format", "mypy", "rooms", "pytest"]
     assert names() == every
-    assert names("--all") == [*every[:-1], "oldest-sdk", "pytest"]
+    assert names("--all") == [*every[:-1], "oldest-sdk", "heavy", "pytest"]
     assert names("--oldest") == ["oldest-sdk"]
     assert names("--only", "pytest") == ["pytest"]
+    assert names("--only", "heavy") == ["heavy"]
     (only,) = suite._stages(*chosen("--only", "pytest", "tests/units", "-k", "folder"))
-    assert only.command == ["-m", "pytest", "-m", "not heavy", "tests/units", "-k", "folder"]
-    everything = suite._stages(*chosen("--all"))[-1]
-    assert "not heavy" not in everything.command
+    assert only.command == ["-m", "pytest", "-m", "not heavy", "-n", "auto", "tests/units", "-k", "folder"]
+    selected = [stage.command[3] for stage in suite._stages(*chosen("--all")) if stage.command[1] == "pytest"]
+    assert sorted(selected) == ["heavy", "not heavy", "not heavy"]
+
+
+@pytest.mark.parametrize(("rest", "code"), [([], 5), (["-k", "folder"], 0)])
+def test_no_heavy_test_is_fine_only_where_some_were_chosen(
+    monkeypatch: pytest.MonkeyPatch, rest: list[str], code: int
+) -> None:
+    monkeypatch.setattr(suite, "call", lambda command, *_, **__: 5 if "heavy" in command else 0)
+    monkeypatch.setattr(suite, "environment", lambda kind: "/python")
+    assert suite.test(["--all", *rest]) == code
 
 
 def test_every_stage_runs_and_a_failure_is_the_exit_code(
