@@ -78,7 +78,7 @@ def skeleton(text: str) -> str:
     return ast.dump(Blank().visit(ast.parse(text)))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     name=PLAIN, path=PLAIN, spec=PLAIN, extension=PLAIN, key=PLAIN, value=st.one_of(PLAIN, st.integers(), st.booleans())
 )

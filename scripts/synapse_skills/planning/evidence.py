@@ -8,7 +8,7 @@ where only a pattern can tell two specs apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -47,11 +47,21 @@ def takes(spec: SpecPlan) -> tuple[str, ...]:
     return spec.extensions or FILE_TYPES.get(spec.file_type.lower(), ())
 
 
-def extension_of(name: str, suffix: str, known: Iterable[str]) -> str:
-    """The longest known extension that a file name ends with (`.nii.gz` before `.gz`), else its suffix."""
-    lower = name.lower()
-    fitting = [extension for extension in known if lower.endswith(extension) and len(lower) > len(extension)]
-    return max(fitting, key=len) if fitting else suffix
+class Extensions:
+    """Finds the known extension of a file name: the longest one, so that `.nii.gz` goes before `.gz`."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = frozenset(known)
+        self._compound = sorted((each for each in self.known if each.count(".") > 1), key=len, reverse=True)
+
+    def of(self, name: str) -> str:
+        """The known extension, else the last suffix, '' without one."""
+        lower = name.lower()
+        for extension in self._compound:
+            if lower.endswith(extension) and len(lower) > len(extension):
+                return extension
+        stem, dot, suffix = lower.rpartition(".")
+        return f".{suffix}" if dot and suffix and stem.strip(".") else ""
 
 
 @dataclass
@@ -105,38 +115,54 @@ class Layout:
 
 def measure(files: Iterable[File], specs: Sequence[SpecPlan]) -> Layout:
     """Count extensions, and signatures at every depth. Files must come ordered by source and path."""
-    known = sorted({extension for spec in specs for extension in takes(spec)})
+    extensions = Extensions(extension for spec in specs for extension in takes(spec))
     layout = Layout(depths=[Depth(depth) for depth in range(1, MAX_DEPTH + 1)])
-    open_: list[tuple[tuple[int, tuple[str, ...]] | None, Counter[str]]] = [(None, Counter())] * MAX_DEPTH
+    # Plain dicts: a Counter for each folder would take most of the time.
+    open_: list[dict[str, int] | None] = [None] * MAX_DEPTH
+    source = -1
+    before: tuple[str, ...] = ()
     for file in files:
         layout.files += 1
-        extension = extension_of(file.name, file.suffix, known)
+        *folders, name = file.key.split("/")
+        extension = extensions.of(name)
         if len(layout.extensions) < MAX_WORDS or extension in layout.extensions:
             layout.extensions[extension] += 1
-        counts = extension in known
+        counts = extension in extensions.known
         layout.known += counts
-        folders = file.folders
-        for index, depth in enumerate(layout.depths):
-            if len(folders) < depth.depth:
-                depth.above += counts
-                continue
-            place = (file.source, folders[: depth.depth])
-            if open_[index][0] != place:
-                _close(depth, open_[index])
-                open_[index] = (place, Counter())
-            if counts:
-                open_[index][1][extension] += 1
-    for index, depth in enumerate(layout.depths):
-        _close(depth, open_[index])
+        here = tuple(folders[:MAX_DEPTH])
+        if here != before or file.source != source:
+            same = _shared(here, before) if file.source == source else 0
+            for index in range(same, MAX_DEPTH):
+                _close(layout.depths[index], open_[index])
+                open_[index] = {} if index < len(here) else None
+            source, before = file.source, here
+        if counts:
+            for index, depth in enumerate(layout.depths):
+                held = open_[index]
+                if held is None:
+                    depth.above += 1
+                else:
+                    held[extension] = held.get(extension, 0) + 1
+    for depth, held in zip(layout.depths, open_, strict=True):
+        _close(depth, held)
     return layout
 
 
-def _close(depth: Depth, folder: tuple[object, Counter[str]]) -> None:
-    place, held = folder
-    if place is None:
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many folders two paths have in common."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+def _close(depth: Depth, held: dict[str, int] | None) -> None:
+    if held is None:
         return
     depth.folders += 1
-    signature = tuple(sorted((extension, min(count, MAX_COUNT)) for extension, count in held.items()))
+    signature = tuple(sorted([(extension, min(count, MAX_COUNT)) for extension, count in held.items()]))
     if len(depth.signatures) < MAX_SIGNATURES or signature in depth.signatures:
         depth.signatures[signature] += 1
 
@@ -240,30 +266,34 @@ def clues(files: Iterable[File], extension: str, known: Sequence[str], depth: in
 
     Only what finds some but not all of them is a clue. Most units first.
     """
+    extensions = Extensions([*known, extension])
     found: dict[tuple[str, str], list[int]] = {}
-    last: dict[tuple[str, str], object] = {}
-    total = 0
+    total = number = 0
+    unit: tuple[int, list[str]] | None = None
     for file in files:
-        if len(file.folders) < depth or extension_of(file.name, file.suffix, known) != extension:
+        *folders, name = file.key.split("/")
+        if len(folders) < depth or extensions.of(name) != extension:
             continue
         total += 1
-        unit = (file.source, file.folders[:depth])
+        if unit != (file.source, folders[:depth]):
+            unit = (file.source, folders[:depth])
+            number += 1
         mark = crc32(f"{file.source}/{file.path}".encode())
-        words = list(_words(file, extension))
-        if len(file.folders) > depth:
-            folder = file.folders[-1]
-            words.append((f"{glob_escape(folder)}/*{extension}", f"folder {folder}/"))
-        for clue in words:
-            if clue not in found:
+        for clue in _words(name, folders[-1] if len(folders) > depth else "", extension):
+            counts = found.get(clue)
+            if counts is None:
                 if len(found) >= MAX_WORDS:
-                    continue
-                found[clue] = [0, 0, 0]
-            found[clue][0] += 1
-            found[clue][2] += mark
-            if last.get(clue) != unit:
-                found[clue][1] += 1
-                last[clue] = unit
-    result = [Clue(pattern, label, *counts) for (pattern, label), counts in found.items() if counts[0] < total]
+                    # Names that came once so far make room; one that recurs will come again.
+                    found = {each: seen for each, seen in found.items() if seen[1] > 1}
+                    if len(found) >= MAX_WORDS // 2:
+                        continue
+                counts = found[clue] = [0, 0, 0, 0]
+            counts[0] += 1
+            counts[2] += mark
+            if counts[3] != number:
+                counts[1] += 1
+                counts[3] = number
+    result = [Clue(pattern, label, *counts[:3]) for (pattern, label), counts in found.items() if counts[0] < total]
     top = max((clue.units for clue in result), default=0)
     enough = max(1 if top < 3 else 2, top // 20)
     result = [clue for clue in result if clue.units >= enough]
@@ -272,19 +302,24 @@ def clues(files: Iterable[File], extension: str, known: Sequence[str], depth: in
     return sorted(result, key=lambda c: (-c.units, not c.once, kinds.index(c.label.split()[0]), c.pattern))
 
 
-def _words(file: File, extension: str) -> Iterator[tuple[str, str]]:
+def _words(name: str, folder: str, extension: str) -> list[tuple[str, str]]:
     """Patterns that this file would support, with their labels. They hold for the end of a path (`units.patterns`)."""
-    stem = file.name[: len(file.name) - len(extension)]
-    yield glob_escape(file.name), f"name {file.name}"
+    words = [(glob_escape(name), f"name {name}")]
+    if folder:
+        words.append((f"{glob_escape(folder)}/*{extension}", f"folder {folder}/"))
+    stem = name[: len(name) - len(extension)]
     for mark in ("_", "-", "."):
         head, found, tail = stem.rpartition(mark)
         if found and head and tail and not tail.isdigit():
-            yield f"*{mark}{glob_escape(tail)}{extension}", f"ending {mark}{tail}{extension}"
+            words.append((f"*{mark}{glob_escape(tail)}{extension}", f"ending {mark}{tail}{extension}"))
             break
+    return words
 
 
 def glob_escape(text: str) -> str:
     """A name as part of a glob that matches only itself."""
+    if not any(char in text for char in "*?["):
+        return text
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)
 
 

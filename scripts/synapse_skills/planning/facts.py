@@ -208,6 +208,7 @@ class Facts:
             if self.home is None:
                 raise FindingError("No folder to plan for.", hint="Name the folder to upload.", code="no-source")
             self.home.make()
+            self._stack.enter_context(self.home.held())
             return self._stack.enter_context(Inventory(self.home.inventory))
 
         return self._once("inventory", find)

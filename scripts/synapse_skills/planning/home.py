@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,29 @@ class Home:
                 code="no-home",
             ) from None
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others from planning the same job at the same time; the lock goes with the process, however it ends.
+
+        Raises:
+            OutOfReach: somebody else is.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows: the inventory's own lock is all there is
+            yield
+            return
+        with (self.folder / ".planning.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutOfReach(
+                    f"The job {printable(self.name)} is being planned by another process.",
+                    hint="Wait until it has ended, or give this one its own folder with --out.",
+                    code="in-use",
+                ) from None
+            yield
+
     def remember(self, answers: Mapping[str, Any]) -> None:
         """Keep the answers for the next round."""
         self.make()
@@ -180,7 +204,7 @@ def _own(folder: Path) -> dict[str, Any]:
 def _check_out(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {printable(str(folder))} is not a folder.", hint="Name a folder of the job's own.")
-    ours = ("answers.json", "plan.json", "inventory.sqlite")
+    ours = ("answers.json", "plan.json", "inventory.sqlite", ".planning.lock")
     if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in ours):
         raise UsageError(
             f"--out {printable(str(folder))} holds something else than a job.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def templates() -> Path:
     return packed if packed.is_dir() else here.parents[3] / "templates"
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
     """Jinja as every template here gets it: an undefined name is an error, `repr` gives a Python literal."""
     made = jinja2.Environment(
