@@ -88,7 +88,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(f"  the job     {about['job']}   (job/upload.py is the script that ran)")
             say(f"  the report  {about['report']}")
             if args.keep:
-                say(f"\nThe local backend has a page of its own: {demo.host}   Ctrl-C stops it.")
                 demo.wait()
             return 0
         except KeyboardInterrupt:
@@ -227,6 +226,7 @@ class Demo:
         """Until Ctrl-C, or until the backend ends by itself."""
         assert self._sandbox is not None
         with contextlib.suppress(KeyboardInterrupt):
+            self.say(f"\nThe local backend has a page of its own: {self.host}   Ctrl-C stops it.")
             self._sandbox.wait()
 
     def stop(self) -> None:

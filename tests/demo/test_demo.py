@@ -70,6 +70,7 @@ class Shown:
     folder: Path
     home: Path
     stopped: tuple[int, str, str, bool]
+    kept: bool
     code: int
     out: str
     err: str
@@ -91,9 +92,19 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=40)
     stopped = (first.returncode, out, err, gone(host))
-    second = start(folder, home)
+    second = start(folder, home, "--keep")
+    assert second.stdout is not None
+    lines = []
+    for line in second.stdout:
+        lines.append(line)
+        if "Ctrl-C stops it" in line:
+            break
+    host = ready(folder)["host"]
+    kept = not gone(host)
+    second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=120)
-    return Shown(folder, home, stopped, second.returncode, out, err)
+    kept = kept and gone(host)
+    return Shown(folder, home, stopped, kept, second.returncode, "".join(lines) + out, err)
 
 
 def test_everything_arrives(shown: Shown) -> None:
@@ -149,6 +160,11 @@ def test_stopped_in_the_middle_it_leaves_nothing_running(shown: Shown) -> None:
     assert "Traceback" not in err
 
 
+def test_kept_running_until_ctrl_c_which_is_no_failure(shown: Shown) -> None:
+    assert shown.kept
+    assert shown.code == 0
+
+
 def test_only_what_ships_is_in_the_job_folder(shown: Shown) -> None:
     assert not [path for path in (shown.job / "job").rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"]
 
@@ -156,7 +172,6 @@ def test_only_what_ships_is_in_the_job_folder(shown: Shown) -> None:
 @pytest.fixture
 def again(shown: Shown) -> Iterator[demo.Demo]:
     """The backend of the finished demo, started once more."""
-    (shown.folder / "sandbox" / "ready.json").unlink(missing_ok=True)
     (shown.folder / "user").mkdir(exist_ok=True)
     made = demo.Demo(shown.folder, print)
     try:
