@@ -19,7 +19,7 @@ DIR is the job's home (synapse-jobs/NAME) or its job/ folder.
   --limit N         stop after N data units or records; the rest is reported as pending
   --workers N       how many files are sent or fetched at once, at most
   --state DIR       where the job remembers what is done (default: the plan's, else ../state)
-  --fresh           forget that state and begin anew; what the backend already has is still recognised
+  --fresh           set that state aside and begin anew; what the backend has is recognised
   --retry-failed    try again what was refused; never what may have arrived
   --retry-unknown   send again what may have arrived; it may then be there twice
   --output DIR      where an export writes

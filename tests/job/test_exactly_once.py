@@ -283,13 +283,23 @@ def test_damaged_journal_stops_the_run(job: Job) -> None:
     assert len(job.box.units()) == 4
 
 
-def test_fresh_makes_everything_anew(job: Job) -> None:
+def test_fresh_sets_the_state_aside_and_recognises_what_is_there(job: Job) -> None:
     job.units(3)
     job.run()
+    job.unit("patient_900")
     job.run("--fresh")
-    assert job.report()["created"] == 3
-    assert len(job.box.units()) == 6
+    assert (job.report()["created"], job.report()["already"]) == (1, 3)
+    assert job.there() == job.wanted()
     assert list(job.state.glob("journal-set-aside-*"))
+
+
+def test_what_can_not_be_recognised_is_said(job: Job) -> None:
+    job.box.set(echo=[])
+    job.units(2)
+    job.run()
+    job.run("--fresh")
+    assert job.problem("cannot-recognise")["severity"] == "warning"
+    assert job.report()["created"] == 2
 
 
 @pytest.mark.parametrize("fault", ["status-after-commit", "drop", "commit-late", "login-page"])

@@ -48,6 +48,13 @@ def test_dry_run_sends_nothing(job: Job) -> None:
     assert (report["mode"], report["planned"], report["pending"], report["exit_code"]) == ("dry-run", 4, 4, 0)
 
 
+def test_dry_run_after_an_upload_counts_what_is_there_as_already(job: Job) -> None:
+    job.units(4)
+    job.run()
+    job.run("--dry-run")
+    assert (job.report()["created"], job.report()["already"], job.report()["pending"]) == (0, 4, 0)
+
+
 def test_dry_run_by_environment(job: Job) -> None:
     job.units(1)
     job.run(SYNAPSE_SKILLS_DRY_RUN="1")

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from synapse_skills.errors import EXIT_CODES, EXIT_QUESTIONS, FindingError, OutOfReach, UsageError, printable
+from synapse_skills.job.upload import job_flags
 from synapse_skills.plan import UploadPlan, plan_bytes, plan_hash, read_plan
 from synapse_skills.rendering.script import environment, render_script
 from synapse_skills.report import write_bytes
@@ -133,7 +134,7 @@ def _files(plan: UploadPlan, left_out: bytes) -> dict[str, bytes]:
         "requirements.txt": jinja.get_template("job/requirements.txt.j2").render(requirements=requirements).encode(),
         ".rayignore": jinja.get_template("job/rayignore.j2").render().encode(),
         "README.md": jinja.get_template("job/README.md.j2")
-        .render(plan=plan, hash=plan_hash(content), exit_codes=codes)
+        .render(plan=plan, hash=plan_hash(content), exit_codes=codes, flags=job_flags())
         .encode(),
     }
     root = Path(__file__).resolve().parents[1]

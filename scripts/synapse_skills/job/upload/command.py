@@ -35,13 +35,25 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_positive, metavar="N", help="send at most N data units; the rest is pending")
     parser.add_argument("--workers", type=_positive, metavar="N", help="at most N transfers at once (1 to 64)")
     parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
-    parser.add_argument("--fresh", action="store_true", help="set the state aside and make every data unit anew")
+    parser.add_argument(
+        "--fresh", action="store_true", help="set the state aside and begin anew; what the backend has is recognised"
+    )
     parser.add_argument("--retry-failed", action="store_true", help="send again what the backend refused")
     parser.add_argument(
         "--retry-unknown", action="store_true", help="send again what may have been created: it may be there twice then"
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes (default: the state folder)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document on stdout")
+
+
+def job_flags() -> list[tuple[str, str]]:
+    """Flag with its value's name, and what it does: for documents that must not drift from the flags."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_job_flags(parser)
+    return [
+        (" ".join(filter(None, (action.option_strings[0], action.metavar))), action.help or "")  # type: ignore[arg-type]
+        for action in parser._actions
+    ]
 
 
 def _positive(text: str) -> int:

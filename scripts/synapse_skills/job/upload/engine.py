@@ -243,9 +243,6 @@ class Engine:
                 "at": self._started,
             }
         )
-        if self.options.fresh and self.ledger.info("listed") is None:
-            # Asked to make everything anew: nothing that is there counts.
-            self.ledger.record({"t": "listed", "newest": 0})
 
     async def _retries(self, creator: Creator) -> None:
         assert self.ledger is not None

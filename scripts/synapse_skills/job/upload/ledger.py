@@ -74,6 +74,7 @@ class Ledger:
     def __init__(self, path: Path, journal: Journal) -> None:
         self.journal = journal
         self.run = 0
+        self.current_run = 0  # 0 until this run has opened its segment: a dry run never does
         try:
             self._open(path)
         except sqlite3.DatabaseError as error:
@@ -162,6 +163,7 @@ class Ledger:
         """Open this run's journal segment."""
         name, offset = self.journal.open(header)
         self.apply(header)
+        self.current_run = self.run
         self.set_info(f"mark:{name}", offset)
         self.commit()
 
@@ -342,6 +344,11 @@ class Ledger:
     def has_server_units(self) -> bool:
         """Whether the collection held anything that a unit could match."""
         return bool(self.db.execute("SELECT 1 FROM server_unit WHERE taken=0 LIMIT 1").fetchone())
+
+    def server_units_tell(self) -> bool:
+        """Whether any of them shows something to recognise it by."""
+        shown = "path_print IS NOT NULL OR meta_print IS NOT NULL OR checksum_print IS NOT NULL"
+        return bool(self.db.execute(f"SELECT 1 FROM server_unit WHERE {shown} LIMIT 1").fetchone())  # noqa: S608
 
     def server_candidates(self, prints: Mapping[str, str]) -> list[tuple[int, str | None]]:
         """Untaken server units whose path, meta and groups agree as far as they came back: id, checksum print."""

@@ -66,6 +66,14 @@ class Matcher:
         self.ledger.set_info("server_complete", 1)
         self.ledger.commit()
         self._any = self.ledger.has_server_units()
+        if self._any and not self.ledger.server_units_tell():
+            self._any = False
+            self.problems.add(
+                "cannot-recognise",
+                "the rows of the collection show neither paths nor checksums nor metadata",
+                severity="warning",
+                fix="If an earlier run's state was lost or set aside, look for doubled data units in Synapse.",
+            )
 
     async def _list(self, newest: int) -> None:
         self.say("the collection is not empty: looking for data units of this job that are there already")

@@ -92,5 +92,5 @@ class Tally:
 
     def counts(self) -> Counts:
         """Where the planned data units stand now."""
-        row = self.ledger.db.execute(_COUNTS, {"run": self.ledger.run}).fetchone()
+        row = self.ledger.db.execute(_COUNTS, {"run": self.ledger.current_run}).fetchone()
         return Counts(*(int(value or 0) for value in row))
