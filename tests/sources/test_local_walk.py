@@ -15,6 +15,7 @@ from sources.cases import WalkCases, codes, examples, found
 from synapse_skills.errors import OutOfReach
 from synapse_skills.sources import Inventory, Source
 from synapse_skills.sources import walk as walk_module
+from synapse_skills.sources.junk import Junk
 
 
 class LocalTree:
@@ -207,13 +208,16 @@ def test_a_link_to_a_file_inside_is_a_file(tree: LocalTree, inventory: Inventory
 def test_links_into_a_hidden_store_are_followed(tree: LocalTree, inventory: Inventory) -> None:
     """As git-annex and DVC lay them: the data is only there."""
     tree.write(".store/k1/data", b"123")
+    tree.link(".store/k2/other", "../k1")
     tree.write(".store/k2/in/deep.png")
     tree.link(".store/k2/loop", "../k2")
     tree.link("unit/image.png", "../.store/k1/data")
     tree.link("unit2", ".store/k2")
     walk = inventory.walk([tree.source()])
     assert found(inventory) == ["unit/image.png", "unit2/in/deep.png"]
-    assert codes(walk) == {"junk-set-aside": 1, "link-outside": 1}
+    assert codes(walk) == {"junk-set-aside": 1, "link-outside": 2}
+    assert "unit2/other: is a folder link below another one" in examples(walk, "link-outside")
+    assert "unit2/loop: leads to a folder above itself" in examples(walk, "link-outside")
 
 
 def test_folder_links_that_loop_or_double_are_refused(tree: LocalTree, inventory: Inventory) -> None:
@@ -244,6 +248,30 @@ def test_without_recursion_folder_links_are_left_alone(tree: LocalTree, inventor
     tree.link("unit", ".store")
     inventory.walk([tree.source(recursive=False)])
     assert found(inventory) == ["a.png"]
+
+
+def test_links_among_hidden_folders_do_not_multiply(tree: LocalTree, inventory: Inventory) -> None:
+    """Eight folders that all link to each other: 8! ways through them, and one file each."""
+    for here in range(8):
+        tree.write(f".store/{here}/x.png")
+        for there in range(8):
+            tree.link(f".store/{here}/to{there}", f"../{there}")
+    tree.link("unit", ".store/0")
+    inventory.walk([tree.source()])
+    assert found(inventory) == ["unit/x.png"]
+
+
+def test_odd_names_of_empty_folders_are_not_gathered(tree: LocalTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_module, "BATCH", 5)
+    for number in range(40):
+        tree.folder(f"P{number}")
+    walker = walk_module.Walker(0, tree.root, recursive=True, walk=walk_module.Walk(), junk=Junk())
+    held = []
+    for _ in walker.batches():
+        held.append(len(walker.odd))
+        walker.odd.clear()
+    assert sum(held) == 40
+    assert max(held) <= 6
 
 
 # ---- permission, and a disk that gives up

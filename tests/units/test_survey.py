@@ -21,6 +21,7 @@ from synapse_skills.plan import Limits
 from synapse_skills.sources import File, Inventory, Source
 from synapse_skills.units import FIXES, SEVERITIES, Place, Survey, by_extension, by_folder, survey
 from synapse_skills.units import guard as guard_module
+from synapse_skills.units import placing as placing_module
 from units.samples import PLACE, SPECS, TABLE
 
 Write = Callable[..., None]
@@ -295,15 +296,19 @@ def test_folders_of_two_normal_forms_are_one_unit(write: Write, look: Look) -> N
 
 
 def test_a_place_that_fails_stops_the_survey_and_leaves_no_half_answer(
-    write: Write, look: Look, inventory: Inventory
+    write: Write, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(placing_module, "_PAGE", 1)
     complete(write, "a", "b")
     list(look().units())
 
-    def place(file: File) -> tuple[str, str]:
-        return file.folders[0], {"a": "image_1"}[file.folders[0]]
+    asked: list[str] = []
 
-    with pytest.raises(FindingError, match=r"place\(\) raised KeyError: 'b', for the file 'b/") as caught:
+    def place(file: File) -> tuple[str, str]:
+        asked.append(file.path)
+        return "elsewhere", ["image_1", "image_1"][len(asked) - 1]
+
+    with pytest.raises(FindingError, match=r"place\(\) raised IndexError: .*, for the file '[ab]/") as caught:
         list(look(place).units())
     assert caught.value.code == "place-raised"
     assert [unit.codes for unit in look().units()] == [(), ()]
