@@ -1,4 +1,4 @@
-"""List what there is on the Synapse backend: data collections, the specs of one, storages, agents."""
+"""List what there is on the Synapse backend: data collections, the specs of one, storages, projects, agents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ EPILOG = """\
 examples:
   list_resources.py collections --search scans
   list_resources.py collection 57 --json
+  list_resources.py projects --search CT
 
 exit codes: 0 listed · 1 nothing found, or no such collection · 2 wrong usage · 3 login or backend out of reach
 """
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = ("collections", "collection", "storages", "agents")
+    kinds = ("collections", "collection", "storages", "projects", "agents")
     command.add_argument("kind", choices=kinds, help="what to list; `collection ID` lists its file specifications")
     command.add_argument("id", nargs="?", metavar="ID", help="number of the collection")
     command.add_argument("--search", default="", metavar="TEXT", help="only those whose name holds TEXT")

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from synapse_sandbox import catalogue, chunked, control, files, page, tasks, units
+from synapse_sandbox import catalogue, chunked, control, files, page, tasks, units, v2
 from synapse_sandbox.box import RULE, Box, answer
 from synapse_sandbox.breakage import Breakage
 from synapse_sandbox.errors import ApiError
@@ -69,6 +69,8 @@ ROUTES = (
     Route("storages.get", ("GET",), "/storages/{id}/", catalogue.storage),
     Route("storages.session", ("POST",), "/storages/{id}/session/", catalogue.storage_session),
     Route("projects.get", ("GET",), "/projects/{id}/", catalogue.project),
+    Route("v2.projects.list", ("GET",), "/v2/projects/", v2.projects),
+    Route("v2.projects.get", ("GET",), "/v2/projects/{id}/", v2.project),
     Route("health", ("GET",), "/health/", catalogue.health, "none"),
     Route("page", ("GET",), "/", page.show, "own"),
     Route("_sandbox.stats", ("GET", "DELETE"), "/_sandbox/stats", control.stats),
@@ -171,6 +173,10 @@ class Front:
         if not access and not user:
             return answer({"detail": "Authentication credentials were not provided."}, 401)
         own = route.name not in NAMES
+        # The second API takes the access token as it is; which prefixes it takes besides is not known.
+        bare = route.name.startswith("v2.") and access is not None and not access.startswith("Token ")
+        if bare:
+            access = f"Token {access}"
         if (access and self._ours(access)) or (user and self._ours(user) and (tenant or own)):
             if tenant and tenant.removeprefix("Token ") != self.box.store.tenant:
                 return answer({"detail": "You do not have permission to perform this action."}, 403)

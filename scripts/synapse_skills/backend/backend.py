@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from synapse_skills.backend.api import Api, NotThere, Refused
 from synapse_skills.backend.login import Login, login
@@ -61,6 +62,14 @@ def _extensions(given: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name if name.startswith(".") else f".{name}" for name in names))
 
 
+def _cursor(following: Any) -> str | None:
+    """The cursor of the next page, out of a URL or as it is; None at the end."""
+    if not isinstance(following, str) or not following:
+        return None
+    given = parse_qs(urlsplit(following).query).get("cursor")
+    return given[0] if given else following
+
+
 class Backend:
     """A backend to ask, as a context manager. Waits `patience` seconds for one that is away.
 
@@ -71,17 +80,20 @@ class Backend:
     def __init__(self, who: Login | None = None, *, patience: float = 5.0) -> None:
         self.login = who or login()
         self._api = Api(self.login, patience=patience)
+        self._second = Api(self.login.for_v2(), patience=patience)
         self._runner = asyncio.Runner()
         self._open = False
 
     def __enter__(self) -> Backend:
         self._runner.run(self._api.__aenter__())
+        self._runner.run(self._second.__aenter__())
         self._open = True
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._open:
             self._runner.run(self._api.__aexit__())
+            self._runner.run(self._second.__aexit__())
             self._open = False
         self._runner.close()
 
@@ -163,6 +175,35 @@ class Backend:
             )
         return rows[0]
 
+    def projects(self, search: str = "") -> Iterator[dict[str, Any]]:
+        """All projects that are not archived, from the second API: the first one has no list of them.
+
+        Pages are asked for by `cursor`: what comes back as `next_cursor` is a URL or only the cursor, depending on the
+        backend.
+        """
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = self._runner.run(self._second.get("v2/projects/", {"per_page": PAGE_SIZE, "cursor": cursor}))
+            rows = page.get("data", page.get("results")) if isinstance(page, Mapping) else None
+            if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "id" in row for row in rows):
+                raise OutOfReach(
+                    f"{self.login.host} answered v2/projects/ with something that is not a list.",
+                    hint="Look the number of the project up in Synapse.",
+                    code="not-synapse",
+                )
+            for row in rows:
+                name = str(row.get("title") or row.get("name") or "")
+                if not row.get("is_archived") and search.casefold() in name.casefold():
+                    yield {**row, "name": name}
+            meta = page.get("meta") if isinstance(page.get("meta"), Mapping) else {}
+            pagination = (meta or {}).get("pagination")
+            following = pagination.get("next_cursor") if isinstance(pagination, Mapping) else page.get("next")
+            cursor = _cursor(following)
+            if cursor is None or cursor in seen:
+                return
+            seen.add(cursor)
+
     def project(self, identity: int) -> dict[str, Any]:
         """One project."""
         try:
@@ -170,7 +211,7 @@ class Backend:
         except NotThere:
             raise FindingError(
                 f"There is no project {identity} on {self.login.host}.",
-                hint="Look up the id in Synapse.",
+                hint="List them: list_resources projects.",
                 code="no-project",
             ) from None
         return dict(row)

@@ -7,7 +7,7 @@ its tenant, before the access token.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from synapse_skills.errors import OutOfReach, keep_secret
@@ -24,6 +24,14 @@ class Login:
     kind: str
     headers: dict[str, str] = field(repr=False)
     params: dict[str, str] = field(default_factory=dict)
+
+    def for_v2(self) -> Login:
+        """The same login as the second API takes it: access token and tenant without the word `Token`."""
+        plain = {
+            key: value.removeprefix("Token ") if key in ("Synapse-Access-Token", "Synapse-Tenant") else value
+            for key, value in self.headers.items()
+        }
+        return replace(self, headers=plain)
 
 
 def login() -> Login:

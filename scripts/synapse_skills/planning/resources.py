@@ -1,4 +1,4 @@
-"""What there is on the backend, for a table: collections, one collection, storages, agents."""
+"""What there is on the backend, for a table: collections, one collection, storages, projects, agents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synapse_skills.backend import Backend, Collection, parse_collection
 from synapse_skills.errors import FindingError, UsageError
 from synapse_skills.planning.target import describe_specs
 
-KINDS = ("collections", "collection", "storages", "agents")
+KINDS = ("collections", "collection", "storages", "projects", "agents")
 
 
 def list_resources(kind: str, identity: str | None = None, *, search: str = "") -> list[dict[str, Any]]:
@@ -36,6 +36,8 @@ def list_resources(kind: str, identity: str | None = None, *, search: str = "") 
         elif kind == "storages":
             default = backend.default_storage()["id"]
             rows = [_storage(row, default) for row in backend.storages()]
+        elif kind == "projects":
+            rows = [project_row(row) for row in backend.projects(search)]
         else:
             rows = [_agent(row) for row in backend.agents()]
     wanted = search.casefold()
@@ -81,6 +83,16 @@ def _specs(collection: Collection, search: str) -> list[dict[str, Any]]:
 def _storage(row: dict[str, Any], default: Any) -> dict[str, Any]:
     keys = ("id", "name", "category", "provider")
     return {key: row.get(key) for key in keys} | {"default": row["id"] == default}
+
+
+def project_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A project as a table shows it."""
+    return {
+        "id": int(row["id"]),
+        "name": str(row["name"]),
+        "category": row.get("category"),
+        "tasks": row.get("task_count"),
+    }
 
 
 def _agent(row: dict[str, Any]) -> dict[str, Any]:
