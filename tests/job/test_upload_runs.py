@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 from job_fixture import PNG, Job
 from sandbox_fixture import PROJECT, SandboxFactory, seed_with
@@ -28,6 +29,32 @@ def test_running_again_creates_nothing(job: Job) -> None:
     assert (report["created"], report["already"]) == (0, 7)
     assert report["files"]["sent"] == 0
     assert report["files"]["reused"] == 14
+
+
+def test_running_again_says_nothing_on_stderr(job: Job) -> None:
+    job.units(2)
+    job.run("--json")
+    assert job.run("--json").stderr == ""
+
+
+def test_units_deleted_on_the_backend_are_noticed_and_made_again(job: Job) -> None:
+    job.units(6)
+    job.run()
+    job.box.stop()
+    with sqlite3.connect(job.box.state / "sandbox.sqlite") as database:
+        database.execute("DELETE FROM data_unit WHERE id IN (SELECT id FROM data_unit ORDER BY id LIMIT 2)")
+    job.box.restart()
+    job.run()
+    assert job.problem("fewer-on-backend")["count"] == 2
+    job.run("--fresh")
+    assert job.there() == job.wanted()
+
+
+def test_the_last_upload_stays_readable_after_a_dry_run(job: Job) -> None:
+    job.units(2)
+    job.run()
+    job.run("--dry-run")
+    assert json.loads((job.state / "last_upload.json").read_text())["created"] == 2
 
 
 def test_new_folder_is_added_to_what_is_there(job: Job) -> None:

@@ -171,7 +171,8 @@ def check_blocks(text: str) -> list[str]:
 
 def calls(code: str) -> Iterator[list[str]]:
     """The words after `run.py`, of every command in a block."""
-    lexer = shlex.shlex(code.replace("\\\n", " ").replace("\n", " ;\n"), posix=True, punctuation_chars=True)
+    # The separator stands on a line of its own: a comment swallows the rest of its line.
+    lexer = shlex.shlex(code.replace("\\\n", " ").replace("\n", "\n;\n"), posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
     for token in [*lexer, ";"]:

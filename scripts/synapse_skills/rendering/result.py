@@ -76,7 +76,8 @@ def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> U
     place = state or (Path(plan.state) if plan.state and "://" not in plan.state else home / "state")
     with Outcome(place / "ledger.sqlite") as outcome, PlacedFiles(place / "inventory.sqlite") as placed:
         counts = outcome.counts()
-        report = _report(place / "report.json")
+        # A dry run after the upload has report.json; the upload's own report lies beside it.
+        report = _report(place / "last_upload.json") or _report(place / "report.json")
         if not counts and (report is None or report.mode == "dry-run"):
             raise FindingError(
                 f"Nothing has been uploaded from {printable(str(folder))} yet.",

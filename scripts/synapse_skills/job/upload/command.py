@@ -162,6 +162,9 @@ class Upload:
             progress.end()
             document = json.loads(report.model_dump_json())
             write_json(args.report or state.folder / "report.json", document)
+            if not args.dry_run:
+                # A later dry run has report.json; what the upload came to stays readable.
+                write_json(state.folder / "last_upload.json", document)
         return report, error
 
 

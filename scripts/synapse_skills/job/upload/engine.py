@@ -185,6 +185,21 @@ class Engine:
             on_bytes=self.progress.moved,
         )
         await flow.run(sender, self.options.limit)
+        await self._reconcile(flow.settler.server)
+
+    async def _reconcile(self, server: Server) -> None:
+        """Hold our count against the backend's own, where it tells one."""
+        assert self.tally is not None
+        counts = self.tally.counts()
+        ours, theirs = counts.created + counts.already, await server.count_units()
+        if theirs is not None and theirs < ours:
+            self.problems.add(
+                "fewer-on-backend",
+                f"{ours:,} data units were made or found, the collection holds {theirs:,}",
+                severity="warning",
+                fix="Somebody may have deleted data units: look in Synapse; --fresh makes again what is missing.",
+                count=ours - theirs,
+            )
 
     def _assemble(self, api: Api, workers: int) -> Flow:
         assert self.ledger is not None and self.tally is not None

@@ -7,6 +7,7 @@ what is not answered is settled.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -89,9 +90,9 @@ class Flow:
         self.creator.stopping = True
         self._wake.set()
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -123,7 +124,7 @@ class Flow:
         """
         self.sender = sender
         workers = [asyncio.create_task(self._guarded(loop)) for loop in sender.loops()]
-        workers.append(asyncio.create_task(self._guarded(self._creating())))
+        workers.append(asyncio.create_task(self._guarded(self._creating)))
         try:
             last_key = await self._pass(limit, None)
             self._first_pass = False
@@ -259,7 +260,7 @@ class Flow:
                     continue
             while len(self._creates) >= MAX_IN_FLIGHT:
                 await asyncio.wait(self._creates, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._guarded(self._create(batch)))
+            task = asyncio.create_task(self._guarded(functools.partial(self._create, batch)))
             self._creates.add(task)
             task.add_done_callback(self._created)
 
@@ -298,7 +299,7 @@ class Flow:
     async def _canary(self, unit: Ready) -> None:
         try:
             for _ in range(TRIES):
-                work = asyncio.create_task(self._guarded(self.creator.canary(unit)))
+                work = asyncio.create_task(self._guarded(functools.partial(self.creator.canary, unit)))
                 self._creates.add(work)
                 work.add_done_callback(self._created)
                 await asyncio.shield(work)

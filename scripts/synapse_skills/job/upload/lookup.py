@@ -109,6 +109,12 @@ class Server:
             if owner == self.project and isinstance(unit, int):
                 yield int(row["id"]), unit
 
+    async def count_units(self) -> int | None:
+        """How many data units the backend says the collection has; None if it does not say."""
+        page = await self.api.get("data_units/", {"data_collection": self.collection, "page_size": 1})
+        count = page.get("count") if isinstance(page, Mapping) else None
+        return count if isinstance(count, int) else None
+
     async def newest_unit(self) -> int:
         """The highest id in the collection, 0 if it is empty."""
         return await self._newest("data_units/", {"data_collection": self.collection})

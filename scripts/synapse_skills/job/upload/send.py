@@ -83,10 +83,9 @@ class Sender:
         self._to_put: asyncio.Queue[_Item] = asyncio.Queue()
         self._to_confirm: asyncio.Queue[_Item] = asyncio.Queue()
 
-    def loops(self) -> list[Coroutine[None, None, None]]:
+    def loops(self) -> list[Callable[[], Coroutine[None, None, None]]]:
         """The workers, to be run until they are cancelled; an error in one of them stops the upload."""
-        loops = [self._presigning(), self._presigning(), self._confirming(), self._confirming()]
-        return loops + [self._putting() for _ in range(self.pace.ceiling)]
+        return [self._presigning] * 2 + [self._confirming] * 2 + [self._putting] * self.pace.ceiling
 
     async def send(self, job: Job) -> None:
         """Put a unit's files on their way; those that arrived in an earlier run are reused."""
