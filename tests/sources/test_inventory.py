@@ -227,3 +227,18 @@ def test_an_unchanged_file_keeps_its_row_and_place(tmp_path: Path) -> None:
         inventory.walk([source])
         assert inventory.rows("SELECT id, path, unit, spec FROM file ORDER BY id") == before
         assert inventory.rows("SELECT mtime_ns FROM file WHERE path LIKE '%/0.png'") == [(12_345,)]
+
+
+def test_a_spread_sample_sees_every_source_and_every_folder(inventory: Inventory, tmp_path: Path) -> None:
+    for folder, count in (("one/images", 3_000), ("one/labels", 1_500), ("two", 2_500)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / folder / f"{number}.x").touch()
+    sources = [Source(str(tmp_path / "one")), Source(str(tmp_path / "two"))]
+    walk = inventory.walk(sources, limit=4_000, spread=True)
+    seen = {(file.source, file.folders) for file in inventory.files()}
+    assert seen == {(0, ("images",)), (0, ("labels",)), (1, ())}
+    assert walk.files == 4_000 == sum(1 for _ in inventory.files()) and not walk.complete
+    assert inventory.last_walk(sources) is None
+    whole = inventory.walk(sources, limit=50_000, spread=True)
+    assert whole.complete and whole.files == 7_000

@@ -103,6 +103,7 @@ class Inventory:
         *,
         progress: Callable[[int], None] | None = None,
         limit: int | None = None,
+        spread: bool = False,
     ) -> Walk:
         """Bring the inventory up to date with the disk.
 
@@ -113,6 +114,8 @@ class Inventory:
             sources: where to look; nested ones are allowed, each sees its own files.
             progress: called with the number of files so far, every few thousand.
             limit: stop after so many files: a sample, which removes nothing and is not kept as `last_walk`.
+            spread: the sample takes from every source alike, and from no folder more than half of what is left, so
+                that a folder by type with a million files does not hide the others.
 
         Raises:
             OutOfReach: a source can't be read, the disk is full, the inventory is in use.
@@ -121,7 +124,7 @@ class Inventory:
         if not roots:
             raise UsageError("No source was named", hint="Name the folder with the files.", code="no-source")
         try:
-            return self._walk(sources, roots, progress, limit)
+            return self._walk(sources, roots, progress, limit, spread)
         except Exception as error:
             if not isinstance(error.__cause__, sqlite3.Error) or not is_damaged(error.__cause__):
                 raise
@@ -129,10 +132,15 @@ class Inventory:
         set_aside(self.path)
         self.connection, _ = open_database(self.path)
         self.made_anew = "it was damaged"
-        return self._walk(sources, roots, progress, limit)
+        return self._walk(sources, roots, progress, limit, spread)
 
     def _walk(
-        self, sources: Sequence[Source], roots: list[Path], progress: Callable[[int], None] | None, limit: int | None
+        self,
+        sources: Sequence[Source],
+        roots: list[Path],
+        progress: Callable[[int], None] | None,
+        limit: int | None,
+        spread: bool,
     ) -> Walk:
         walk, junk = Walk(), Junk()
         if self.made_anew:
@@ -148,8 +156,9 @@ class Inventory:
         with database_errors(self.path):
             self.connection.execute(f"DROP TABLE IF EXISTS {ODD_TABLE}")
             self.connection.execute(f"CREATE TEMP TABLE {ODD_TABLE} (source INTEGER, fold TEXT, path TEXT)")
+        share = max(1, limit // len(roots)) if limit is not None and spread else None
         walkers = (
-            Walker(index, root, recursive=source.recursive, walk=walk, junk=junk, limit=limit)
+            Walker(index, root, recursive=source.recursive, walk=walk, junk=junk, limit=limit, share=share)
             for index, (source, root) in enumerate(zip(sources, roots, strict=True))
         )
         for batches in _grouped(_batches(walkers, roots, walk, limit), _COMMIT_EVERY):

@@ -29,6 +29,8 @@ _FIX_NAMES = "Rename them, for names from Korean Windows for example with: convm
 
 Batch = list[str | int]
 """path, size, mtime_ns of one file, then those of the next: flat, as SQLite takes the values of many rows."""
+_Frame = tuple["os._ScandirIterator[str]", str, bool, int | None]
+"""An open folder: its entries, its path with a slash, whether a link led here, and at how many files it is left."""
 OddName = tuple[int, str, str]
 """source, folded path, path: of a name that another one in the same folder could be taken for."""
 
@@ -53,7 +55,15 @@ class Walker:
     """
 
     def __init__(
-        self, index: int, root: Path, *, recursive: bool, walk: Walk, junk: Junk, limit: int | None = None
+        self,
+        index: int,
+        root: Path,
+        *,
+        recursive: bool,
+        walk: Walk,
+        junk: Junk,
+        limit: int | None = None,
+        share: int | None = None,
     ) -> None:
         self.odd: list[OddName] = []
         self.files = 0
@@ -64,6 +74,7 @@ class Walker:
         self._walk = walk
         self._junk = junk
         self._limit = limit
+        self._share = share
         self._batch: Batch = []
 
     def batches(self) -> Iterator[Batch]:
@@ -83,13 +94,19 @@ class Walker:
 
     def _tree(self, folder: str, prefix: str, linked: bool, deep: list[tuple[str, str, bool]]) -> Iterator[Batch]:
         """Walk a folder and what is below it; what lies too deep to keep open goes to `deep`."""
-        stack: list[tuple[os._ScandirIterator[str], str, bool]] = []
+        stack: list[_Frame] = []
         self._open(stack, folder, prefix, linked)
         try:
             while stack:
-                entries, prefix, linked = stack[-1]
+                entries, prefix, linked, until = stack[-1]
                 batch = self._batch
+                if until is not None and self._found() >= until:
+                    self._walk.complete = False
+                    self._close(stack)
+                    continue
                 full = 3 * (BATCH if self._limit is None else max(1, min(BATCH, self._limit - self._walk.files)))
+                if until is not None:
+                    full = min(full, 3 * (until - self._walk.files))
                 extend = batch.extend
                 below: tuple[str, str, bool] | None = None
                 try:
@@ -135,12 +152,10 @@ class Walker:
             while stack:
                 self._close(stack)
 
-    def _open(
-        self, stack: list[tuple[os._ScandirIterator[str], str, bool]], folder: str, prefix: str, linked: bool
-    ) -> None:
+    def _open(self, stack: list[_Frame], folder: str, prefix: str, linked: bool) -> None:
         self._walk.folders += bool(prefix)
         try:
-            stack.append((os.scandir(folder), prefix, linked))
+            stack.append((os.scandir(folder), prefix, linked, self._until(stack)))
         except FileNotFoundError:
             # Removed while the walk was on its way: not on disk, not missing.
             return
@@ -148,8 +163,22 @@ class Walker:
             self._unreadable("unreadable-folder", prefix or ".", error)
 
     @staticmethod
-    def _close(stack: list[tuple[os._ScandirIterator[str], str, bool]]) -> None:
+    def _close(stack: list[_Frame]) -> None:
         stack.pop()[0].close()
+
+    def _found(self) -> int:
+        """Files so far, those in the open batch too."""
+        return self._walk.files + len(self._batch) // 3
+
+    def _until(self, stack: list[_Frame]) -> int | None:
+        """How many files there may be when a folder of a spread sample ends: half of what its parent has left."""
+        if self._share is None:
+            return None
+        found = self._found()
+        above = stack[-1][3] if stack else None
+        if above is None:
+            return found + self._share
+        return min(above, found + max(BATCH, (above - found) // 2))
 
     def _is_junk(self, entry: os.DirEntry[str], prefix: str) -> bool:
         """A closer look at a name that may be junk; counts it if it is."""
