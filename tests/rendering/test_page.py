@@ -305,7 +305,7 @@ def test_a_dry_run_is_no_upload(job: Job) -> None:
 def test_a_report_or_a_ledger_that_is_none(job: Job) -> None:
     job.units(1)
     job.run()
-    (job.state / "report.json").write_text("{}")
+    (job.state / "last_upload.json").write_text("{}")
     with pytest.raises(FindingError, match="not a report"):
         read_result(job.home)
     (job.state / "ledger.sqlite").write_bytes(b"no database at all" * 100)
