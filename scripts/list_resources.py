@@ -11,9 +11,8 @@ from synapse_skills.errors import EXIT_FINDINGS, EXIT_OK, run
 
 EPILOG = """\
 examples:
-  list_resources.py collections --search scans
+  list_resources.py projects --search scans
   list_resources.py collection 57 --json
-  list_resources.py projects --search CT
 
 exit codes: 0 listed · 1 nothing found, or no such collection · 2 wrong usage · 3 login or backend out of reach
 """

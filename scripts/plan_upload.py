@@ -12,12 +12,12 @@ from typing import Any
 from synapse_skills.errors import run
 
 EPILOG = """\
-Without arguments it asks the first questions. Each folder below PATH is one data unit; the folder of the job is
-synapse-jobs/NAME, which remembers all answers: run it again with one more answer until it is ready.
+Without arguments it asks the first questions. The folder of the job is synapse-jobs/NAME, which remembers all
+answers: run it again with one more answer until it is ready.
 
 examples:
-  plan_upload.py ./scans --collection 57 --json
-  plan_upload.py ./scans --set incomplete=leave_out --set 'specs.mask_1.pattern=mask/*.png'
+  plan_upload.py ./scans --collection 57 --set 'specs.mask_1.pattern=mask/*.png' --json
+  plan_upload.py --source image_1=/mnt/images --source label_1=/data/labels --set sources.2.recursive=false
 
 KEY is the `key` of a question, VALUE is JSON, or text if it isn't; null takes an answer back.
 
@@ -32,13 +32,34 @@ def parser() -> argparse.ArgumentParser:
         prog="plan_upload.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_argument("paths", nargs="*", metavar="PATH", help="folder with the files; several are several sources")
-    command.add_argument("--collection", metavar="ID", help="data collection that the files go to")
+    command.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="SPEC=PATH",
+        help="a folder whose files all fill one spec; repeatable, after the PATHs",
+    )
+    command.add_argument(
+        "--no-recursive",
+        action="store_true",
+        help="only what lies directly in the folders; for the second alone: --set sources.2.recursive=false",
+    )
+    command.add_argument("--collection", metavar="ID", help="data collection that the files go to: number or name")
     command.add_argument("--storage", metavar="ID", help="must be the default storage: uploads always land there")
-    command.add_argument("--project", metavar="ID", help="make a task in this project for every data unit")
+    command.add_argument("--project", metavar="ID", help="make a task in it for every data unit; `list` shows them")
     command.add_argument("--batch-size", metavar="N", help="data units created with one request (default: 100)")
     command.add_argument("--name", metavar="NAME", help="name of the job (default: the folder's)")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="answer one question; repeatable")
     command.add_argument("--answers", type=Path, metavar="FILE", help="answers of an earlier plan: flat JSON")
+    command.add_argument(
+        "--params", type=Path, metavar="FILE", help="upload parameters as JSON: path or assets, storage, …"
+    )
+    command.add_argument(
+        "--pattern", type=Path, metavar="FILE", help="batch pattern as JSON: root, file_rules, group_key_regex, …"
+    )
+    command.add_argument(
+        "--rescan", action="store_true", help="look at every file now, whatever an earlier round found"
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the job (default: synapse-jobs/NAME)")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
@@ -47,10 +68,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Hold one round of the conversation."""
     args = parser().parse_args(argv)
-    from synapse_skills.planning import Request, plan_upload
+    from synapse_skills.planning import Request, plan_upload, source_flags
 
     flags: dict[str, Any] = {
-        "sources": args.paths[0] if len(args.paths) == 1 else args.paths or None,
+        **source_flags(args.paths, args.source, recursive=False if args.no_recursive else None),
         "data_collection": args.collection,
         "storage": args.storage,
         "project": args.project,
@@ -58,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "name": args.name,
     }
     given = {key: value for key, value in flags.items() if value is not None}
-    document = plan_upload(Request(given, args.set, args.answers, args.out))
+    document = plan_upload(Request(given, args.set, args.answers, args.out, args.params, args.pattern, args.rescan))
     if args.json:
         print(json.dumps(document.as_dict(), ensure_ascii=False))
     else:

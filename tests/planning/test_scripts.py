@@ -135,7 +135,9 @@ def test_resources_are_listed(call: Any) -> None:
         (("collection", "x"), 2),
         (("collections", "5"), 2),
         (("collections", "--search", "no such name"), 1),
-        (("projects",), 2),
+        (("projects", "--search", "no such title"), 1),
+        (("projects", "5"), 2),
+        (("labels",), 2),
     ],
 )
 def test_what_is_not_there_is_a_finding_or_wrong_usage(call: Any, flags: tuple[str, ...], code: int) -> None:

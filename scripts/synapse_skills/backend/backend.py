@@ -175,8 +175,8 @@ class Backend:
             )
         return rows[0]
 
-    def projects(self, search: str = "") -> Iterator[dict[str, Any]]:
-        """All projects that are not archived, from the second API: the first one has no list of them.
+    def projects(self, search: str = "", *, collection: int | None = None) -> Iterator[dict[str, Any]]:
+        """All projects (of one data collection) that are not archived. The first API has no list: this is the second's.
 
         Pages are asked for by `cursor`: what comes back as `next_cursor` is a URL or only the cursor, depending on the
         backend.
@@ -184,7 +184,8 @@ class Backend:
         cursor: str | None = None
         seen: set[str] = set()
         while True:
-            page = self._runner.run(self._second.get("v2/projects/", {"per_page": PAGE_SIZE, "cursor": cursor}))
+            params = {"per_page": PAGE_SIZE, "data_collection": collection, "cursor": cursor}
+            page = self._runner.run(self._second.get("v2/projects/", params))
             rows = page.get("data", page.get("results")) if isinstance(page, Mapping) else None
             if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "id" in row for row in rows):
                 raise OutOfReach(

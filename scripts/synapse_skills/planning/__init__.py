@@ -1,7 +1,8 @@
 """The conversation that leads to a plan: answers and facts in, questions or a rendered and dry-run plan out."""
 
 from synapse_skills.planning.cli import Document, Request, plan_upload
+from synapse_skills.planning.given import source_flags
 from synapse_skills.planning.interview import reference
 from synapse_skills.planning.upload import UPLOAD
 
-__all__ = ["UPLOAD", "Document", "Request", "plan_upload", "reference"]
+__all__ = ["UPLOAD", "Document", "Request", "plan_upload", "reference", "source_flags"]

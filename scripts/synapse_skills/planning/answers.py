@@ -1,6 +1,7 @@
 """Answers: where they come from, which one counts, and how one is read.
 
-answers.json is flat, key to value; it is the whole memory of a conversation. Precedence: flags, `--set`, answers.
+answers.json is flat, key to value; it is the whole memory of a conversation. Precedence: flags, `--set`, answers,
+`--params` and `--pattern`.
 """
 
 from __future__ import annotations
@@ -48,31 +49,37 @@ def read_answers(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: not there, not JSON, or not one flat object.
     """
+    return read_object(path, "--answers", '{"data_collection": 57}')
+
+
+def read_object(path: Path, flag: str, example: str) -> dict[str, Any]:
+    """Read one JSON object that a user names with a flag.
+
+    Raises:
+        UsageError: not there, not JSON, or something else than an object.
+    """
+    where = printable(str(path))
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_ANSWERS_BYTES else b""
     except OSError as error:
         raise UsageError(
-            f"The answers file {printable(str(path))} can't be read: {error.strerror}.",
-            hint="Check the path given to --answers.",
+            f"The file {where} can't be read: {error.strerror}.",
+            hint=f"Check the path given to {flag}.",
             code="no-answers",
         ) from None
     try:
         document = json.loads(content, parse_constant=_no_constant)
+        why = "" if isinstance(document, dict) else "it is no object"
     except (ValueError, RecursionError) as error:
         why = f"it is larger than {MAX_ANSWERS_BYTES:,} bytes" if size > MAX_ANSWERS_BYTES else str(error)
+    if why:
         raise UsageError(
-            f"{printable(str(path))} is not an answers file: {why}.",
-            hint='It is one flat JSON object, such as {"data_collection": 57}.',
-            code="bad-answers",
-        ) from None
-    if not isinstance(document, dict):
-        raise UsageError(
-            f"{printable(str(path))} is not one JSON object.",
-            hint='It is one flat JSON object, such as {"data_collection": 57}.',
+            f"{where} can't be used with {flag}: {why}.",
+            hint=f"It is one JSON object, such as {example}.",
             code="bad-answers",
         )
-    return document
+    return dict(document)
 
 
 def merge(*origins: Mapping[str, Any]) -> dict[str, Any]:

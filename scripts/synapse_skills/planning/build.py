@@ -12,11 +12,12 @@ from synapse_skills.planning.facts import MISSING, Facts, amount
 from synapse_skills.planning.findings import LEAVE_OUT, consented, counted, limits_of
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.layout import grouping_of, specs_of
-from synapse_skills.planning.target import paths_of
+from synapse_skills.planning.sources import sources_of
 from synapse_skills.planning.upload import constants_of
 
 MAX_LINES = 40
 MAX_SPECS = 10
+MAX_SOURCES = 5
 MAX_CHANGES = 6
 MAX_WIDTH = 160
 
@@ -33,7 +34,9 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
         data_collection=settled["data_collection"],
         storage=settled["storage"],
         project=settled.get("project"),
-        sources=tuple(SourcePlan(path=path) for path in paths_of(settled)),
+        sources=tuple(
+            SourcePlan(path=source.path, recursive=source.recursive, spec=source.spec) for source in sources_of(settled)
+        ),
         grouping=grouping_of(settled),
         specs=specs,
         meta_schema=facts.collection(settled["data_collection"]).meta_schema,
@@ -59,7 +62,7 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
     if not codes:
         return
     survey = facts.survey(
-        paths_of(settled), grouping_of(settled), specs_of(facts, settled), limits_of(settled), guard=True
+        sources_of(settled), grouping_of(settled), specs_of(facts, settled), limits_of(settled), guard=True
     )
     for unit in survey.units():
         if codes.isdisjoint(unit.codes):
@@ -69,15 +72,17 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
         yield (json.dumps(row, ensure_ascii=False) + "\n").encode()
 
 
-def summary(plan: UploadPlan, facts: Facts, before: Mapping[str, Any] | None) -> str:
+def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[str, Any] | None) -> str:
     """The plan as text, at most 40 lines, with what has changed since the last one."""
     collection = facts.collection(plan.data_collection)
     storage = facts.default_storage()
     expected = plan.expected
     lines = [f"Upload {plan.name}"]
-    lines += [f"  from        {source.path}" for source in plan.sources[:3]]
-    if len(plan.sources) > 3:
-        lines.append(f"              and {len(plan.sources) - 3} more folders")
+    for source in plan.sources[:MAX_SOURCES]:
+        fills = f"  → {source.spec}" if source.spec else ""
+        lines.append(f"  from        {source.path}{fills}{'' if source.recursive else '  (not what lies below it)'}")
+    if len(plan.sources) > MAX_SOURCES:
+        lines.append(f"              and {len(plan.sources) - MAX_SOURCES} more folders")
     provider = storage.get("provider") or "unknown provider"
     lines.append(f"  to          data collection {plan.data_collection} ({collection.name})")
     lines.append(f"  stored in   {plan.storage} ({storage.get('name') or 'unnamed'}, {provider}), the default storage")
@@ -100,8 +105,7 @@ def summary(plan: UploadPlan, facts: Facts, before: Mapping[str, Any] | None) ->
         lines.append(f"    {spec.name}: {what or 'no files'}, {need}, {count:,} files, {share}")
     if len(plan.specs) > MAX_SPECS:
         lines.append(f"    and {len(plan.specs) - MAX_SPECS} more specs")
-    for rule in plan.metadata:
-        lines.append("  metadata    " + json.dumps(rule.values, ensure_ascii=False))
+    lines += ["  metadata    " + json.dumps(rule.values, ensure_ascii=False) for rule in plan.metadata]
     if plan.groups:
         lines.append(f"  groups      {' / '.join(plan.groups)}")
     codes = [*([MISSING] if plan.incomplete == LEAVE_OUT else []), *plan.leave_out]
@@ -110,7 +114,7 @@ def summary(plan: UploadPlan, facts: Facts, before: Mapping[str, Any] | None) ->
         if expected.left_out
         else "  left out    no data unit" + (f"; by consent, if there were any: {', '.join(codes)}" if codes else "")
     )
-    odd = facts.walk([source.path for source in plan.sources]).problems.as_list()
+    odd = facts.walk(sources_of(settled)).problems.as_list()
     unread = [f"{problem.count:,} {problem.code}" for problem in odd if problem.severity == "error"]
     if unread:
         lines.append(f"  not read    {', '.join(unread)}")

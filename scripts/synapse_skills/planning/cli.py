@@ -22,21 +22,37 @@ from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.build import build_plan, left_out_lines, summary
 from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
-from synapse_skills.planning.home import Home, find_home, source_paths
+from synapse_skills.planning.given import Given, without_spare_sources
+from synapse_skills.planning.home import Home, find_home
 from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
+from synapse_skills.planning.looking import Look
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
 from synapse_skills.report import write_bytes
 
+WHOLE_COMES = (
+    "only so many files were looked at, so that the first question comes soon; all are counted before the plan"
+)
+
 
 @dataclass(frozen=True)
 class Request:
-    """What a round is asked for. `flags` are answers given as flags, by key."""
+    """What a round is asked for.
+
+    Attributes:
+        flags: answers given as flags, by key.
+        sets: `--set`, as typed.
+        params: a file with the upload parameters of the older workflow; `pattern` one with its batch pattern.
+        rescan: look at every file now, whatever an earlier round has found.
+    """
 
     flags: Mapping[str, Any] = field(default_factory=dict)
     sets: Sequence[str] = ()
     answers: Path | None = None
     out: Path | None = None
+    params: Path | None = None
+    pattern: Path | None = None
+    rescan: bool = False
 
 
 @dataclass
@@ -70,21 +86,48 @@ def plan_upload(request: Request) -> Document:
     file = read_answers(request.answers) if request.answers is not None else {}
     for origin in (sets, file):
         check_keys(UPLOAD, origin)
-    said = merge(request.flags, sets, file)
+    given = Given(request.params, request.pattern)
+    said = merge(request.flags, sets, file, given.answers)
     home = find_home(said, request.out, fresh=request.answers is not None)
     own = home.own if home is not None else {}
-    answers = merge(request.flags, sets, file, own)
+    # What a file of parameters said last time is among the answers by now; a changed file is a change of mind.
+    changed = given.changed(home)
+    answers = merge(request.flags, sets, file, changed, own, given.answers)
     answers = {key: value for key, value in answers.items() if key in said or _is_known(key)}
-    with Facts(home, answers) as facts:
-        outcome = fold(UPLOAD, facts, answers, remembered=frozenset(own) - frozenset(said))
-        named = request.out is not None or "name" in said
-        if home is not None and not home.taken and outcome.given and ("sources" in outcome.settled or named):
-            home.remember(outcome.given)
-        document = _document(outcome, facts)
-        if outcome.done:
-            assert home is not None  # sources are settled
-            _finish(document, home, facts, outcome.settled)
-        return document
+    answers = without_spare_sources(answers, frozenset(request.flags) | frozenset(sets))
+    remembered = frozenset(own) - frozenset(merge(request.flags, sets, file))
+    looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "whole", "fresh")
+    for look in looks:
+        with Facts(home, answers, look=look) as facts:
+            outcome = fold(UPLOAD, facts, answers, remembered=remembered)
+            if look != "fresh" and not _may_stand(outcome, facts):
+                continue
+            named = request.out is not None or "name" in said
+            if home is not None and not home.taken and outcome.given and ("sources" in outcome.settled or named):
+                home.remember(outcome.given)
+                given.remember(home)
+            document = _document(outcome, facts, given)
+            if outcome.done:
+                assert home is not None  # sources are settled
+                _finish(document, home, facts, outcome.settled)
+                if look != "fresh" and facts.seen == "recent" and document.status == "blocked":
+                    continue  # the files may have changed since: look again before saying no
+            return document
+    raise AssertionError("the last look is final")
+
+
+def _may_stand(outcome: Outcome, facts: Facts) -> bool:
+    """Whether what came of a sample, or of files as an earlier round found them, can be said to the user.
+
+    A question may: its answer is checked against all files. A refusal, a reproach and a plan may not.
+    """
+    if facts.seen in ("", "now"):
+        return True
+    wrong = any(question["error"] for question in outcome.questions)
+    blocked = any(refusal.exit_code == EXIT_FINDINGS for refusal in outcome.refusals)
+    if facts.seen == "recent":
+        return not wrong and not blocked
+    return bool(outcome.questions) and not wrong and not blocked
 
 
 def _is_known(key: str) -> bool:
@@ -95,11 +138,14 @@ def _is_known(key: str) -> bool:
     return True
 
 
-def _document(outcome: Outcome, facts: Facts) -> Document:
-    document = Document(understood=outcome.understood, questions=outcome.questions)
+def _document(outcome: Outcome, facts: Facts, given: Given) -> Document:
+    document = Document(understood=[*given.notes, *outcome.understood], questions=outcome.questions)
+    if facts.is_sample:
+        document.understood = [_of_sample(item, facts) for item in document.understood]
+        document.understood.append({"key": "sample", "value": facts.sampled, "because": WHOLE_COMES})
     document.problems = [refusal.as_dict() for refusal in outcome.refusals]
     if "sources" in outcome.settled:
-        document.problems += _notes(facts, source_paths(outcome.settled["sources"]), outcome)
+        document.problems += _notes(facts, outcome)
     blocking = [refusal.exit_code for refusal in outcome.refusals]
     # Something out of reach does not stop the first questions; something to mend does.
     if blocking and (EXIT_FINDINGS in blocking or not outcome.questions):
@@ -108,10 +154,18 @@ def _document(outcome: Outcome, facts: Facts) -> Document:
     return document
 
 
-def _notes(facts: Facts, paths: list[str], outcome: Outcome) -> list[dict[str, Any]]:
+def _of_sample(item: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """What was understood from counts, marked as counted in a sample."""
+    if item["because"] == "as you said" or not item["key"].startswith(("grouping.", "specs.", "sources.", "data_coll")):
+        return item
+    return {**item, "because": f"{item['because']} (in a sample of {facts.sampled:,} files)"}
+
+
+def _notes(facts: Facts, outcome: Outcome) -> list[dict[str, Any]]:
     """What is odd and stops nothing: junk, links, files that belong to no data unit."""
     known = {refusal.code for refusal in outcome.refusals}
-    found = list(facts.walk(paths).problems.as_list())
+    # By the key of its row: a source whose own rows are not settled yet was walked with what was said.
+    found = list(facts.walked.problems.as_list()) if facts.walked is not None else []
     if outcome.done:
         found += facts.last_counted().problems
     return [
@@ -164,7 +218,7 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
     document.status, document.exit_code = "ready", EXIT_OK
     document.plan = os.path.relpath(home.plan) if home.plan.is_relative_to(Path.cwd()) else str(home.plan)
     document.hash = plan_hash(plan_bytes(plan))
-    document.summary = summary(plan, facts, before)
+    document.summary = summary(plan, facts, settled, before)
 
 
 def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:

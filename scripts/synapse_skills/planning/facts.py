@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from synapse_skills.errors import FindingError, SkillsError
 from synapse_skills.plan import GroupingPlan, Limits, SpecPlan
-from synapse_skills.planning.evidence import Clue, Layout, clues, measure, takes
+from synapse_skills.planning.evidence import MAX_WORDS, Clue, Layout, clues, measure, takes
 from synapse_skills.planning.home import Home
+from synapse_skills.planning.looking import Look, Seen, look_at
 from synapse_skills.report import MAX_EXAMPLES, Problem
 
 if TYPE_CHECKING:
     from synapse_skills.backend import Backend, Collection
     from synapse_skills.sources import Inventory, Source, Walk
     from synapse_skills.units import Survey, Unit
+
+    Sources = tuple[Source, ...]
 
 MISSING = "missing-required-spec"
 OVERSIZED = "oversized-file"
@@ -114,8 +117,19 @@ class Progress:
 class Facts:
     """The facts of one round, as a context manager."""
 
-    def __init__(self, home: Home | None, answers: dict[str, Any], *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        home: Home | None,
+        answers: dict[str, Any],
+        *,
+        progress: Progress | None = None,
+        look: Look = "fresh",
+    ) -> None:
         self.home = home
+        self.look: Look = look
+        self.seen: Seen = ""
+        self.sampled = 0
+        self.walked: Walk | None = None
         self.answers = answers
         self._progress = progress or Progress()
         self._stack = ExitStack()
@@ -177,27 +191,40 @@ class Facts:
         """Where uploads land."""
         return self._once("storage", lambda: self.backend().default_storage())
 
+    def projects(self, collection: int) -> tuple[list[dict[str, Any]], list[int]]:
+        """All projects by id, and the ids of those that belong to a collection."""
+
+        def find() -> tuple[list[dict[str, Any]], list[int]]:
+            rows = sorted(self.backend().projects(), key=lambda row: int(row["id"]))
+            own = [int(row["id"]) for row in self.backend().projects(collection=collection)]
+            # A backend that ignores the filter says nothing about which ones belong.
+            return rows, own if len(own) < len(rows) else []
+
+        return self._once(("projects", collection), find)
+
     def project(self, identity: int) -> dict[str, Any]:
         """One project."""
         return self._once(("project", identity), lambda: self.backend().project(identity))
 
     # ---- the files
 
-    def walk(self, paths: Sequence[str]) -> Walk:
-        """Walk the sources into the inventory."""
+    @property
+    def is_sample(self) -> bool:
+        """Whether the files that were looked at are only some of them."""
+        return self.seen == "sample"
+
+    def walk(self, sources: Sources) -> Walk:
+        """Look at the files, as thoroughly as this round needs it (`planning.looking`)."""
 
         def find() -> Walk:
-            return self.inventory().walk(
-                self.sources(paths), progress=lambda count: self._progress("files found", count)
+            walk, seen = look_at(
+                self.inventory(), sources, self.look, lambda count: self._progress("files found", count)
             )
+            self.seen, self.walked = seen, walk
+            self.sampled = walk.files if seen == "sample" else 0
+            return walk
 
-        return self._once(("walk", tuple(paths)), find)
-
-    def sources(self, paths: Sequence[str]) -> list[Source]:
-        """The sources as the job will have them."""
-        from synapse_skills.sources import Source
-
-        return [Source(path, recursive=True) for path in paths]
+        return self._once(("walk", _places(sources)), find)
 
     def inventory(self) -> Inventory:
         """The inventory in the job's home."""
@@ -213,24 +240,39 @@ class Facts:
 
         return self._once("inventory", find)
 
-    def layout(self, paths: Sequence[str], specs: Sequence[SpecPlan]) -> Layout:
+    def layout(self, sources: Sources, specs: Sequence[SpecPlan]) -> Layout:
         """Extensions and folder signatures, for the extensions that these specs take."""
-        self.walk(paths)
+        self.walk(sources)
         known = tuple(sorted({extension for spec in specs for extension in takes(spec)}))
-        return self._once(("layout", tuple(paths), known), lambda: measure(self.inventory().files(), specs))
+        return self._once(("layout", _places(sources), known), lambda: measure(self.inventory().files(), specs))
 
-    def extensions(self, paths: Sequence[str]) -> dict[str, int]:
+    def extensions(self, sources: Sources) -> dict[str, int]:
         """How many files each extension has."""
-        return dict(self.layout(paths, ()).extensions)
+        return dict(self.layout(sources, ()).extensions)
 
-    def clues(self, paths: Sequence[str], specs: Sequence[SpecPlan], extension: str, depth: int) -> list[Clue]:
+    def extensions_by_source(self, sources: Sources) -> list[dict[str, int]]:
+        """The same for each source; the last suffix of a name counts."""
+
+        def find() -> list[dict[str, int]]:
+            self.walk(sources)
+            counts: list[dict[str, int]] = [{} for _ in sources]
+            for file in self.inventory().files():
+                suffix = file.suffix
+                held = counts[file.source]
+                if suffix in held or len(held) < MAX_WORDS:
+                    held[suffix] = held.get(suffix, 0) + 1
+            return counts
+
+        return self._once(("by source", _places(sources)), find)
+
+    def clues(self, sources: Sources, specs: Sequence[SpecPlan], extension: str, depth: int) -> list[Clue]:
         """Patterns that could tell files of one extension apart."""
-        self.walk(paths)
+        self.walk(sources)
         known = tuple(sorted({each for spec in specs for each in takes(spec)}))
-        key = ("clues", tuple(paths), known, extension, depth)
+        key = ("clues", _places(sources), known, extension, depth)
         return self._once(key, lambda: clues(self.inventory().files(), extension, known, depth))
 
-    def matches(self, paths: Sequence[str], depth: int, pattern: str) -> int:
+    def matches(self, sources: Sources, depth: int, pattern: str) -> int:
         """How many files of the data units a pattern finds.
 
         Raises:
@@ -240,25 +282,25 @@ class Facts:
         def find() -> int:
             from synapse_skills.units import Place, Placed, by_folder, by_pattern
 
-            self.walk(paths)
+            self.walk(sources)
             place = Place(by_folder(depth), by_pattern({"it": pattern}))
             return sum(isinstance(place(file), Placed) for file in self.inventory().files())
 
-        return self._once(("matches", tuple(paths), depth, pattern), find)
+        return self._once(("matches", _places(sources), depth, pattern), find)
 
     # ---- the data units
 
     def survey(
-        self, paths: Sequence[str], grouping: GroupingPlan, specs: Sequence[SpecPlan], limits: Limits, *, guard: bool
+        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], limits: Limits, *, guard: bool
     ) -> Survey:
         """A fresh survey, to be iterated once."""
         from synapse_skills.rendering import place_of
         from synapse_skills.units import survey
 
-        self.walk(paths)
+        self.walk(sources)
         return survey(
             self.inventory(),
-            self.sources(paths),
+            sources,
             place_of(grouping, specs),
             specs,
             limits,
@@ -267,17 +309,17 @@ class Facts:
         )
 
     def counted(
-        self, paths: Sequence[str], grouping: GroupingPlan, specs: Sequence[SpecPlan], limits: Limits, *, guard: bool
+        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], limits: Limits, *, guard: bool
     ) -> Counted:
         """What the data units come to; without the content guard it opens no file."""
-        key = ("counted", tuple(paths), grouping, tuple(specs), limits.max_file_size_mb, guard)
+        key = ("counted", sources, grouping, tuple(specs), limits.max_file_size_mb, guard)
 
         def find() -> Counted:
             # With nothing to leave out yet, a full pass also answers the cheaper question.
             full = self._kept.get((*key[:-1], True))
             if isinstance(full, Counted) and not guard:
                 return full
-            survey = self.survey(paths, grouping, specs, limits, guard=guard)
+            survey = self.survey(sources, grouping, specs, limits, guard=guard)
             return count(survey.units(), survey, self._progress)
 
         self._last = self._once(key, find)
@@ -286,6 +328,11 @@ class Facts:
     def last_counted(self) -> Counted:
         """What the latest decision counted: the one that everything is settled with, once it is."""
         return self._last
+
+
+def _places(sources: Sources) -> tuple[tuple[str, bool], ...]:
+    """What a walk depends on: which spec a source fills is no matter of it."""
+    return tuple((source.path, source.recursive) for source in sources)
 
 
 def count(units: Iterator[Unit], survey: Survey, progress: Progress) -> Counted:

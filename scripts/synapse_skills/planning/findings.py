@@ -21,7 +21,7 @@ from synapse_skills.planning.interview import (
     Stopped,
 )
 from synapse_skills.planning.layout import grouping_of, layout_of, specs_of
-from synapse_skills.planning.target import paths_of
+from synapse_skills.planning.sources import paths_of, sources_of
 
 DEFAULT = Limits()
 LEAVE_OUT = "leave_out"
@@ -59,7 +59,7 @@ def limits_of(settled: Settled) -> Limits:
 
 def counted(facts: Facts, settled: Settled, limits: Limits, *, guard: bool) -> Counted:
     """The data units with what was decided so far."""
-    return facts.counted(paths_of(settled), grouping_of(settled), specs_of(facts, settled), limits, guard=guard)
+    return facts.counted(sources_of(settled), grouping_of(settled), specs_of(facts, settled), limits, guard=guard)
 
 
 # ---- limits
@@ -122,6 +122,7 @@ SIZE = Decision(
     _decide_size,
     _parse_size,
     needs=("specs.*.pattern",),
+    whole=True,
 )
 
 
@@ -191,6 +192,7 @@ INCOMPLETE = Decision(
     _decide_incomplete,
     _parse_incomplete,
     needs=("specs.*.pattern",),
+    whole=True,
 )
 
 
@@ -209,7 +211,7 @@ def open_codes(facts: Facts, settled: Settled) -> dict[str, tuple[int, str]]:
     total = counted(facts, settled, limits_of(settled), guard=True)
     found = total.found(_decided_before(settled))
     codes = {code: (each.units, each.examples[0]) for code, each in found.items()}
-    for problem in facts.walk(paths_of(settled)).problems.as_list():
+    for problem in facts.walk(sources_of(settled)).problems.as_list():
         if problem.severity == "error":
             codes[problem.code] = (problem.count, problem.examples[0] if problem.examples else "")
     return codes
@@ -299,6 +301,7 @@ LEAVE = Decision(
     _decide_leave_out,
     _parse_leave_out,
     needs=("specs.*.pattern",),
+    whole=True,
 )
 
 

@@ -81,7 +81,16 @@ class Later:
 
 
 class BadAnswer(Exception):
-    """An answer that can't be taken; its message comes back with the same question."""
+    """An answer that can't be taken; its message comes back with the same question.
+
+    Args:
+        why: the message; empty if the answer was no mistake ("I don't know").
+        ask: the question that comes back, if it is not the row's own.
+    """
+
+    def __init__(self, why: str, ask: Ask | None = None) -> None:
+        super().__init__(why)
+        self.ask = ask
 
 
 class Stopped(Exception):
@@ -108,6 +117,7 @@ class Decision:
         decide: from the facts and what is settled; None means that it does not apply.
         parse: an answer to the value as it is kept in answers.json, or `BadAnswer`.
         needs: keys that must be settled first.
+        whole: only all files can tell; while a sample is all there is, it waits.
     """
 
     key: str
@@ -116,6 +126,7 @@ class Decision:
     decide: Decide
     parse: Parse
     needs: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,6 +263,10 @@ def _unknown(key: str, known: Sequence[str]) -> UsageError:
 
 
 def _settle(row: Decision, facts: Any, answers: Mapping[str, Any], outcome: Outcome) -> None:
+    if row.whole and getattr(facts, "is_sample", False):
+        outcome.waiting.append(row.key)
+        outcome.given.update({key: value for key, value in answers.items() if key == row.key})
+        return
     try:
         if row.key in answers:
             _take(row, facts, answers[row.key], outcome)
@@ -285,7 +300,7 @@ def _take(row: Decision, facts: Any, answer: Any, outcome: Outcome) -> None:
         value = row.parse(answer, facts, outcome.settled)
     except BadAnswer as error:
         found = row.decide(facts, outcome.settled)
-        ask = found if isinstance(found, Ask) else None
+        ask = error.ask or (found if isinstance(found, Ask) else None)
         meant = _by_label(ask, answer) if ask else None
         if meant is None:
             _ask(row, ask or Ask(row.doc), str(error), outcome)

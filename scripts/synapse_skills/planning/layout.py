@@ -11,7 +11,8 @@ from synapse_skills.planning.answers import one_of, shown, text, text_list, whol
 from synapse_skills.planning.evidence import Clue, Decided, Depth, Layout, assignments, decide, sentence, takes
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Refuse, Settled
-from synapse_skills.planning.target import describe_specs, paths_of
+from synapse_skills.planning.sources import sources_of
+from synapse_skills.planning.target import describe_specs
 
 NEXT_LAYOUTS = (
     "This version understands one folder for each data unit. Folders by type, flat folders with matching names and "
@@ -27,7 +28,7 @@ def collection_specs(facts: Facts, settled: Settled) -> tuple[SpecPlan, ...]:
 
 def layout_of(facts: Facts, settled: Settled) -> Layout:
     """What the folders hold of what the collection takes."""
-    return facts.layout(paths_of(settled), collection_specs(facts, settled))
+    return facts.layout(sources_of(settled), collection_specs(facts, settled))
 
 
 def _depth_of(facts: Facts, settled: Settled) -> Depth:
@@ -110,7 +111,7 @@ BY = Decision(
     "How files become data units: `folder`, each folder is one.",
     _decide_by,
     _parse_by,
-    needs=("sources", "data_collection", "metadata.constants.*"),
+    needs=("sources.*.spec", "metadata.constants.*"),
 )
 
 
@@ -239,7 +240,7 @@ def _decide_pattern(facts: Facts, settled: Settled, spec: SpecPlan) -> Inferred 
     if spec.name == main:
         return None  # gets what the others' patterns leave
     others = ", ".join(name for name in names if name != spec.name)
-    found = facts.clues(paths_of(settled), specs, extension, settled["grouping.depth"])
+    found = facts.clues(sources_of(settled), specs, extension, settled["grouping.depth"])
     units = _depth_of(facts, settled).folders
     options = tuple(_option(clue, units) for clue in _likeliest(found, spec.name, [n for n in names if n != spec.name]))
     examples = "" if len(options) > 1 else f" Give a pattern, such as mask/*{extension} or *_mask{extension}."
@@ -286,7 +287,7 @@ def _option(clue: Clue, units: int) -> Option:
 def _parse_pattern(answer: Any, facts: Facts, settled: Settled, spec: SpecPlan) -> str:
     pattern = text(answer, facts, settled).removeprefix("./")
     try:
-        matched = facts.matches(paths_of(settled), settled["grouping.depth"], pattern)
+        matched = facts.matches(sources_of(settled), settled["grouping.depth"], pattern)
     except FindingError as error:
         raise BadAnswer(f"{error}. {error.hint}") from None
     if not matched:

@@ -6,7 +6,7 @@ from typing import Any
 
 from synapse_skills.backend import Backend, Collection, parse_collection
 from synapse_skills.errors import FindingError, UsageError
-from synapse_skills.planning.target import describe_specs
+from synapse_skills.planning.target import describe_specs, project_row
 
 KINDS = ("collections", "collection", "storages", "projects", "agents")
 
@@ -83,16 +83,6 @@ def _specs(collection: Collection, search: str) -> list[dict[str, Any]]:
 def _storage(row: dict[str, Any], default: Any) -> dict[str, Any]:
     keys = ("id", "name", "category", "provider")
     return {key: row.get(key) for key in keys} | {"default": row["id"] == default}
-
-
-def project_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A project as a table shows it."""
-    return {
-        "id": int(row["id"]),
-        "name": str(row["name"]),
-        "category": row.get("category"),
-        "tasks": row.get("task_count"),
-    }
 
 
 def _agent(row: dict[str, Any]) -> dict[str, Any]:

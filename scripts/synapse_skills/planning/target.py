@@ -2,77 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import difflib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, printable
 from synapse_skills.plan import SpecPlan
-from synapse_skills.planning.answers import number_of, shown, text, whole
+from synapse_skills.planning.answers import number_of, shown, text
 from synapse_skills.planning.evidence import takes
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.home import JOBS, free_name, slug
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled, Stopped
+from synapse_skills.planning.sources import sources_of
 
 MAX_TABLE_ROWS = 50
-
-
-def paths_of(settled: Settled) -> list[str]:
-    """The sources as a list of absolute paths."""
-    sources = settled["sources"]
-    return [sources] if isinstance(sources, str) else list(sources)
-
-
-# ---- sources
-
-
-def _ask_sources(facts: Facts, settled: Settled) -> Ask:
-    return Ask("Which folder holds the files to upload? Give its path.")
-
-
-def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[str]:
-    parts = answer if isinstance(answer, list) else [answer]
-    if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
-        raise BadAnswer(f"{shown(answer)} is not the path of a folder.")
-    roots: list[str] = []
-    for source in facts.sources([part.strip() for part in parts]):
-        try:
-            roots.append(str(source.root()))
-        except OutOfReach as error:
-            if error.code == "source-denied":
-                raise
-            raise BadAnswer(f"{error}. {error.hint}") from None
-    for one in roots:
-        if roots.count(one) > 1 or any(one != other and Path(one).is_relative_to(other) for other in roots):
-            raise BadAnswer(
-                f"{printable(one)} is named twice or lies inside another source: its files would count twice."
-            )
-    _check_home(facts, roots)
-    found = facts.walk(roots)
-    if not found.files:
-        # Why there is nothing can matter more than that: every name undecodable, every folder closed.
-        why = "; ".join(f"{each.code} {each.count}" for each in found.problems.as_list() if each.code != "empty-source")
-        raise BadAnswer(f"{printable(', '.join(roots))} holds no file to upload{f' ({why})' if why else ''}.")
-    return roots[0] if len(roots) == 1 else roots
-
-
-def _check_home(facts: Facts, roots: list[str]) -> None:
-    if facts.home is None:
-        return
-    home = Path(os.path.realpath(facts.home.folder))
-    for root in roots:
-        if home.is_relative_to(root):
-            raise FindingError(
-                f"The job's own folder {printable(str(home))} would lie inside the source.",
-                hint="Run it from another folder, or name a folder elsewhere with --out.",
-                code="home-in-source",
-            )
-
-
-SOURCES = Decision(
-    "sources", "Folder", "The folder, or folders, with the files to upload.", _ask_sources, _parse_sources
-)
 
 
 # ---- data_collection
@@ -115,7 +58,7 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
             "There is no data collection with file specifications.",
             "Make a data collection with file specifications in Synapse first.",
         )
-    extensions = facts.extensions(paths_of(settled)) if "sources" in settled else None
+    extensions = facts.extensions(sources_of(settled)) if "sources" in settled else None
     fits = {row.id: _fit(row.specs, extensions) if extensions is not None else (False, 0) for row in rows}
     # A schema must be satisfied too, so a collection without one is the safer guess.
     likely = sorted(rows, key=lambda row: (not fits[row.id][0], bool(row.meta_schema), -fits[row.id][1], -row.id))
@@ -156,8 +99,8 @@ def _label(name: str, identity: int) -> str:
 def _parse_collection(answer: Any, facts: Facts, settled: Settled) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
-        named = [row.id for row in facts.collections() if row.name.casefold() == answer.strip().casefold()]
-        number = named[0] if len(named) == 1 else None
+        rows = [(row.id, row.name) for row in facts.collections()]
+        number = _by_name(answer.strip().casefold(), rows, "data collection")
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a data collection.")
     try:
@@ -169,7 +112,7 @@ def _parse_collection(answer: Any, facts: Facts, settled: Settled) -> int:
 COLLECTION = Decision(
     "data_collection",
     "Collection",
-    "The number of the data collection that the files go to.",
+    "The number or name of the data collection that the files go to.",
     _ask_collection,
     _parse_collection,
 )
@@ -284,20 +227,87 @@ STORAGE = Decision(
 )
 
 
-def _parse_project(answer: Any, facts: Facts, settled: Settled) -> int:
-    number: int = whole(1)(answer, facts, settled)
+NO_TASKS = "no tasks are made; say project=NUMBER to make one for every data unit, or project=list to see the projects"
+# Ways to say "I don't know the number": the table comes back, without a reproach.
+UNKNOWN = {"?", "list", "unknown", "ask", "i don't know", "i don't know the id", "don't know", "모름", "몰라"}
+
+
+def _ask_project(facts: Facts, settled: Settled) -> Ask:
+    """A table of all projects; those of the data collection are the likeliest."""
+    question = "Which project do the tasks go to? Give its number."
     try:
-        facts.project(number)
+        rows, own = facts.projects(settled["data_collection"])
+    except (FindingError, OutOfReach) as error:
+        return Ask(f"{question} They can't be listed here: {error}")
+    if not rows:
+        return Ask("There is no project that can be listed. Give its number, or null for no tasks.")
+    likely = sorted(rows, key=lambda row: (int(row["id"]) not in own, -int(row["id"])))
+    table = [{**project_row(row), "of this collection": int(row["id"]) in own} for row in likely[:MAX_TABLE_ROWS]]
+    because = f"{len(rows):,} projects" + (
+        f"; the likeliest {MAX_TABLE_ROWS} are shown" if len(rows) > MAX_TABLE_ROWS else ""
+    )
+    options = tuple(
+        Option(
+            _label(str(row["name"]), int(row["id"])),
+            int(row["id"]),
+            f"{row.get('category') or 'a project'}, {row.get('task_count') or 0:,} tasks"
+            + ("; belongs to this data collection" if int(row["id"]) in own else ""),
+        )
+        for row in likely
+    )
+    if len(rows) > 4:
+        question = "Which project do the tasks go to? Another one: give its number from the table."
+    return Ask(question, options, table=(table, because))
+
+
+def project_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A project as a table shows it."""
+    tasks = row.get("task_count")
+    return {"id": int(row["id"]), "name": str(row["name"]), "category": row.get("category"), "tasks": tasks}
+
+
+def _parse_project(answer: Any, facts: Facts, settled: Settled) -> int:
+    word = str(answer).strip().casefold()
+    if word in UNKNOWN:
+        raise BadAnswer("", _ask_project(facts, settled))
+    number = number_of(answer)
+    if number is None and isinstance(answer, str):
+        rows, _ = facts.projects(settled["data_collection"])
+        number = _by_name(
+            word, [(int(row["id"]), str(row["name"])) for row in rows], "project", _ask_project(facts, settled)
+        )
+    if number is None or number != int(number) or number < 1:
+        raise BadAnswer(f"{shown(answer)} is not the number of a project.", _ask_project(facts, settled))
+    try:
+        facts.project(int(number))
     except FindingError as error:
-        raise BadAnswer(str(error)) from None
-    return number
+        raise BadAnswer(str(error), _ask_project(facts, settled)) from None
+    return int(number)
+
+
+def _by_name(word: str, rows: list[tuple[int, str]], what: str, ask: Ask | None = None) -> int:
+    """The number of the one row with this name.
+
+    Raises:
+        BadAnswer: there is none (the nearest one is named), or there are several (their numbers are).
+    """
+    named = [number for number, name in rows if name.casefold() == word]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        numbers = ", ".join(map(str, named))
+        raise BadAnswer(f"{len(named)} {what}s have the name {shown(word)}: give the number, one of {numbers}.", ask)
+    near = difflib.get_close_matches(word, [name.casefold() for _, name in rows], n=1)
+    found = next(((number, name) for number, name in rows if near and name.casefold() == near[0]), None)
+    hint = f" Did you mean {printable(found[1])} ({found[0]})?" if found else ""
+    raise BadAnswer(f"{shown(word)} is not the number or name of a {what}.{hint}", ask)
 
 
 PROJECT = Decision(
     "project",
     "Project",
-    "The number of a project: a task is made in it for every data unit. None are made without.",
-    lambda facts, settled: None,
+    "The number or title of a project: a task is made in it for every data unit. `list` shows them; none without.",
+    lambda facts, settled: Inferred(None, NO_TASKS),
     _parse_project,
     needs=("data_collection",),
 )

@@ -11,7 +11,8 @@ from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.findings import BATCH, INCOMPLETE, LEAVE, SETTLE, SIZE, WORKERS
 from synapse_skills.planning.interview import BadAnswer, Decision, Family, Settled, Table
 from synapse_skills.planning.layout import BY, DEPTH, PATTERN, TAKES
-from synapse_skills.planning.target import COLLECTION, NAME, PROJECT, SOURCES, STORAGE
+from synapse_skills.planning.sources import EACH_RECURSIVE, EACH_SPEC, RECURSIVE, SOURCES
+from synapse_skills.planning.target import COLLECTION, NAME, PROJECT, STORAGE
 
 CONSTANTS = "metadata.constants."
 SAMPLE_KEY = "unit-1"
@@ -92,7 +93,10 @@ EXPECTED = Decision(
 
 UPLOAD: Table = (
     SOURCES,
+    RECURSIVE,
+    EACH_RECURSIVE,
     COLLECTION,
+    EACH_SPEC,
     NAME,
     STORAGE,
     PROJECT,
