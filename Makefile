@@ -26,8 +26,8 @@ format:  ## let ruff mend what it can
 	@$(RUN) format
 
 # The locks, from pyproject.toml; needs uv and the network. After a change of dependencies, or to move to newer versions:
-# `make lock UPGRADE=--upgrade`. All four agree: the others are made with requirements.lock as a constraint. The oldest
-# lock is the development lock with synapse-sdk at the minimum that pyproject.toml names.
+# `make lock UPGRADE=--upgrade`. All agree: the others are made with requirements.lock as a constraint. The uv lock is
+# what installs the others where no uv is found. The oldest lock is the development lock with synapse-sdk at the minimum that pyproject.toml names.
 UV ?= uv
 UPGRADE ?=
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-annotate \
@@ -39,3 +39,4 @@ lock:  ## make the requirements*.lock files from pyproject.toml (needs uv)
 	$(COMPILE) pyproject.toml --extra ray -c requirements.lock -o requirements-ray.lock
 	$(COMPILE) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	echo "synapse-sdk==$(MINIMUM)" | $(COMPILE) pyproject.toml - --extra dev -o requirements-oldest.lock
+	echo uv | $(COMPILE) - -c requirements-dev.lock -o requirements-uv.lock

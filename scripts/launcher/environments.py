@@ -26,6 +26,7 @@ LOCKS = {
     "dev": "requirements-dev.lock",
     "oldest": "requirements-oldest.lock",
 }
+UV_LOCK = "requirements-uv.lock"
 _MARKER = ".complete"
 _WAIT_SECONDS = 0.2
 # Scripts keep their bytecode in the cache (script_environment), so compiling here would only take time.
@@ -119,13 +120,11 @@ def _build(folder: Path, interpreter: Interpreter, lock: Path) -> None:
     if folder.exists():
         say("an earlier installation was interrupted: starting it again")
         shutil.rmtree(str(folder))
-    uv = find_uv([interpreter.path, sys.executable])
     count = len(re.findall(r"^[A-Za-z0-9][\w.\-]*==", lock.read_text(encoding="utf-8"), re.MULTILINE))
-    say(
-        "installing up to {} packages into {} with {} (once; afterwards it starts at once, and offline)".format(
-            count, folder, "uv" if uv else "pip, which takes about a minute"
-        )
-    )
+    say("installing up to {} packages into {} (once; afterwards it starts at once, and offline)".format(count, folder))
+    uv = find_uv([interpreter.path, sys.executable]) or _own_uv(interpreter, folder.parent)
+    if uv is None:
+        say("without uv this takes about a minute")
     started = time.time()
     failure = _with_uv(uv, folder, interpreter, lock) if uv else ""
     if failure:
@@ -156,6 +155,32 @@ def _with_uv(uv: str, folder: Path, interpreter: Interpreter, lock: Path) -> str
             _stop_if_interrupted(answer.code)
             return _why(answer.text) or "exit code {}".format(answer.code)
     return ""
+
+
+def _own_uv(interpreter: Interpreter, cache: Path) -> Optional[str]:
+    """A uv of our own in the cache: pip needs ten seconds to bring it, and a minute for all that it then brings in five.
+
+    Returns:
+        Its path; None where it can't be had, which pip then has to make up for.
+    """
+    lock = ROOT / UV_LOCK
+    if not lock.is_file():
+        return None
+    folder = cache / "uv-{}".format(lock_digest(lock))
+    uv = folder / "Scripts" / "uv.exe" if WINDOWS else folder / "bin" / "uv"
+    with _Lock(cache / (folder.name + ".lock")):
+        if not (folder / _MARKER).is_file():
+            shutil.rmtree(str(folder), ignore_errors=True)
+            for command in (
+                [interpreter.path, "-I", "-m", "venv", str(folder)],
+                [_python_of(folder), "-I", "-m", "pip", "install", *_PIP_FLAGS, "-r", str(lock)],
+            ):
+                answer = install(command, cwd=str(cache))
+                _stop_if_interrupted(answer.code)
+                if answer.code != 0:
+                    return None
+            (folder / _MARKER).write_text("", encoding="utf-8")
+    return str(uv) if uv.is_file() else None
 
 
 def _with_pip(folder: Path, interpreter: Interpreter, lock: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shutil
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.mini import BASE_PYTHON, Mini, executable
+from bootstrap.mini import BASE_PYTHON, ROOT, Mini, executable
 
 
 def installed(stderr: str) -> int:
@@ -277,8 +278,21 @@ def test_named_python_that_is_none(mini: Mini) -> None:
 def test_without_uv_pip_installs(bare: Mini) -> None:
     result = bare.run("hello", "4")
     assert result.returncode == 4, result.stderr
-    assert "with pip" in result.stderr
+    assert "without uv" in result.stderr
     assert json.loads(result.stdout)["tiny"].startswith(str(bare.cache))
+
+
+@pytest.mark.heavy
+def test_without_uv_pip_brings_one_first(bare: Mini) -> None:
+    """The real lock of uv, from the real index; what it then installs is ours, offline."""
+    shutil.copy(ROOT / "requirements-uv.lock", bare.plugin)
+    for name in ("PIP_NO_INDEX", "PIP_CONFIG_FILE", "PIP_FIND_LINKS"):
+        bare.extra[name] = ""
+    del bare.extra["PIP_CONFIG_FILE"]
+    result = bare.run("hello", "4")
+    assert result.returncode == 4, result.stderr
+    assert "without uv" not in result.stderr
+    assert list(bare.cache.glob("uv-*/.complete"))
 
 
 @pytest.mark.heavy
