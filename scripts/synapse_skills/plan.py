@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from synapse_skills.errors import FindingError, UsageError
 
 PLAN_VERSION: Literal[1] = 1
+_TABLE = re.compile(r"[A-Za-z0-9_-]+\.jsonl")
+_TAKEN = ("left_out.jsonl", "metadata.jsonl")
 
 
 class _Model(BaseModel):
@@ -43,10 +46,27 @@ class SpecPlan(_Model):
 
 
 class GroupingPlan(_Model):
-    """How files become data units: the first `depth` folders below the source are the unit's key."""
+    """How files become data units. The fields that don't belong to `by` stay as they are by default."""
 
-    by: Literal["folder"] = "folder"
-    depth: int = Field(default=1, ge=1)
+    by: Literal["folder", "stem", "pattern", "table"] = "folder"
+    depth: int = Field(default=1, ge=1, description="folder: so many folders below the source are the unit's key.")
+    ignore: tuple[str, ...] = Field(default=(), description="stem: names of folders that say the kind of file.")
+    endings: tuple[str, ...] = Field(default=(), description="stem: ends of names that say the kind of file.")
+    regex: str | None = Field(default=None, description="pattern: finds the unit's key in the path in the source.")
+    template: str = Field(default="{group_key}", description="pattern: the key, made of what the groups found.")
+    table: str | None = Field(default=None, description="table: name of the placement table beside the script.")
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> GroupingPlan:
+        own = {"folder": {"depth"}, "stem": {"ignore", "endings"}, "pattern": {"regex", "template"}, "table": {"table"}}
+        for name, field in type(self).model_fields.items():
+            if name != "by" and name not in own[self.by] and getattr(self, name) != field.default:
+                raise ValueError(f"`{name}` does not belong to a grouping by {self.by}")
+        if self.by == "pattern" and not self.regex:
+            raise ValueError("a grouping by pattern needs a `regex`")
+        if self.by == "table" and (not self.table or not _TABLE.fullmatch(self.table) or self.table in _TAKEN):
+            raise ValueError("a grouping by table needs a `table`: the name of a .jsonl file beside the script")
+        return self
 
 
 class MetadataRule(_Model):

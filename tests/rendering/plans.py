@@ -50,4 +50,33 @@ CASES: dict[str, UploadPlan] = {
         sources=(SourcePlan(path="/data/a"), SourcePlan(path="/data/b", recursive=False, spec="label_1"))
     ),
     "many_specs": plan(specs=MANY),
+    "stem": plan(grouping=GroupingPlan(by="stem")),
+    "type_folders": plan(
+        grouping=GroupingPlan(by="stem", ignore=("images", "masks", "labels"), endings=("_mask",)),
+        specs=(IMAGE, MASK.model_copy(update={"pattern": "*_mask.png"}), LABEL),
+    ),
+    "compound": plan(
+        grouping=GroupingPlan(by="stem"),
+        specs=(SpecPlan(name="mask_1", extensions=(".seg.nrrd",), takes=(".seg.nrrd",)), LABEL),
+    ),
+    "one_spec_a_source": plan(
+        grouping=GroupingPlan(by="stem"),
+        sources=(
+            SourcePlan(path="/mnt/nas/images", spec="image_1"),
+            SourcePlan(path="/mnt/labels", spec="label_1"),
+            SourcePlan(path="/tmp/converted/masks", recursive=False, spec="mask_1"),
+        ),
+        specs=(IMAGE, MASK.model_copy(update={"pattern": None}), LABEL),
+    ),
+    "batch_pattern": plan(
+        grouping=GroupingPlan(by="pattern", regex="(.+?)/(?:img|json)/"),
+        specs=(
+            IMAGE.model_copy(update={"takes": (), "pattern": "/**/img/*.png"}),
+            LABEL.model_copy(update={"takes": (), "pattern": "/**/json/*.json"}),
+        ),
+    ),
+    "batch_template": plan(
+        grouping=GroupingPlan(by="pattern", regex=r"(?P<site>[^/]+)/(?P<id>\d+)_", template="{site}-{id}"),
+    ),
+    "table": plan(grouping=GroupingPlan(by="table", table="placement.jsonl")),
 }

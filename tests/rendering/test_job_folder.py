@@ -16,7 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from rendering.plans import CASES, plan
 from synapse_skills.errors import FindingError, OutOfReach, UsageError
-from synapse_skills.plan import UploadPlan, plan_bytes
+from synapse_skills.plan import GroupingPlan, UploadPlan, plan_bytes
 from synapse_skills.rendering import is_edited, render_file, render_job
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -220,6 +220,7 @@ def test_render_file_renders_a_plan_again(case: str, tmp_path: Path) -> None:
     home.mkdir()
     (home / "plan.json").write_bytes(plan_bytes(CASES[case]))
     (home / "left_out.jsonl").write_bytes(b"{}\n")
+    (home / "placement.jsonl").write_bytes(b"")
     first = render_file(home)
     assert first.folder == home / "job" and (home / "job/left_out.jsonl").read_bytes() == b"{}\n"
     assert render_file(home / "plan.json").hash == first.hash
@@ -241,3 +242,28 @@ def test_templates_are_found_in_a_wheel_too(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "plan.json")], env=environment, cwd=tmp_path, check=True)
     assert content(tmp_path / "job") == content(render_job(plan(), tmp_path / "checkout").folder)
+
+
+TABLE = plan(grouping=GroupingPlan(by="table", table="placement.jsonl"))
+
+
+def test_a_placement_table_ships_beside_the_script_and_goes_with_its_plan(tmp_path: Path) -> None:
+    table = tmp_path / "placement.jsonl"
+    table.write_text('{"source": 0, "path": "a.png", "unit": "u", "spec": "image_1"}\n')
+    folder = render_job(TABLE, tmp_path / "job", placement=table).folder
+    assert (folder / "placement.jsonl").read_bytes() == table.read_bytes()
+    before = (folder / "placement.jsonl").stat().st_ino
+    render_job(TABLE, folder, placement=table)
+    assert (folder / "placement.jsonl").stat().st_ino == before
+    table.write_text("")
+    render_job(TABLE, folder, placement=table)
+    assert (folder / "placement.jsonl").read_bytes() == b""
+    assert render_job(TABLE, folder).hash
+    render_job(plan(), folder)
+    assert not (folder / "placement.jsonl").exists() and (folder / "left_out.jsonl").exists()
+
+
+def test_a_plan_by_table_without_its_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FindingError) as caught:
+        render_job(TABLE, tmp_path / "job", placement=tmp_path / "placement.jsonl")
+    assert caught.value.code == "no-placement" and not (tmp_path / "job").exists()

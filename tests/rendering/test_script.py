@@ -38,7 +38,7 @@ def loaded(rendered: UploadPlan) -> dict[str, Any]:
 def test_the_script_holds_the_objects_that_the_planner_counts_with(case: str) -> None:
     rendered = CASES[case]
     names = loaded(rendered)
-    assert names["place"] == place_of(rendered.grouping, rendered.specs)
+    assert names["place"] == place_of(rendered.grouping, rendered.specs, rendered.sources)
     assert names["SOURCES"] == [Source(s.path, recursive=s.recursive, spec=s.spec) for s in rendered.sources]
     assert (names["NAME"], names["COLLECTION"]) == (rendered.name, rendered.data_collection)
     if rendered.metadata:

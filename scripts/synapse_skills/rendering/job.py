@@ -7,9 +7,11 @@ so that a kill half way leaves a folder that the next rendering knows as its own
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -45,6 +47,7 @@ def render_job(
     folder: Path,
     *,
     left_out: bytes = b"",
+    placement: Path | None = None,
     force: bool = False,
     keep_edited: bool = False,
 ) -> Rendered:
@@ -54,12 +57,13 @@ def render_job(
         plan: what to render.
         folder: the job folder itself, of its own: it ships whole.
         left_out: the content of left_out.jsonl.
+        placement: the placement table of a plan grouped by table; the one that is in the folder already if None.
         force: write over an edited script.
         keep_edited: leave an edited script as it is instead of refusing.
 
     Raises:
         UsageError: the folder can't be a job's: a shared one, or one that holds something else.
-        FindingError: another job's folder, or an edited script.
+        FindingError: another job's folder, an edited script, or no placement table.
         OutOfReach: the folder can't be written.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link must stay one, to be refused
@@ -73,6 +77,7 @@ def render_job(
             hint="Keep the edit and accept what it counts with --set expected=dry-run, or render with --force.",
             code="script-edited",
         )
+    table = _placement(plan, folder, placement)
     kept = edited and not force
     files = _files(plan, left_out)
     if not kept:
@@ -81,6 +86,7 @@ def render_job(
         _make_private(folder)
         _mark(folder, plan, ours | set(marker.get("script", [])))
         _write(folder, files)
+        _write_placement(plan, folder, table)
         _mark(folder, plan, set(marker.get("script", [])) if kept else ours)
     except OSError as error:
         raise OutOfReach(
@@ -108,7 +114,13 @@ def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> 
     beside = plan_path.parent
     folder = out or (beside if (beside / MARKER).is_file() else beside / "job")
     left_out = beside / "left_out.jsonl"
-    return render_job(plan, folder, left_out=left_out.read_bytes() if left_out.is_file() else b"", force=force)
+    return render_job(
+        plan,
+        folder,
+        left_out=left_out.read_bytes() if left_out.is_file() else b"",
+        placement=beside / plan.grouping.table if plan.grouping.table else None,
+        force=force,
+    )
 
 
 def is_edited(folder: Path) -> bool:
@@ -163,6 +175,44 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
                 path.rmdir()
         elif path.relative_to(folder).as_posix() not in files:
             path.unlink()
+
+
+def _placement(plan: UploadPlan, folder: Path, given: Path | None) -> Path | None:
+    """The placement table to take, None if the plan has none."""
+    if plan.grouping.table is None:
+        return None
+    path = given or folder / plan.grouping.table
+    if not path.is_file():
+        raise FindingError(
+            f"There is no placement table at {printable(str(path))}, and the plan needs one.",
+            hint="Make the plan again with plan_upload: it writes the table beside plan.json.",
+            code="no-placement",
+        )
+    return path
+
+
+def _write_placement(plan: UploadPlan, folder: Path, table: Path | None) -> None:
+    """Copy the placement table in pieces, as it may be large, and take away one that an earlier plan had."""
+    for path in folder.glob("*.jsonl"):
+        if path.name not in (plan.grouping.table, "left_out.jsonl"):
+            path.unlink()
+    if table is None or plan.grouping.table is None:
+        return
+    target = folder / plan.grouping.table
+    if target.is_symlink() or not target.is_file():
+        target.unlink(missing_ok=True)
+    elif target.samefile(table) or filecmp.cmp(target, table, shallow=False):
+        return
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as copy, table.open("rb") as original:
+            shutil.copyfileobj(original, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _make_private(folder: Path) -> None:

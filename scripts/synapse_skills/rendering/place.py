@@ -1,72 +1,119 @@
-"""Which file belongs to which data unit and spec: the same objects for the planner's count and for the script.
-
-Patterns are asked first, then extensions. A spec with both a pattern and extensions takes either: files that the
-pattern finds, and those with an extension that it shares with nobody.
-"""
+"""A place as a script writes it: the same objects that the planner counts with (`units.layout`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from synapse_skills.plan import GroupingPlan, SpecPlan
+from synapse_skills.plan import GroupingPlan, SourcePlan, SpecPlan
 from synapse_skills.rendering.literal import INDENT, WIDTH, literal
-from synapse_skills.units import Mapping, Place, by_extension, by_folder, by_pattern
+from synapse_skills.units import MappingTables, PlaceFunction, compound_extensions, mapping_tables, place_for
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A place as a script writes it."""
+    """The source of a place, what it needs, and what it does."""
 
-    depth: int
-    patterns: dict[str, str]
-    extensions: dict[str, str]
+    grouping: GroupingPlan
+    compound: tuple[str, ...]
+    tables: MappingTables
 
     @property
     def names(self) -> list[str]:
         """What the script must import for it."""
-        used = ["by_folder"] + ["by_pattern"] * bool(self.patterns)
-        return sorted(used + ["by_extension"] * bool(self.extensions or not self.patterns))
+        if self.grouping.by == "table":
+            return ["by_table"]
+        return sorted(["Place", self._grouping_call()[0], *(name for name, _, _ in self._mapping_calls())])
 
     @property
     def rule(self) -> str:
         """The rule in words; no name of the user's is in it, as it stands in a comment."""
-        where = "Each folder" if self.depth == 1 else f"Each folder {self.depth} levels below a source"
-        if not self.patterns:
-            return f"{where} is one data unit; the extension tells the spec."
-        if not self.extensions:
-            return f"{where} is one data unit; the first pattern that fits tells the spec."
-        return f"{where} is one data unit; the first pattern that fits tells the spec, else the extension."
+        if self.grouping.by == "table":
+            return "The table beside this script says the data unit and the spec of each file."
+        return f"{self._units_in_words()}; {self._specs_in_words()}."
 
     def source(self) -> str:
         """Python source that makes the place."""
-        tables = [("by_pattern", self.patterns)] * bool(self.patterns)
-        tables += [("by_extension", self.extensions)] * bool(self.extensions or not self.patterns)
-        group = f"by_folder({literal(self.depth)})"
-        flat = f"Place({group}, {' | '.join(f'{name}({literal(table)})' for name, table in tables)})"
+        if self.grouping.by == "table":
+            return f"by_table({literal(self.grouping.table)})"
+        name, positional, named = self._grouping_call()
+        mappings = self._mapping_calls()
+        group = _call(name, positional, named, depth=None)
+        flat = f"Place({group}, {' | '.join(_call(*mapping, depth=None) for mapping in mappings)})"
         if len(flat) + len("place = ") <= WIDTH and "\n" not in flat:
             return flat
-        lines = [f"{name}({literal(table, depth=1)})" for name, table in tables]
+        group = _call(name, positional, named, depth=1)
+        lines = [_call(*mapping, depth=1) for mapping in mappings]
         return f"Place(\n{INDENT}{group},\n{INDENT}" + f"\n{INDENT}| ".join(lines) + ",\n)"
 
+    def _units_in_words(self) -> str:
+        grouping = self.grouping
+        if grouping.by == "pattern":
+            return "What the regular expression finds in a path is the data unit"
+        if grouping.by == "folder":
+            depth = grouping.depth
+            return f"Each folder{'' if depth == 1 else f' {depth} levels below a source'} is one data unit"
+        without = ["folders"] * bool(grouping.ignore) + ["endings"] * bool(grouping.endings)
+        kind = f", without the {' and '.join(without)} of their kind," if without else ""
+        return f"Files with the same path{kind} but for the extension are one data unit"
 
-def place_parts(grouping: GroupingPlan, specs: Sequence[SpecPlan]) -> Parts:
-    """The tables of a place. The more particular spec's pattern comes first: the primary one takes what is left."""
-    patterned = sorted((spec for spec in specs if spec.pattern), key=lambda spec: (spec.is_primary, spec.is_required))
-    return Parts(
-        grouping.depth,
-        {spec.name: spec.pattern for spec in patterned if spec.pattern},
-        {extension: spec.name for spec in specs for extension in spec.takes},
-    )
+    def _specs_in_words(self) -> str:
+        tables = self.tables
+        ways = ["the source of a file"] * bool(tables.sources)
+        ways += ["the first pattern that fits"] * bool(tables.patterns)
+        ways += ["the extension"] * bool(tables.extensions or not ways)
+        return f"{ways[0]} tells the spec{''.join(f', else {way}' for way in ways[1:])}"
+
+    def _grouping_call(self) -> tuple[str, list[object], dict[str, object]]:
+        grouping = self.grouping
+        if grouping.by == "folder":
+            return "by_folder", [grouping.depth], {}
+        if grouping.by == "pattern":
+            more = {} if grouping.template == GroupingPlan().template else {"template": grouping.template}
+            return "by_regex", [grouping.regex], dict(more)
+        named = {"ignore": grouping.ignore, "endings": grouping.endings, "extensions": self.compound}
+        return "by_stem", [], {name: value for name, value in named.items() if value}
+
+    def _mapping_calls(self) -> list[tuple[str, list[object], dict[str, object]]]:
+        tables = self.tables
+        calls: list[tuple[str, list[object], dict[str, object]]] = []
+        if tables.sources:
+            named: dict[str, object] = {"takes": tables.source_takes} if tables.source_takes else {}
+            calls.append(("by_source", [tables.sources], named))
+        if tables.patterns:
+            calls.append(("by_pattern", [tables.patterns], {}))
+        if tables.extensions or not calls:
+            calls.append(("by_extension", [tables.extensions], {}))
+        return calls
 
 
-def place_of(grouping: GroupingPlan, specs: Sequence[SpecPlan]) -> Place:
-    """The place itself, as the planner counts with it."""
-    parts = place_parts(grouping, specs)
-    mappings: list[Mapping] = []
-    if parts.patterns:
-        mappings.append(by_pattern(parts.patterns))
-    if parts.extensions or not parts.patterns:
-        mappings.append(by_extension(parts.extensions))
-    mapping = mappings[0] if len(mappings) == 1 else by_pattern(parts.patterns) | by_extension(parts.extensions)
-    return Place(by_folder(parts.depth), mapping)
+def _call(name: str, positional: Sequence[object], named: dict[str, object], *, depth: int | None) -> str:
+    """`name(…)` as source; with a depth, long arguments go over several lines."""
+    place = {} if depth is None else {"depth": depth}
+    values = [literal(value, **place) for value in positional]
+    values += [f"{key}={literal(value, **place)}" for key, value in named.items()]
+    flat = f"{name}({', '.join(values)})"
+    if depth is None or len(values) < 2 or (len(flat) <= WIDTH - 2 * len(INDENT) and "\n" not in flat):
+        return flat
+    inner = INDENT * (depth + 1)
+    deeper = [literal(value, depth=depth + 1) for value in positional]
+    deeper += [f"{key}={literal(value, depth=depth + 1)}" for key, value in named.items()]
+    return f"{name}(\n" + "".join(f"{inner}{value},\n" for value in deeper) + f"{INDENT * depth})"
+
+
+def place_parts(grouping: GroupingPlan, specs: Sequence[SpecPlan], sources: Sequence[SourcePlan] = ()) -> Parts:
+    """What a script needs to write the place."""
+    compound = compound_extensions(specs) if grouping.by == "stem" else ()
+    return Parts(grouping, compound, mapping_tables(specs, sources))
+
+
+def place_of(
+    grouping: GroupingPlan,
+    specs: Sequence[SpecPlan],
+    sources: Sequence[SourcePlan] = (),
+    *,
+    folder: Path | None = None,
+) -> PlaceFunction:
+    """The place itself, as the planner counts with it; `folder` is where a placement table lies."""
+    return place_for(grouping, specs, sources, folder=folder)

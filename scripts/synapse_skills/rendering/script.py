@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import jinja2
 
 from synapse_skills.errors import printable
 from synapse_skills.plan import UploadPlan
-from synapse_skills.rendering.literal import literal
+from synapse_skills.rendering.literal import WIDTH, literal
 from synapse_skills.rendering.place import place_parts
 
 
@@ -40,7 +41,7 @@ def environment() -> jinja2.Environment:
 
 def render_script(plan: UploadPlan) -> bytes:
     """The script of an upload: the same plan gives the same bytes."""
-    place = place_parts(plan.grouping, plan.specs)
+    place = place_parts(plan.grouping, plan.specs, plan.sources)
     values: dict[str, Any] = {}
     for rule in plan.metadata:
         values.update(rule.values)
@@ -51,7 +52,7 @@ def render_script(plan: UploadPlan) -> bytes:
             plan=plan,
             sources=_sources(plan),
             imports=", ".join(place.names),
-            rule=place.rule,
+            rule="\n# ".join(textwrap.wrap(place.rule, WIDTH)),
             place=place.source(),
             constants=f"Constants({literal(values)})" if values else None,
         )

@@ -5,10 +5,14 @@ the job does.
 """
 
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
+from synapse_skills.units.grouping import by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
-from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, extensions_overlap, mapping_for
+from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for
+from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source, extensions_overlap, mapping_for
+from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
 from synapse_skills.units.place import Grouping, Place, Placed, PlaceFunction, Unplaced, by_folder
 from synapse_skills.units.survey import Survey, Unit, survey
+from synapse_skills.units.table import by_table, write_table
 
 __all__ = [
     "FIXES",
@@ -16,6 +20,7 @@ __all__ = [
     "Finding",
     "Grouping",
     "Mapping",
+    "MappingTables",
     "Place",
     "PlaceFunction",
     "Placed",
@@ -25,9 +30,21 @@ __all__ = [
     "by_extension",
     "by_folder",
     "by_pattern",
+    "by_regex",
+    "by_source",
+    "by_stem",
+    "by_table",
+    "compound_extensions",
     "content_guard",
+    "could_take",
+    "extension_of",
     "extensions_overlap",
+    "grouping_for",
     "guard_key",
     "mapping_for",
+    "mapping_tables",
+    "place_for",
+    "stem_of",
     "survey",
+    "write_table",
 ]

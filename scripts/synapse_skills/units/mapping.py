@@ -62,7 +62,8 @@ class ByExtension(_Chain):
             if spec is not None:
                 return spec
             start = name.find(".", start + 1)
-        return None
+        # A last part of digits is no extension: scanners name files 1.2.840.10008.1, and nothing else.
+        return self.table.get("") if name.rpartition(".")[2].isdigit() else None
 
     def __repr__(self) -> str:
         return f"by_extension({self.table!r})"
@@ -86,6 +87,36 @@ class ByPattern(_Chain):
 
     def __repr__(self) -> str:
         return f"by_pattern({self.table!r})"
+
+
+class BySource(_Chain):
+    """See `by_source`."""
+
+    def __init__(self, table: Table[int, str], takes: Table[str, Sequence[str]]) -> None:
+        for index, spec in table.items():
+            if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+                raise FindingError(
+                    f"by_source counts the sources from 0, {index!r} is none of them",
+                    hint="by_source({0: 'image_1', 1: 'label_1'})",
+                    code="bad-mapping",
+                )
+            _check_pair("", spec, "by_source")
+        self.table = dict(table)
+        self.takes: dict[str, tuple[str, ...]] = {}
+        for spec, extensions in takes.items():
+            # By itself: two specifications may take the same extension from two sources.
+            self.takes[spec] = tuple(dict.fromkeys(map(normal_extension, extensions)))
+        self._tests = {spec: ByExtension(dict.fromkeys(taken, spec)) for spec, taken in self.takes.items()}
+
+    def __call__(self, file: File, inside: str) -> str | None:
+        """The specification of the file's source, if it takes the extension."""
+        spec = self.table.get(file.source)
+        test = self._tests.get(spec) if spec is not None else None
+        return test(file, inside) if test is not None else spec
+
+    def __repr__(self) -> str:
+        more = f", takes={self.takes!r}" if self.takes else ""
+        return f"by_source({self.table!r}{more})"
 
 
 class InTurn(_Chain):
@@ -125,6 +156,17 @@ def by_pattern(table: Table[str, str]) -> ByPattern:
     `by_pattern({"mask_1": "*_mask.png"}) | by_extension({".png": "image_1"})`.
     """
     return ByPattern(table)
+
+
+def by_source(table: Table[int, str], takes: Table[str, Sequence[str]] | None = None) -> BySource:
+    """A mapping: number of the source (from 0, in the order of SOURCES) → specification.
+
+    Args:
+        table: `{0: "image_1", 1: "label_1"}`; a source that is not in it is left to the next mapping.
+        takes: the extensions that a specification takes; other files of its source are left to the next mapping, or
+            stay at home. A specification that is not in it takes every file of its source.
+    """
+    return BySource(table, takes or {})
 
 
 def normal_extension(extension: str) -> str:

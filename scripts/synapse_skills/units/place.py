@@ -71,8 +71,9 @@ class Place:
     """Asks the grouping for the data unit and the mapping for the specification.
 
     Attributes:
-        grouping: `by_folder(…)`, or a function of your own (see `Grouping`).
-        mapping: `by_extension({…})`, `by_pattern({…}) | by_extension({…})`, or a function (see `Mapping`).
+        grouping: `by_folder(…)`, `by_stem(…)`, `by_regex(…)`, or a function of your own (see `Grouping`).
+        mapping: `by_extension({…})`, `by_source({…})`, `by_pattern({…}) | by_extension({…})`, or a function (see
+            `Mapping`).
     """
 
     grouping: Grouping
@@ -85,7 +86,11 @@ class Place:
             return Unplaced("belongs-to-nothing")
         unit, inside = group
         spec = self.mapping(file, inside)
-        return Placed(unit, spec) if spec is not None else Unplaced("no-spec", unit)
+        if spec is not None:
+            return Placed(unit, spec)
+        # A folder is a data unit whatever is in it. A name makes one only with a file that a specification takes:
+        # otherwise every README beside the data would be a data unit that lacks everything.
+        return Unplaced("no-spec", unit if getattr(self.grouping, "is_folder", True) else "")
 
     def __repr__(self) -> str:
         return f"Place({self.grouping!r}, {self.mapping!r})"
@@ -135,8 +140,11 @@ def settle(place: PlaceFunction, file: File, specs: frozenset[str]) -> tuple[str
 def signature(place: PlaceFunction) -> str:
     """The source of a place made of nothing but our own objects; '' if a function of somebody's own is in it.
 
-    Such places answer by path alone, so an inventory's places can be kept as long as the signature stays.
+    Such places answer by path alone, so an inventory's places can be kept as long as the signature stays. One that
+    answers from a file tells what is in it by a `signature` of its own.
     """
+    if type(place).__module__.startswith(f"{__package__}.") and hasattr(place, "signature"):
+        return str(place.signature)
     ours = isinstance(place, Place) and all(
         type(part).__module__.startswith(__package__) and getattr(part, "is_ours", True)
         for part in (place.grouping, place.mapping)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synapse_skills.sources import File, Inventory
 from synapse_skills.units.place import PlaceFunction, settle, signature
 
 _PAGE = 10_000
+_COLUMNS = "SELECT id, source, path, size, mtime_ns FROM file WHERE"
+_BY_ID = f"{_COLUMNS} {{}}id > ? ORDER BY id LIMIT ?"
+# For a place that reads a table beside the files, row by row.
+_BY_PATH = f"{_COLUMNS} {{}}(source, path) > (?, ?) ORDER BY source, path LIMIT ?"
 _INDEX = "CREATE INDEX IF NOT EXISTS file_unit ON file (unit, spec) WHERE unit IS NOT NULL"
 
 
@@ -24,12 +30,11 @@ def place_all(inventory: Inventory, place: PlaceFunction, specs: frozenset[str])
         with inventory.transaction() as connection:
             # Filling the index at the end, sorted, is many times faster than row by row.
             connection.execute("DROP INDEX IF EXISTS file_unit")
-    query = "SELECT id, source, path, size, mtime_ns FROM file WHERE id > ? ORDER BY id LIMIT ?"
-    if is_same:
-        query = query.replace("WHERE", "WHERE unit IS NULL AND")
-    last = 0
-    while page := inventory.rows(query, (last, _PAGE)):
-        last = page[-1][0]
+    ordered = getattr(place, "wants_order", False)
+    query = (_BY_PATH if ordered else _BY_ID).format("unit IS NULL AND " if is_same else "")
+    last: tuple[Any, ...] = (-1, "") if ordered else (0,)
+    while page := inventory.rows(query, (*last, _PAGE)):
+        last = page[-1][1:3] if ordered else page[-1][:1]
         answers = [(*settle(place, File(*values), specs), row) for row, *values in page]
         with inventory.transaction() as connection:
             connection.executemany("UPDATE file SET unit = ?, spec = ? WHERE id = ?", answers)

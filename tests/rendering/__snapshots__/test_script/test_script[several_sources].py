@@ -2,7 +2,7 @@
 
 from synapse_skills.job.upload import Upload
 from synapse_skills.sources import Source
-from synapse_skills.units import Place, by_extension, by_folder
+from synapse_skills.units import Place, by_extension, by_folder, by_source
 
 NAME = 'scans'
 COLLECTION = 57
@@ -11,9 +11,13 @@ SOURCES = [
     Source('/data/b', recursive=False, spec='label_1'),
 ]
 
-# Each folder is one data unit; the extension tells the spec.
+# Each folder is one data unit; the source of a file tells the spec, else the extension.
 # For odd data write your own: def place(file): ...
-place = Place(by_folder(1), by_extension({'.png': 'image_1', '.jpg': 'image_1', '.json': 'label_1'}))
+place = Place(
+    by_folder(1),
+    by_source({1: 'label_1'}, takes={'label_1': ('.json',)})
+    | by_extension({'.png': 'image_1', '.jpg': 'image_1', '.json': 'label_1'}),
+)
 
 if __name__ == "__main__":
     Upload(COLLECTION, SOURCES, place=place).main()

@@ -1,0 +1,19 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.sources import Source
+from synapse_skills.units import Place, by_pattern, by_regex
+
+NAME = 'scans'
+COLLECTION = 57
+SOURCES = [Source('/data/scans', recursive=True)]
+
+# What the regular expression finds in a path is the data unit; the first pattern that fits tells the spec.
+# For odd data write your own: def place(file): ...
+place = Place(
+    by_regex('(.+?)/(?:img|json)/'),
+    by_pattern({'label_1': '/**/json/*.json', 'image_1': '/**/img/*.png'}),
+)
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place).main()

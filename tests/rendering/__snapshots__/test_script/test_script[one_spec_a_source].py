@@ -1,0 +1,26 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.sources import Source
+from synapse_skills.units import Place, by_source, by_stem
+
+NAME = 'scans'
+COLLECTION = 57
+SOURCES = [
+    Source('/mnt/nas/images', recursive=True, spec='image_1'),
+    Source('/mnt/labels', recursive=True, spec='label_1'),
+    Source('/tmp/converted/masks', recursive=False, spec='mask_1'),
+]
+
+# Files with the same path but for the extension are one data unit; the source of a file tells the spec.
+# For odd data write your own: def place(file): ...
+place = Place(
+    by_stem(),
+    by_source(
+        {0: 'image_1', 1: 'label_1', 2: 'mask_1'},
+        takes={'image_1': ('.png', '.jpg'), 'label_1': ('.json',), 'mask_1': ('.png',)},
+    ),
+)
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place).main()

@@ -1,0 +1,16 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.sources import Source
+from synapse_skills.units import by_table
+
+NAME = 'scans'
+COLLECTION = 57
+SOURCES = [Source('/data/scans', recursive=True)]
+
+# The table beside this script says the data unit and the spec of each file.
+# For odd data write your own: def place(file): ...
+place = by_table('placement.jsonl')
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place).main()
