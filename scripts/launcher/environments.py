@@ -158,7 +158,7 @@ def _with_uv(uv: str, folder: Path, interpreter: Interpreter, lock: Path) -> str
 
 
 def _own_uv(interpreter: Interpreter, cache: Path) -> Optional[str]:
-    """A uv of our own in the cache: pip needs ten seconds to bring it, and a minute for all that it then brings in five.
+    """A uv of our own in the cache: pip needs ten seconds to bring it, and a minute for what it then brings in five.
 
     Returns:
         Its path; None where it can't be had, which pip then has to make up for.

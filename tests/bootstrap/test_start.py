@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -286,9 +287,8 @@ def test_without_uv_pip_installs(bare: Mini) -> None:
 def test_without_uv_pip_brings_one_first(bare: Mini) -> None:
     """The real lock of uv, from the real index; what it then installs is ours, offline."""
     shutil.copy(ROOT / "requirements-uv.lock", bare.plugin)
-    for name in ("PIP_NO_INDEX", "PIP_CONFIG_FILE", "PIP_FIND_LINKS"):
-        bare.extra[name] = ""
-    del bare.extra["PIP_CONFIG_FILE"]
+    bare.extra |= {"PIP_NO_INDEX": "", "PIP_CONFIG_FILE": ""}
+    bare.extra |= {name: value for name, value in os.environ.items() if name in ("PIP_INDEX_URL", "HTTPS_PROXY")}
     result = bare.run("hello", "4")
     assert result.returncode == 4, result.stderr
     assert "without uv" not in result.stderr
