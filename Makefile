@@ -5,7 +5,7 @@ PYTHON := $(shell for p in python3 python /usr/bin/python3 /usr/local/bin/python
 RUN = $(if $(PYTHON),$(PYTHON),$(error This needs Python: install python3 (3.12 or newer is best, e.g. apt install python3))) scripts/run.py
 ROUNDS ?= 20
 
-.PHONY: help demo test test-all soak lock format
+.PHONY: help demo test test-all soak lock format docs
 
 help:  ## what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -21,6 +21,9 @@ test-all:  ## also the heavy tests, and the suite on the oldest synapse-sdk that
 
 soak:  ## test-all with more rounds of the seeded tests (ROUNDS=20)
 	@$(RUN) test --all --rounds $(ROUNDS)
+
+docs:  ## make the reference of keys from the code
+	@$(RUN) plan_upload --keys > .keys.md && mv .keys.md skills/synapse-upload-workflow/references/keys.md
 
 format:  ## let ruff mend what it can
 	@$(RUN) format

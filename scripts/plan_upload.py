@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         "--rescan", action="store_true", help="look at every file now, whatever an earlier round found"
     )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the job (default: synapse-jobs/NAME)")
+    command.add_argument("--keys", action="store_true", help="print the reference of keys, and nothing else")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
 
@@ -68,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Hold one round of the conversation."""
     args = parser().parse_args(argv)
+    if args.keys:
+        from synapse_skills.planning.keys import keys_page
+
+        print(keys_page(), end="")
+        return 0
     from synapse_skills.planning import Request, plan_upload, source_flags
 
     flags: dict[str, Any] = {

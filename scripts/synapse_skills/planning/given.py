@@ -232,6 +232,21 @@ _OTHERS: dict[str, _Reader] = {
 }
 
 
+PARAMETERS = {
+    **{name: f"`{key}`" for name, key in _PLAIN.items()},
+    "use_single_path": "true: `path` counts; false: `assets` does",
+    "path": "`sources`",
+    "is_recursive": "`sources.recursive`",
+    "assets": "one of `sources` each, with `sources.N.spec` and `sources.N.recursive`; the same folder for all is one",
+    "use_async_upload": "true: as always; false: `limits.workers=1`",
+    "excel_metadata_path": "refused: metadata from a table comes with a later version",
+    "extra_params": "refused unless empty: they are for an upload plugin, and none runs here",
+}
+"""What each parameter comes to, for the reference."""
+if set(PARAMETERS) != {*_PLAIN, *_OTHERS}:
+    raise TypeError("every parameter needs its line in the reference")
+
+
 def _known(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
