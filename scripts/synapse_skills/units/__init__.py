@@ -7,18 +7,23 @@ the job does.
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.grouping import by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
+from synapse_skills.units.hypotheses import Choice, Hypothesis, best, hypotheses, recount
+from synapse_skills.units.kinds import alike, is_kind
 from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for
 from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source, extensions_overlap, mapping_for
 from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
 from synapse_skills.units.place import Grouping, Place, Placed, PlaceFunction, Unplaced, by_folder
+from synapse_skills.units.slots import glob_escape
 from synapse_skills.units.survey import Survey, Unit, survey
 from synapse_skills.units.table import by_table, write_table
 
 __all__ = [
     "FIXES",
     "SEVERITIES",
+    "Choice",
     "Finding",
     "Grouping",
+    "Hypothesis",
     "Mapping",
     "MappingTables",
     "Place",
@@ -27,6 +32,8 @@ __all__ = [
     "Survey",
     "Unit",
     "Unplaced",
+    "alike",
+    "best",
     "by_extension",
     "by_folder",
     "by_pattern",
@@ -39,11 +46,15 @@ __all__ = [
     "could_take",
     "extension_of",
     "extensions_overlap",
+    "glob_escape",
     "grouping_for",
     "guard_key",
+    "hypotheses",
+    "is_kind",
     "mapping_for",
     "mapping_tables",
     "place_for",
+    "recount",
     "stem_of",
     "survey",
     "write_table",
