@@ -20,27 +20,47 @@ MAX_SAMPLE = 4_000
 MAX_TAILS = 16
 MAX_ENDINGS = 12
 _ALL = 1 << 32
+SALTS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+"""Of what gates all others (cores, top-level folders), of what is sampled of these, and of data units."""
 _SHARE = 0.2
 _MARKS = "_-"
 
 
+def mark(text: str, salt: int) -> int:
+    """A number below 2**32, the same in every run.
+
+    Samples that are taken of one another need different salts: the checksum of `train/001` follows from that of `001`
+    by a fixed exclusive or, so a sample of a sample would hold all or nothing.
+    """
+    return crc32(text.encode()) * salt & (_ALL - 1)
+
+
 @dataclass
 class _Sample:
-    """Sets of words by key, of those keys whose hash is small enough."""
+    """Sets of words by key, of those keys whose mark is small enough."""
 
+    salt: int
     limit: int = _ALL
     found: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, key: str, word: str) -> None:
-        mark = crc32(key.encode())
-        if mark >= self.limit:
+        if not self.keeps(key):
             return
         known = self.found.setdefault(key, set())
         if len(known) < MAX_TAILS:
             known.add(word)
         while len(self.found) > MAX_SAMPLE:
             self.limit //= 2
-            self.found = {key: known for key, known in self.found.items() if crc32(key.encode()) < self.limit}
+            self.found = {key: known for key, known in self.found.items() if self.keeps(key)}
+
+    def keeps(self, key: str) -> bool:
+        """Whether a key is in the sample."""
+        return self.limit == _ALL or mark(key, self.salt) < self.limit
+
+    @property
+    def share(self) -> float:
+        """The share of all keys that it holds."""
+        return self.limit / _ALL
 
 
 @dataclass
@@ -48,7 +68,7 @@ class _Position:
     """The folders at one level: from above (0, 1, …) or from below (-1)."""
 
     names: dict[str, str] = field(default_factory=dict)
-    sample: _Sample = field(default_factory=_Sample)
+    sample: _Sample = field(default_factory=lambda: _Sample(SALTS[1]))
     is_open: bool = True
 
     def add(self, name: str, key: str) -> None:
@@ -57,7 +77,7 @@ class _Position:
             if len(self.names) >= MAX_NAMES:
                 # So many names are data units or parts of the data, not kinds of files.
                 self.is_open = False
-                self.names, self.sample = {}, _Sample()
+                self.names, self.sample = {}, _Sample(SALTS[1])
                 return
             self.names[folded] = name
         self.sample.add(key, folded)
@@ -80,25 +100,38 @@ class _Position:
 
 @dataclass
 class Hints:
-    """Add every file, then ask."""
+    """Add every file, then ask.
+
+    Attributes:
+        depth: the most folders above a file.
+        cores: a sample of the cores of names (see `core_of`).
+        tops: a sample of the top-level folders.
+    """
 
     depth: int = 0
     _levels: dict[int, _Position] = field(default_factory=lambda: {p: _Position() for p in (*range(MAX_DEPTH), -1)})
-    _heads: _Sample = field(default_factory=_Sample)
+    _heads: _Sample = field(default_factory=lambda: _Sample(SALTS[1]))
+    cores: _Sample = field(default_factory=lambda: _Sample(SALTS[0]))
+    tops: _Sample = field(default_factory=lambda: _Sample(SALTS[0]))
 
     def add(self, folders: list[str], stem: str) -> None:
         """Take in one file: its folders and the stem of its name."""
-        self.depth = max(self.depth, len(folders))
-        core = stem
+        depth = len(folders)
+        if depth:
+            self.depth = max(self.depth, depth)
+            self.tops.add(folders[0], "")
+        core = core_of(stem)
+        # All that a sample could hold of a stem has this core in common.
+        if not self.cores.keeps(core):
+            return
+        self.cores.add(core, "")
         self._heads.add(stem, "")
         for head, tail in tails(stem):
             self._heads.add(head, tail.casefold())
-            core = head
         for position, level in self._levels.items():
-            if level.is_open and len(folders) > position:
+            if level.is_open and depth > max(position, 0):
                 rest = [*folders[:position], *folders[position + 1 :]] if position >= 0 else folders[:-1]
-                if folders:
-                    level.add(folders[position], "/".join((*rest, core)))
+                level.add(folders[position], "/".join((*rest, core)))
 
     def ignores(self) -> list[tuple[str, ...]]:
         """Sets of folder names that could say the kind: of each level, those with a word for a kind, and of all."""
@@ -123,12 +156,27 @@ class Hints:
         return tuple(sorted(tail for _, tail in sorted(kept)[:MAX_ENDINGS]))
 
 
+def core_of(stem: str) -> str:
+    """A stem without any of the words at its end: all that endings could leave of it."""
+    end = len(stem)
+    while (cut := _cut(stem, end)) > 0:
+        end = cut
+    return stem[:end]
+
+
 def tails(stem: str) -> Iterator[tuple[str, str]]:
     """(beginning, end) of a stem: without its last word, and without its last two; words of digits are no ends."""
     end = len(stem)
     for _ in range(2):
-        cut = max(stem.rfind(mark, 0, end) for mark in _MARKS)
-        if cut < 1 or cut + 1 >= end or stem[cut + 1 : end].isdigit() or not stem[:cut].strip(_MARKS):
+        end = _cut(stem, end)
+        if end < 1:
             return
-        yield stem[:cut], stem[cut:]
-        end = cut
+        yield stem[:end], stem[end:]
+
+
+def _cut(stem: str, end: int) -> int:
+    """Where the last word before `end` begins, with its mark; 0 if there is none that could be an ending."""
+    cut = max(stem.rfind("_", 0, end), stem.rfind("-", 0, end))
+    if cut < 1 or cut + 1 >= end or stem[cut + 1 : end].isdigit() or not stem[:cut].strip(_MARKS):
+        return 0
+    return cut

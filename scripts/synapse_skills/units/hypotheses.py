@@ -11,16 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from zlib import crc32
 
 from synapse_skills.errors import printable
 from synapse_skills.plan import GroupingPlan, SourcePlan, SpecPlan
 from synapse_skills.sources import File, Inventory, Source
 from synapse_skills.units.assign import fits, sentence
-from synapse_skills.units.hints import MAX_DEPTH, Hints
+from synapse_skills.units.hints import MAX_DEPTH, SALTS, Hints, core_of, mark
 from synapse_skills.units.layout import grouping_for, mapping_of, mapping_tables, place_for
 from synapse_skills.units.mapping import Mapping
-from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
+from synapse_skills.units.names import compound_extensions, could_take, extension_of, split_name
 from synapse_skills.units.place import Grouping
 from synapse_skills.units.placing import place_all
 from synapse_skills.units.slots import Decided, decide
@@ -118,20 +117,36 @@ def hypotheses(
 
     compound = compound_extensions(chosen)
     known = frozenset(extension for spec in chosen for extension in could_take(spec))
-    hints = Hints()
-    for file in stream() if groupings is None else ():
-        *folders, name = file.key.split("/")
-        if extension_of(name, compound) in known:
-            hints.add(folders, stem_of(name, compound))
-    counts = [_Count(grouping, grouping_for(grouping, chosen)) for grouping in groupings or _groupings(hints)]
-    total = taken = 0
+    hints, total, taken = Hints(), 0, 0
     for file in stream():
         total += 1
-        if extension_of(file.name, compound) in known:
+        *folders, name = file.key.split("/")
+        stem, extension = split_name(name, compound)
+        if extension in known:
             taken += 1
-            for count in counts:
+            hints.add(folders, stem)
+    by_folder, by_stem = _counts(_groupings(hints), chosen)
+    for file in stream():
+        key = file.key
+        stem, extension = split_name(key.rpartition("/")[2], compound)
+        if extension not in known:
+            continue
+        if by_folder and hints.tops.keeps(key.partition("/")[0]):
+            for count in by_folder:
                 count.add(file)
-    return ranked(_evaluate(count, chosen, origins, total, taken) for count in counts)
+        if hints.cores.keeps(core_of(stem)):
+            for count in by_stem:
+                count.add(file)
+    shares = [(count, hints.tops.share) for count in by_folder] + [(count, hints.cores.share) for count in by_stem]
+    return ranked(_evaluate(count, share, chosen, origins, total, taken) for count, share in shares)
+
+
+def _counts(groupings: Iterable[GroupingPlan], specs: Sequence[SpecPlan]) -> tuple[list[_Count], list[_Count]]:
+    """Counts for the layouts: those by folder, and the others."""
+    counts = [_Count(grouping, grouping_for(grouping, specs)) for grouping in groupings]
+    return [each for each in counts if each.grouping.by == "folder"], [
+        each for each in counts if each.grouping.by != "folder"
+    ]
 
 
 def _groupings(hints: Hints) -> Iterator[GroupingPlan]:
@@ -152,17 +167,13 @@ class _Count:
         self.grouping = grouping
         self.group = group
         self.units: dict[str, list[File]] = {}
-        self.above = 0
         self.limit = _ALL
         self._held = 0
 
     def add(self, file: File) -> None:
         """Take in one file."""
         found = self.group(file)
-        if found is None:
-            self.above += 1
-            return
-        if crc32(found[0].encode()) >= self.limit:
+        if found is None or (self.limit < _ALL and mark(found[0], SALTS[2]) >= self.limit):
             return
         held = self.units.setdefault(found[0], [])
         if len(held) < MAX_IN_UNIT:
@@ -170,25 +181,25 @@ class _Count:
             self._held += 1
         while self._held > MAX_HELD and len(self.units) > 1:
             self.limit //= 2
-            self.units = {key: held for key, held in self.units.items() if crc32(key.encode()) < self.limit}
+            self.units = {key: held for key, held in self.units.items() if mark(key, SALTS[2]) < self.limit}
             self._held = sum(map(len, self.units.values()))
-
-    @property
-    def share(self) -> float:
-        """The share of all data units that is here."""
-        return self.limit / _ALL
 
 
 def _evaluate(
-    count: _Count, specs: tuple[SpecPlan, ...], sources: tuple[SourcePlan, ...], total: int, known: int
+    count: _Count,
+    looked_at: float,
+    specs: tuple[SpecPlan, ...],
+    sources: tuple[SourcePlan, ...],
+    total: int,
+    known: int,
 ) -> Hypothesis:
-    """What a layout makes of the files that were counted."""
+    """What a layout makes of the files that were counted, of which this share was looked at."""
     decided = decide(count.units.values(), count.grouping, specs, sources)
     made = Hypothesis(count.grouping, decided.specs, decided.sources, decided.contested, total, known)
     tally = _Tally(count, specs, decided)
     for key, files in count.units.items():
         tally.add(key, files)
-    share = count.share
+    share = looked_at * count.limit / _ALL
     placed = tally.placed / share
     return replace(
         made,
@@ -198,7 +209,7 @@ def _evaluate(
         unplaced=total - min(total, round(placed)),
         explained=min(1.0, tally.explained / share / known) if known else 0.0,
         filled=tally.explained / tally.complete if tally.complete else 0.0,
-        is_exact=count.limit == _ALL,
+        is_exact=share == 1,
         examples=tuple(tally.told()),
         because=tally.because(share),
     )

@@ -7,7 +7,7 @@ as scanners write it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from synapse_skills.plan import SpecPlan
 from synapse_skills.units.mapping import normal_extension
@@ -46,34 +46,39 @@ def compound_extensions(specs: Iterable[SpecPlan]) -> tuple[str, ...]:
     return tuple(sorted(extension for extension in named - set(COMPOUND) if extension.count(".") > 1))
 
 
-def extension_of(name: str, compound: Sequence[str] = ()) -> str:
-    """A name's extension in lower case with its dot; '' without one.
+def split_name(name: str, compound: tuple[str, ...] = ()) -> tuple[str, str]:
+    """A name as (stem, extension), the extension in lower case with its dot; '' without one.
 
     Args:
         name: the last part of a path.
         compound: suffixes of several parts to know beside `COMPOUND`.
     """
-    lower = name.lower()
-    stem, dot, last = lower.rpartition(".")
-    if not dot or not last or not stem.strip(".") or last.isdigit():
-        return ""
-    for extension in _by_last(tuple(compound)).get(last, ()):
-        if lower.endswith(extension) and lower[: -len(extension)].strip("."):
-            return extension
-    return f".{last}"
+    stem, dot, last = name.rpartition(".")
+    if not dot or not last or last.isdigit() or not stem.strip("."):
+        return name, ""
+    extension, longer = _endings(last, compound)
+    if longer:
+        lower = name.lower()
+        for each in longer:
+            if lower.endswith(each) and lower[: -len(each)].strip("."):
+                # Cut at the dots: a name in lower case may be longer than the name itself (`İ`).
+                return name.rsplit(".", each.count("."))[0], each
+    return stem, extension
 
 
-def stem_of(name: str, compound: Sequence[str] = ()) -> str:
-    """A name without its extension (see `extension_of`)."""
-    dots = extension_of(name, compound).count(".")
-    # Cut at the dots: a name in lower case may be longer than the name itself (`İ`).
-    return name.rsplit(".", dots)[0] if dots else name
+def extension_of(name: str, compound: tuple[str, ...] = ()) -> str:
+    """A name's extension (see `split_name`)."""
+    return split_name(name, compound)[1]
 
 
-@functools.lru_cache(maxsize=64)
-def _by_last(compound: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Compound suffixes by their last part, longest first."""
-    found: dict[str, list[str]] = {}
-    for extension in sorted({*COMPOUND, *map(normal_extension, compound)}, key=lambda each: (-len(each), each)):
-        found.setdefault(extension.rpartition(".")[2], []).append(extension)
-    return {last: tuple(each) for last, each in found.items()}
+def stem_of(name: str, compound: tuple[str, ...] = ()) -> str:
+    """A name without its extension (see `split_name`)."""
+    return split_name(name, compound)[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def _endings(last: str, compound: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The extension that a last part makes, and compound ones that end with it, longest first."""
+    extension = f".{last.lower()}"
+    longer = {each for each in (*COMPOUND, *map(normal_extension, compound)) if each.endswith(extension)}
+    return extension, tuple(sorted(longer - {extension}, key=lambda each: (-len(each), each)))
