@@ -1,4 +1,4 @@
-"""Make a page to look at of an upload that has run: totals, problems, and data units with their pictures and files."""
+"""Make a page to look at: of a plan before it is approved, or of an upload that has run, with its data units."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from synapse_skills.errors import run
 
-MOST_UNITS = 60
-
 EPILOG = """\
-One HTML file that needs nothing else. It is made from what the job remembers and from the files themselves: no login
-and no backend is needed.
+One HTML file that needs nothing else. A plan shows what will be sent and where, the layout and why, what is left out,
+problems, and a sample of its data units; an upload shows what has arrived and what has not. No login and no backend is
+needed. A job's folder shows the upload once it has run, before that the plan; plan.json always shows the plan.
 
 examples:
   preview.py synapse-jobs/photos --out photos.html
+  preview.py synapse-jobs/photos/plan.json --out plan.html --most 60
   preview.py synapse-jobs/photos --state /data/state --out page.html --most 200 --json
 
-exit codes: 0 page written · 1 the job has not been run yet · 2 wrong usage, or no upload there ·
-  3 its state can't be read, or the page can't be written
+exit codes: 0 page written · 1 a file of the job is damaged, or no upload has run with that --state ·
+  2 wrong usage, or neither plan nor upload there · 3 its state can't be read, or the page can't be written
 """
 
 
@@ -30,15 +30,16 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog="preview.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command.add_argument("job", type=Path, metavar="DIR", help="the job's home (synapse-jobs/NAME) or its job/ folder")
+    command.add_argument(
+        "job", type=Path, metavar="PLAN|DIR", help="a plan.json, a job's home (synapse-jobs/NAME) or its job/ folder"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the page goes")
     command.add_argument("--state", type=Path, metavar="DIR", help="state folder, if the job was run with --state")
     command.add_argument(
         "--most",
         type=_positive,
-        default=MOST_UNITS,
         metavar="N",
-        help=f"data units on the page (default: {MOST_UNITS})",
+        help="data units on the page (default: 24 of a plan, 60 of an upload)",
     )
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
@@ -54,18 +55,17 @@ def _positive(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the page."""
     args = parser().parse_args(argv)
-    from synapse_skills.rendering.page import upload_page
-    from synapse_skills.rendering.result import read_result
+    from synapse_skills.rendering.preview import preview
     from synapse_skills.report import write_bytes
 
-    result = read_result(args.job, state=args.state, most=args.most)
-    page = upload_page(result)
+    made = preview(args.job, state=args.state, most=args.most)
+    page = made.page
     write_bytes(args.out, page.html)
     if args.json:
         about = {"page": str(args.out), "bytes": len(page.html), "units": page.units, "pictures": page.pictures}
-        print(json.dumps({**about, "arrived": result.arrived}, ensure_ascii=False))
+        print(json.dumps({**about, **made.about}, ensure_ascii=False))
     else:
-        print(f"{args.out}: {page.units:,} of {result.arrived:,} data units with {page.pictures:,} pictures.")
+        print(f"{args.out}: {made.told}")
         print("Open it in a browser; it needs nothing else.")
     return 0
 

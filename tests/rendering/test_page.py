@@ -22,7 +22,7 @@ from plans import plan
 from job_fixture import Job
 from synapse_skills.errors import FindingError, OutOfReach, UsageError
 from synapse_skills.plan import MetadataRule
-from synapse_skills.rendering import page as page_module
+from synapse_skills.rendering import gallery as gallery_module
 from synapse_skills.rendering.page import upload_page
 from synapse_skills.rendering.result import ShownUnit, UploadResult, read_result
 from synapse_skills.rendering.script import templates
@@ -30,7 +30,8 @@ from synapse_skills.report import FileCounts, Problem, UploadReport
 from synapse_skills.sources import File
 
 PREVIEW = Path(__file__).resolve().parents[2] / "scripts" / "preview.py"
-KNOWN = frozenset(re.findall(r"<(\w+)", (templates() / "preview" / "upload.html.j2").read_text(encoding="utf-8")))
+TEMPLATES = "".join(path.read_text(encoding="utf-8") for path in sorted((templates() / "preview").iterdir()))
+KNOWN = frozenset(re.findall(r"<(\w+)", TEMPLATES))
 HOSTILE = [
     "</script><script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -178,7 +179,7 @@ def test_what_can_not_be_shown_is_said(tmp_path):
     )
     text = Looked(page.html).text
     assert page.pictures == 0
-    assert text.count("is no longer where it was uploaded from") == 2
+    assert text.count("is no longer where it was") == 2
     assert "broken.png can't be shown" in text
     assert "no picture" in text
 
@@ -188,7 +189,7 @@ def test_a_page_stays_small(tmp_path, monkeypatch):
     Image.effect_noise((480, 480), 90).save(noise, "PNG")
     image = put(tmp_path, "noise.png", noise.getvalue())
     one = len(upload_page(result(unit("1", [("image_1", image)]), root=tmp_path)).html)
-    monkeypatch.setattr(page_module, "MAX_PICTURE_BYTES", 3 * one)
+    monkeypatch.setattr(gallery_module, "MAX_PICTURE_BYTES", 3 * one)
     units = [unit(str(number), [("image_1", image)]) for number in range(30)]
     page = upload_page(result(*units, root=tmp_path))
     assert page.units == 30
@@ -333,18 +334,19 @@ def test_preview_says_what_it_made(job: Job, tmp_path: Path) -> None:
     done = preview(job.home, "--out", out, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {
-        "page": str(out), "bytes": out.stat().st_size, "units": 1, "pictures": 1, "arrived": 1,
+        "page": str(out), "bytes": out.stat().st_size, "units": 1, "pictures": 1, "shows": "upload", "arrived": 1,
     }  # fmt: skip
-    assert "1 of 1 data units with 1 pictures" in preview(job.home, "--out", out).stdout
+    assert "1 data unit with 1 picture; 1 have arrived in all." in preview(job.home, "--out", out).stdout
 
 
 def test_preview_exit_codes(job: Job, tmp_path: Path) -> None:
-    assert preview(job.home, "--out", tmp_path / "page.html").returncode == 1
+    job.units(1)
+    state = ["--state", tmp_path / "never"]
+    assert preview(job.home, "--out", tmp_path / "page.html", *state).returncode == 1
     for wrong in ([tmp_path, "--out", tmp_path / "x"], [job.home], [job.home, "--out", "x", "--most", "0"]):
         done = preview(*wrong)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
-    job.units(1)
     job.run()
     done = preview(job.home, "--out", "/proc/page.html")
     assert done.returncode == 3

@@ -31,7 +31,7 @@ class Parts:
         """The rule in words; no name of the user's is in it, as it stands in a comment."""
         if self.grouping.by == "table":
             return "The table beside this script says the data unit and the spec of each file."
-        return f"{self._units_in_words()}; {self._specs_in_words()}."
+        return f"{self._units_in_words()}; {self.specs_in_words}."
 
     def source(self) -> str:
         """Python source that makes the place."""
@@ -58,7 +58,9 @@ class Parts:
         kind = f", without the {' and '.join(without)} of their kind," if without else ""
         return f"Files with the same path{kind} but for the extension are one data unit"
 
-    def _specs_in_words(self) -> str:
+    @property
+    def specs_in_words(self) -> str:
+        """What tells the specification of a file, in words."""
         tables = self.tables
         ways = ["the source of a file"] * bool(tables.sources)
         ways += ["the first pattern that fits"] * bool(tables.patterns)

@@ -77,7 +77,7 @@ def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> U
     with Outcome(place / "ledger.sqlite") as outcome, PlacedFiles(place / "inventory.sqlite") as placed:
         counts = outcome.counts()
         # A dry run after the upload has report.json; the upload's own report lies beside it.
-        report = _report(place / "last_upload.json") or _report(place / "report.json")
+        report = last_report(place / "last_upload.json") or last_report(place / "report.json")
         if not counts and (report is None or report.mode == "dry-run"):
             raise FindingError(
                 f"Nothing has been uploaded from {printable(str(folder))} yet.",
@@ -103,7 +103,12 @@ def _find(folder: Path) -> tuple[Path, Path]:
     )
 
 
-def _report(path: Path) -> UploadReport | None:
+def last_report(path: Path) -> UploadReport | None:
+    """A report, None if there is none.
+
+    Raises:
+        FindingError: `bad-report`.
+    """
     try:
         return read_report(path)
     except FileNotFoundError:

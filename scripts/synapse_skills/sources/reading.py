@@ -77,16 +77,57 @@ class PlacedFiles(ReadOnly):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "inventory")
 
+    def sources(self) -> list[tuple[Path, bool]]:
+        """The folders that were walked, by the number that a file's `source` is, and whether those below counted."""
+        text = self._state("sources")
+        return [(Path(root), bool(recursive)) for root, recursive in json.loads(text)] if text else []
+
     def roots(self) -> list[Path]:
         """The folders that were walked, by the number that a file's `source` is."""
-        found = self.rows("SELECT value FROM state WHERE key = 'sources'")
-        return [Path(root) for root, _ in json.loads(found[0][0])] if found and found[0][0] else []
+        return [root for root, _ in self.sources()]
 
-    def files_of(self, unit: str) -> list[tuple[str, File]]:
+    def is_whole(self) -> bool:
+        """Whether the last walk came to its end: otherwise the files are a part of those on disk."""
+        return bool(self._state("walk"))
+
+    def placed_by(self) -> str:
+        """What placed the files, as `units` wrote it down; '' if that is not known."""
+        return self._state("placed_by")
+
+    def is_placed(self) -> bool:
+        """Whether every file was placed, by whomever."""
+        return not self.rows("SELECT EXISTS (SELECT 1 FROM file WHERE unit IS NULL)")[0][0]
+
+    def counts(self) -> tuple[int, int]:
+        """Files and bytes, whether they are in a data unit or not."""
+        files, size = self.rows("SELECT count(*), total(size) FROM file")[0]
+        return int(files), int(size)
+
+    def files(self, most: int) -> Iterator[File]:
+        """Files by source and path, at most so many."""
+        source, path = -1, ""
+        while most > 0 and (
+            page := self.rows(
+                "SELECT source, path, size, mtime_ns FROM file WHERE (source, path) > (?, ?) "
+                "ORDER BY source, path LIMIT ?",
+                (source, path, min(most, _PAGE)),
+            )
+        ):
+            for row in page:
+                yield File(*row)
+            most -= len(page)
+            source, path = page[-1][:2]
+
+    def _state(self, key: str) -> str:
+        found = self.rows("SELECT value FROM state WHERE key = ?", (key,))
+        return str(found[0][0]) if found else ""
+
+    def files_of(self, unit: str, most: int = -1) -> list[tuple[str, File]]:
         """The files of a data unit with their specifications; those that no specification takes are not among them."""
         rows = self.rows(
-            "SELECT spec, source, path, size, mtime_ns FROM file WHERE unit = ? AND spec <> '' ORDER BY spec, id",
-            (unit,),
+            "SELECT spec, source, path, size, mtime_ns FROM file WHERE unit = ? AND spec <> '' ORDER BY spec, id "
+            "LIMIT ?",
+            (unit, most),
         )
         return [(spec, File(*values)) for spec, *values in rows]
 
