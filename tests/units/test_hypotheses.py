@@ -197,6 +197,15 @@ def test_a_spec_that_two_folders_could_fill_is_contested_alone() -> None:
     assert repr(found.mapping) == "by_extension({'.jpg': 'image_1', '.txt': 'label_1'})"
 
 
+def test_pictures_and_masks_of_two_extensions() -> None:
+    kinds = (("images", "png", 0), ("masks", "png", 0), ("images", "jpg", 9), ("masks", "jpg", 9))
+    files = files_of([f"{folder}/{n + more}.{extension}" for folder, extension, more in kinds for n in range(9)])
+    mask = SpecPlan(name="mask_1", extensions=(".png", ".jpg"))
+    found = winner(files, (IMAGE, mask))
+    assert found.specs[1].pattern == "masks/*.jpg | masks/*.png"
+    assert (found.units, found.complete, found.filled) == (18, 18, 2)
+
+
 def test_what_was_said_stands() -> None:
     """A pattern of the user's is taken as it is, and `takes` may name files without a suffix."""
     files = files_of([f"p{n}/{name}" for n in range(5) for name in ("a.png", "b.png", "IM0001")])

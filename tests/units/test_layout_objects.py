@@ -19,12 +19,14 @@ from synapse_skills.units import (
     Placed,
     Unplaced,
     by_extension,
+    by_folder,
     by_pattern,
     by_regex,
     by_source,
     by_stem,
     by_table,
     extension_of,
+    glob_escape,
     place_for,
     stem_of,
     write_table,
@@ -348,3 +350,39 @@ def test_place_for_a_plan() -> None:
 def test_fields_that_do_not_belong_together_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"belong|needs"):
         GroupingPlan.model_validate_json(json.dumps(fields))
+
+
+# ---- several patterns for one specification
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("mask/*.png | mask/*.jpg", ["u/mask/1.png", "u/mask/1.JPG"]),
+        ("/a.png | b.png", ["u/a.png", "u/b.png", "u/deep/b.png"]),
+        ("a [|] b.png", ["u/a | b.png"]),
+        ("a | ", ["u/a | "]),
+    ],
+)
+def test_either_of_several_patterns(pattern: str, fits: list[str]) -> None:
+    place = Place(by_folder(1), by_pattern({"mask_1": pattern}))
+    paths = [
+        "u/mask/1.png",
+        "u/mask/1.JPG",
+        "u/a.png",
+        "u/b.png",
+        "u/deep/a.png",
+        "u/deep/b.png",
+        "u/a | b.png",
+        "u/a | ",
+    ]
+    assert [path for path in paths if place(file(path)) == Placed("u", "mask_1")] == fits
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12))
+def test_an_escaped_name_fits_only_itself(name: str) -> None:
+    if name in (".", "..", "**"):
+        return
+    mapping = by_pattern({"it": glob_escape(f"{name} | {name}")})
+    assert mapping(file(f"u/{name} | {name}"), file(f"{name} | {name}").key) == "it"
+    assert mapping(file(f"u/{name}"), file(name).key) is None

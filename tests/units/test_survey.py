@@ -164,7 +164,7 @@ def test_what_the_guard_refuses_is_a_finding_and_stops_nothing(write: Write, loo
     said = {unit.key: [finding.message for finding in unit.findings] for unit in found.units()}
     assert said["d"] == []
     assert said["a"] == ["a: label.json (label_1) is refused: script injection (script_tag at byte 7)"]
-    assert said["b"] == ["b: image.png (image_1) is refused: type mismatch (png_is_jpeg)"]
+    assert said["b"] == ["b: image.png (image_1) is refused: type mismatch (png_is_jpeg); its content is .jpg"]
     assert len(said["c"]) == 1
     assert "AKIA" not in said["c"][0]
     assert codes(found) == {"refused-by-guard": 3}

@@ -5,23 +5,28 @@ the job does.
 """
 
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
+from synapse_skills.units.freeze import Frozen, freeze_table
 from synapse_skills.units.grouping import by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
 from synapse_skills.units.hypotheses import Choice, Hypothesis, best, hypotheses, recount
 from synapse_skills.units.kinds import alike, is_kind
 from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for
+from synapse_skills.units.looks import dicom_without_suffix, looks_like
 from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source, extensions_overlap, mapping_for
 from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
+from synapse_skills.units.pattern_file import BatchPattern, parse_pattern, read_pattern_file
+from synapse_skills.units.patterns import glob_escape
 from synapse_skills.units.place import Grouping, Place, Placed, PlaceFunction, Unplaced, by_folder
-from synapse_skills.units.slots import glob_escape
 from synapse_skills.units.survey import Survey, Unit, survey
 from synapse_skills.units.table import by_table, write_table
 
 __all__ = [
     "FIXES",
     "SEVERITIES",
+    "BatchPattern",
     "Choice",
     "Finding",
+    "Frozen",
     "Grouping",
     "Hypothesis",
     "Mapping",
@@ -44,16 +49,21 @@ __all__ = [
     "compound_extensions",
     "content_guard",
     "could_take",
+    "dicom_without_suffix",
     "extension_of",
     "extensions_overlap",
+    "freeze_table",
     "glob_escape",
     "grouping_for",
     "guard_key",
     "hypotheses",
     "is_kind",
+    "looks_like",
     "mapping_for",
     "mapping_tables",
+    "parse_pattern",
     "place_for",
+    "read_pattern_file",
     "recount",
     "stem_of",
     "survey",

@@ -24,7 +24,7 @@ FIXES = {
     "empty-file": "Replace the empty files, they are often broken copies, or leave these data units out by consent.",
     "oversized-file": "Raise max_file_size_mb if so large a file is meant, or leave these data units out by consent.",
     "wrong-extension": "The specification does not take this extension: correct the pattern, or convert the file.",
-    "refused-by-guard": "Synapse's content guard refuses the file and can't be told otherwise: convert or remove it.",
+    "refused-by-guard": "Synapse's content guard refuses it: convert it, rename it to what it is, or leave it out.",
     "unreadable-file": "Ask for permission to read the file, or copy it again from where it came.",
     "key-too-long": "Shorten the folder names: a data unit's key may have 255 bytes.",
     "no-units": "Check the source and the grouping: no file fell into a data unit.",

@@ -16,6 +16,10 @@ from typing import Any, BinaryIO
 
 from synapse_skills.errors import OutOfReach, redact
 from synapse_skills.sources import File, open_inside
+from synapse_skills.units.looks import HEAD_BYTES, looks_like
+
+IS_REALLY = "its content is "
+"""Before the extension that the content calls for, in a finding `refused-by-guard`: such files can be converted."""
 
 _MOST_REASONS = 3
 _MOST_CHARACTERS = 200
@@ -64,16 +68,30 @@ def ask_guard(root: Path, file: File) -> str:
     Raises:
         OSError: the file can't be read.
     """
-    reasons = [_reason(finding) for finding in content_guard()(_Guarded(root, file))]
+    found = content_guard()(_Guarded(root, file))
+    reasons = [_reason(finding) for finding in found]
     more = f" and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
-    return redact(", ".join(reasons[:_MOST_REASONS]) + more)[:_MOST_CHARACTERS]
+    return redact(", ".join(reasons[:_MOST_REASONS]) + more + _really(root, file, found))[:_MOST_CHARACTERS]
+
+
+def _really(root: Path, file: File, found: list[Any]) -> str:
+    """What a file is whose content is not what its extension promises."""
+    if not any(_rule(finding) == "type mismatch" for finding in found):
+        return ""
+    with open_inside(root, file) as stream:
+        real = looks_like(stream.read(HEAD_BYTES))
+    return f"; {IS_REALLY}{real}" if real is not None else ""
 
 
 def _reason(finding: Any) -> str:
     """Rule, label and offset only: that is all the guard says today, and all that may be said."""
-    rule = str(getattr(finding.rule, "value", finding.rule)).lower().replace("_", " ")
+    rule = _rule(finding)
     offset = getattr(finding, "offset", None)
     return f"{rule} ({finding.label}{f' at byte {offset}' if isinstance(offset, int) else ''})"
+
+
+def _rule(finding: Any) -> str:
+    return str(getattr(finding.rule, "value", finding.rule)).lower().replace("_", " ")
 
 
 @functools.cache

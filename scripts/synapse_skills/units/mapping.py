@@ -9,7 +9,7 @@ from typing import Any
 from synapse_skills.errors import FindingError
 from synapse_skills.plan import SpecPlan
 from synapse_skills.sources import File
-from synapse_skills.units.patterns import compile_pattern
+from synapse_skills.units.patterns import alternatives, compile_pattern
 
 Mapping = Callable[[File, str], "str | None"]
 """(file, its path inside the data unit) → the name of the specification, or None if none takes it."""
@@ -76,7 +76,11 @@ class ByPattern(_Chain):
         for spec, pattern in table.items():
             _check_pair(pattern, spec, "by_pattern")
         self.table = dict(table)
-        self._tests = [(spec, pattern.startswith("/"), compile_pattern(pattern)) for spec, pattern in table.items()]
+        self._tests = [
+            (spec, pattern.startswith("/"), compile_pattern(pattern))
+            for spec, patterns in table.items()
+            for pattern in alternatives(patterns)
+        ]
 
     def __call__(self, file: File, inside: str) -> str | None:
         """The first pattern that fits, in the order of the table."""

@@ -14,6 +14,7 @@ from synapse_skills.units.hints import tails
 from synapse_skills.units.kinds import is_kind
 from synapse_skills.units.layout import MappingTables, grouping_for, mapping_of, mapping_tables
 from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
+from synapse_skills.units.patterns import glob_escape
 
 KINDS = ("", "source", "folder", "ending", "name")
 """What a marker is, the plainest first: nothing, the source, a folder inside, the end of the name, the whole name."""
@@ -143,7 +144,7 @@ class _Reader:
 def _written(
     kind: str, found: Assigned, specs: tuple[SpecPlan, ...], sources: tuple[SourcePlan, ...], reader: _Reader
 ) -> Decided | None:
-    """The way as a plan holds it; None if a plan can't say it: one pattern for each specification is all there is."""
+    """The way as a plan holds it; None if a plan can't say it."""
     open_ = {
         slot: spec for slot, spec in found.way.items() if not slot[1].startswith(_SAID) and slot[0] not in found.open
     }
@@ -153,7 +154,7 @@ def _written(
         owned = {extension: spec for (extension, _), spec in open_.items()}
         return Decided(_with_takes(specs, owned | dict.fromkeys(found.open), {}), sources)
     owner: dict[str, str | None] = dict.fromkeys(found.open)
-    marked: dict[str, set[str]] = {}
+    marked: dict[str, set[tuple[str, str]]] = {}
     for extension in sorted({extension for extension, _ in open_}):
         to = {marker: spec for (each, marker), spec in open_.items() if each == extension}
         busy = {marker: spec for marker, spec in to.items() if (extension, marker) not in found.idle}
@@ -166,13 +167,10 @@ def _written(
         owner[extension] = rest
         for marker, spec in busy.items():
             if spec is not None and spec != rest:
-                marked.setdefault(spec, set()).add(f"{marker}\0{extension}")
-    patterns: dict[str, str] = {}
-    for name, pairs in marked.items():
-        pattern = _pattern(kind, name, pairs, open_, reader.deep)
-        if pattern is None:
-            return None
-        patterns[name] = pattern
+                marked.setdefault(spec, set()).add((marker, extension))
+    if any(marker == "" for pairs in marked.values() for marker, _ in pairs):
+        return None
+    patterns = {name: _pattern(kind, pairs, reader.deep) for name, pairs in marked.items()}
     return Decided(_with_takes(specs, owner, patterns), sources)
 
 
@@ -185,25 +183,16 @@ def _rest(to: dict[str, str | None], specs: tuple[SpecPlan, ...]) -> str | None:
     return max(rows, key=lambda s: (several[s.name] > 1, s.is_primary, s.is_required, -rows.index(s))).name
 
 
-def _pattern(kind: str, spec: str, found: set[str], way: Way, deep: set[str]) -> str | None:
-    """A glob for the files of one specification: of one marker, and of one extension or all that are there."""
-    pairs = [each.split("\0") for each in sorted(found)]
-    markers = {marker for marker, _ in pairs}
-    extensions = {extension for _, extension in pairs}
-    if len(markers) > 1 or "" in markers:
-        return None
-    marker = markers.pop()
-    if len(extensions) == 1:
-        tail = glob_escape(extensions.pop())
-        tail_of_name = f"*{tail}"
-    elif all(to == spec for (_, other), to in way.items() if other == marker):
-        tail, tail_of_name = ".*", "*"
-    else:
-        return None
-    escaped = glob_escape(marker)
-    if kind == "folder":
-        return f"{escaped}/{'**/' if marker in deep else ''}{tail_of_name}"
-    return f"{'*' if kind == 'ending' else ''}{escaped}{tail}"
+def _pattern(kind: str, pairs: set[tuple[str, str]], deep: set[str]) -> str:
+    """A glob for files with these markers and extensions."""
+    globs = []
+    for marker, extension in sorted(pairs):
+        escaped, tail = glob_escape(marker), glob_escape(extension)
+        if kind == "folder":
+            globs.append(f"{escaped}/{'**/' if marker in deep else ''}*{tail}")
+        else:
+            globs.append(f"{'*' if kind == 'ending' else ''}{escaped}{tail}")
+    return " | ".join(globs)
 
 
 def _by_source(way: Way, specs: tuple[SpecPlan, ...], sources: tuple[SourcePlan, ...]) -> Decided | None:
@@ -247,10 +236,3 @@ def _contested(tried: Sequence[Assigned], specs: tuple[SpecPlan, ...], sources: 
     contested = {extension: names for extension, names in sorted(takers.items()) if len(names) > 1}
     owner: dict[str, str | None] = {e: names[0] if len(names) == 1 else None for e, names in takers.items()}
     return Decided(_with_takes(specs, owner, {}), sources, contested)
-
-
-def glob_escape(text: str) -> str:
-    """A name as part of a glob that matches only itself."""
-    if not any(char in text for char in "*?["):
-        return text
-    return "".join(f"[{char}]" if char in "*?[" else char for char in text)
