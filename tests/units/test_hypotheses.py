@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_skills.plan import SourcePlan, SpecPlan
+from synapse_skills.plan import GroupingPlan, SourcePlan, SpecPlan
 from synapse_skills.sources import File, Inventory, Source
 from synapse_skills.units import Hypothesis, Placed, Unplaced, best, hypotheses, place_for, recount
 from units import trees
@@ -217,6 +217,16 @@ def test_what_was_said_stands() -> None:
     found = winner(files, specs)
     assert made(found, files)["p0"] == {"mask_1": "p0/a.png", "image_1": "p0/b.png", "dicom_1": "p0/IM0001"}
     assert found.specs[1].pattern == "a.png" and found.complete == 5
+
+
+def test_a_layout_that_was_named_is_the_only_one_counted() -> None:
+    wanted = trees.deep(40)
+    files = files_of(trees.paths_of(wanted))
+    named = GroupingPlan(by="pattern", regex="(.+?)/(?:img|json|mask)/")
+    (found,) = hypotheses(lambda: files, MASK_SPECS, groupings=[named])
+    assert made(found, files) == wanted and found.specs[1].pattern == "mask/*.png"
+    assert (found.units, found.complete, found.label) == (40, 40, "what the pattern finds")
+    assert found.because == "39 of 40 keys that the pattern finds have one .png and one .json; 40 are complete data units"
 
 
 def test_nothing_fits() -> None:

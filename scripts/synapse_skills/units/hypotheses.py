@@ -125,12 +125,15 @@ def hypotheses(
         if extension in known:
             taken += 1
             hints.add(folders, stem)
-    by_folder, by_stem = _counts(_groupings(hints), chosen)
+    by_folder, by_stem = _counts(_groupings(hints) if groupings is None else (), chosen)
+    named = [_Count(grouping, grouping_for(grouping, chosen)) for grouping in groupings or ()]
     for file in stream():
         key = file.key
         stem, extension = split_name(key.rpartition("/")[2], compound)
         if extension not in known:
             continue
+        for count in named:
+            count.add(file)
         if by_folder and hints.tops.keeps(key.partition("/")[0]):
             for count in by_folder:
                 count.add(file)
@@ -138,6 +141,8 @@ def hypotheses(
             for count in by_stem:
                 count.add(file)
     shares = [(count, hints.tops.share) for count in by_folder] + [(count, hints.cores.share) for count in by_stem]
+    # What was named is sampled by its own keys: no hint says which files would lie together.
+    shares += [(count, 1.0) for count in named]
     return ranked(_evaluate(count, share, chosen, origins, total, taken) for count, share in shares)
 
 
@@ -284,13 +289,13 @@ class _Tally:
 def _unit_words(grouping: GroupingPlan) -> str:
     if grouping.by == "folder":
         return "top-level folders" if grouping.depth == 1 else f"folders {grouping.depth} levels down"
-    return "names" + _less(grouping)
+    return "keys that the pattern finds" if grouping.by == "pattern" else "names" + _less(grouping)
 
 
 def _label(grouping: GroupingPlan) -> str:
     if grouping.by == "folder":
         return "each top-level folder" if grouping.depth == 1 else f"each folder {grouping.depth} levels down"
-    return "same name" + _less(grouping)
+    return "what the pattern finds" if grouping.by == "pattern" else "same name" + _less(grouping)
 
 
 def _less(grouping: GroupingPlan) -> str:
