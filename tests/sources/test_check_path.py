@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synapse_skills.sources import check
 from synapse_skills.sources.check import human_bytes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check_path.py"
@@ -74,12 +75,87 @@ def test_what_is_there(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_compound_suffixes_and_names_without_one(tmp_path: Path) -> None:
+    names = ("a.nii.gz", "b.NII.GZ", "c.gz", "1.2.840.10008.1", "IM0001", "d.tar.xz", "e.ome.tif", ".nii.gz.part")
+    for name in names:
+        (tmp_path / name).write_bytes(b"12")
+    _, document = run_json(str(tmp_path))
+    counted = {extension: numbers["files"] for extension, numbers in document["by_extension"].items()}
+    assert counted == {".nii.gz": 2, "": 2, ".gz": 1, ".ome.tif": 1, ".tar.xz": 1}
+    assert list(counted)[:2] == ["", ".nii.gz"]
+    assert ".nii.gz" in run(str(tmp_path)).stdout
+
+
+def test_how_deep_the_files_lie_and_in_which_folders(tmp_path: Path) -> None:
+    for name in ("r.txt", "img/a.png", "img/b.png", "json/x/a.json", "json/x/y/b.json", "empty/.keep"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    deep = tmp_path.joinpath(*["d"] * 25)
+    deep.mkdir(parents=True)
+    (deep / "f.txt").write_bytes(b"1")
+    _, document = run_json(str(tmp_path))
+    assert document["by_depth"] == {"0": 1, "1": 2, "2": 1, "3": 1, "*": 1}
+    assert document["entries"] == ["d/", "empty/", "img/", "json/", "r.txt"]
+    assert document["entry_files"] == {"d/": 1, "empty/": 0, "img/": 2, "json/": 2}
+    text = run(str(tmp_path)).stdout
+    assert "files by depth: directly in it 1, 1 down 2, 2 down 1, 3 down 1, 20 or more folders down 1" in text
+    assert "in it: d/ (1 file), empty/ (0 files), img/ (2 files), json/ (2 files), r.txt" in text
+
+
+def test_the_document_keeps_its_shape(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.png", "b/1.json", "a.png"):
+        (tmp_path / name).write_bytes(b"1")
+    done = [run(str(tmp_path), "--json").stdout for _ in range(2)]
+    assert done[0] == done[1]
+    assert list(json.loads(done[0])) == [
+        "path", "kind", "reachable", "recursive", "is_sample", "limit", "folders", "files", "bytes", "by_extension",
+        "by_depth", "entries", "entry_files", "entry_count", "problems",
+    ]  # fmt: skip
+
+
+def test_very_many_kinds_and_very_long_names_stay_bounded(tmp_path: Path) -> None:
+    for number in range(400):
+        (tmp_path / f"f.{number:03}{'x' * 200}").write_bytes(b"1")
+        (tmp_path / f"folder {number:03} {'가' * 60}").mkdir()
+    _, document = run_json(str(tmp_path))
+    assert len(document["by_extension"]) == 21
+    assert document["by_extension"]["*"] == {"files": 380, "bytes": 380}
+    assert (len(document["entries"]), document["entry_count"]) == (12, 800)
+    assert len(document["entry_files"]) <= 12
+    assert len(json.dumps(document)) < 20_000
+    shown = run(str(tmp_path)).stdout
+    assert len(shown) < 6_000
+    assert "(others)" in shown
+
+
+def test_more_extensions_than_are_counted_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_MOST_COUNTED", 3)
+    for number in range(6):
+        (tmp_path / f"f.{number}a").write_bytes(b"1")
+    report = check.check_path(str(tmp_path))
+    assert report.by_extension["*"] == {"files": 3, "bytes": 3}
+    assert sum(numbers["files"] for numbers in report.by_extension.values()) == 6
+
+
+def test_a_sample_does_not_stay_in_the_first_folder(tmp_path: Path) -> None:
+    for folder, suffix in (("img", "png"), ("json", "json"), ("mask", "bmp")):
+        (tmp_path / folder).mkdir()
+        for number in range(2_600):
+            (tmp_path / folder / f"{number}.{suffix}").touch()
+    report = check.check_path(str(tmp_path), limit=6_000)
+    assert (report.is_sample, report.limit) == (True, 6_000)
+    assert set(report.by_extension) == {".png", ".json", ".bmp"}
+    assert report.files <= 6_000
+    assert not check.check_path(str(tmp_path), limit=10_000).is_sample
+
+
 def test_a_sample_says_so(tmp_path: Path) -> None:
     for number in range(9):
         (tmp_path / f"{number}.png").write_bytes(b"1")
     returncode, document = run_json(str(tmp_path), "--limit", "4")
-    assert (returncode, document["files"], document["is_sample"]) == (0, 4, True)
-    assert "a sample" in run(str(tmp_path), "--limit", "4").stdout
+    assert (returncode, document["files"], document["is_sample"], document["limit"]) == (0, 4, True, 4)
+    assert "a sample: the look ended at --limit 4" in run(str(tmp_path), "--limit", "4").stdout
     assert not run_json(str(tmp_path), "--limit", "10")[1]["is_sample"]
 
 
