@@ -165,6 +165,13 @@ def test_the_verdict_is_the_reports(changes, said):
     assert said in Looked(upload_page(result(report=report(**changes))).html).text
 
 
+def test_what_a_limit_has_left_is_not_called_bad():
+    limited = {"planned": 3, "created": 1, "pending": 2}
+    for exit_code, colour in ((0, "fair"), (3, "bad")):
+        looked = Looked(upload_page(result(report=report(**limited, exit_code=exit_code))).html)
+        assert f"verdict {colour}" in [attrs.get("class") for attrs in looked.all("p")]
+
+
 def test_a_run_without_a_report_is_not_called_fine():
     text = Looked(upload_page(result(unit(), report=None)).html).text
     assert "cut off before it could write its report" in text
