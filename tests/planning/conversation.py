@@ -151,7 +151,11 @@ class User:
         """One round; `path=` and flags as plan_upload.py has them."""
         names = {"path": "sources", "collection": "data_collection", "batch_size": "limits.batch_size"}
         given = {names.get(name, name): str(value) for name, value in flags.items()}
-        document = plan_upload(Request(given, sets, answers, out))
+        return self.say_request(Request(given, sets, answers, out))
+
+    def say_request(self, request: Request) -> Document:
+        """One round of anything that plan_upload.py can be asked."""
+        document = plan_upload(request)
         check_document(document)
         asked_before = {q["key"] for seen in self.rounds for q in seen.questions}
         self.rounds.append(document)

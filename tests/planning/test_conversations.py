@@ -70,7 +70,7 @@ def test_an_ordinary_dataset_takes_one_answer(user: User) -> None:
     assert document.hash == plan_hash((user.home() / "plan.json").read_bytes())
     assert document.plan == "synapse-jobs/scans/plan.json"
     assert understood(document, "grouping.by")["because"].startswith(
-        "5 of 5 top-level folders hold one .png and one .json"
+        "5 of 5 top-level folders have one .png and one .json"
     )
     assert "default storage" in understood(document, "storage")["because"]
     assert stat.S_IMODE(user.home().stat().st_mode) == 0o700
@@ -187,29 +187,49 @@ def test_stop_is_forgotten_once_it_is_mended(user: User) -> None:
     assert user.say(path="scans").status == "ready"
 
 
-def test_shared_extensions_are_asked_with_what_the_files_say(user: User) -> None:
+def test_shared_extensions_are_told_apart_by_folders_that_are_called_like_a_spec(user: User) -> None:
     user.files(units(6, "img/a.png", "mask/seg.png"))
-    question = asked(user.say(path="scans", collection=MASKS), "specs.mask_1.pattern")
-    assert question["header"] == "PNG files"
-    best = question["options"][0]
-    assert (best["label"], best["value"]) == ("folder mask/", "mask/*.png")
-    assert best["description"] == "6 files, one in each data unit"
-    wrong = asked(user.say("specs.mask_1.pattern=nothing/*.png", path="scans"), "specs.mask_1.pattern")
-    assert wrong["error"] and wrong["options"] == question["options"]
-    document = user.say("specs.mask_1.pattern=folder mask/", path="scans")
+    document = user.say(path="scans", collection=MASKS)
     assert document.status == "ready"
+    found = understood(document, "specs.mask_1.pattern")
+    assert found["value"] == "mask/*.png" and found["because"].startswith("6 files")
     assert user.plan()["expected"]["files_by_spec"] == {"image_1": 6, "mask_1": 6}
-    assert json.loads((user.home() / "answers.json").read_text())["specs.mask_1.pattern"] == "mask/*.png"
 
 
 def test_endings_of_names_tell_specs_apart(user: User) -> None:
     names = {f"p{n}/case{n}.png": PNG for n in range(5)} | {f"p{n}/case{n}_mask.png": PNG for n in range(5)}
     user.files(names)
-    question = asked(user.say(path="scans", collection=MASKS), "specs.mask_1.pattern")
-    values = [option["value"] for option in question["options"]] or [question["question"]]
-    assert "*_mask.png" in values[0]
-    assert user.say("specs.mask_1.pattern=*_mask.png", path="scans").status == "ready"
+    assert user.say(path="scans", collection=MASKS).status == "ready"
     assert user.plan()["expected"]["files_by_spec"] == {"image_1": 5, "mask_1": 5}
+
+
+def test_shared_extensions_are_asked_with_what_the_files_say(user: User) -> None:
+    user.files(units(6, "one/a.png", "two/b.png"))
+    question = asked(user.say(path="scans", collection=PAIRS), "specs.right_1.pattern")
+    assert question["header"] == "PNG files"
+    assert {option["value"] for option in question["options"]} == {"one/*.png", "two/*.png"}
+    assert question["options"][0]["description"] == "6 files, one in each data unit"
+    wrong = asked(user.say("specs.right_1.pattern=nothing/*.png", path="scans"), "specs.right_1.pattern")
+    assert wrong["error"] and wrong["options"] == question["options"]
+    document = user.say("specs.right_1.pattern=folder two/", path="scans")
+    assert document.status == "ready"
+    assert user.plan()["expected"]["files_by_spec"] == {"left_1": 6, "right_1": 6}
+    assert json.loads((user.home() / "answers.json").read_text())["specs.right_1.pattern"] == "two/*.png"
+
+
+def test_more_files_than_specs_are_never_left_at_home_without_a_word(user: User) -> None:
+    user.files(units(6, "scan.png", "overlay.png", "label.json"))
+    question = asked(user.say(path="scans", collection=SCANS), "specs.image_1.pattern")
+    assert "stay at home" in question["question"] and len(question["options"]) == 2
+    document = user.say("specs.image_1.pattern=scan.png", path="scans")
+    assert document.status == "ready" and user.plan()["expected"]["files_by_spec"] == {"image_1": 6, "label_1": 6}
+    assert "no-spec" in codes(document)
+
+
+def test_a_file_too_many_in_one_unit_is_a_finding(user: User) -> None:
+    user.files(units(6, "a.png", "a.json") | {"p003/b.png": PNG})
+    question = asked(user.say(path="scans", collection=SCANS), "leave_out")
+    assert "several files for one spec" in question["question"]
 
 
 def test_a_shared_extension_that_only_one_spec_can_fill_is_not_asked(user: User) -> None:
@@ -318,8 +338,6 @@ def test_a_schema_that_constants_can_not_satisfy_blocks_with_why(user: User) -> 
 @pytest.mark.parametrize(
     ("tree", "code"),
     [
-        ({f"{n}.{e}": PNG if e == "png" else "{}" for n in range(3) for e in ("png", "json")}, "layout-not-understood"),
-        ({f"{k}/{n}.{e}": PNG for n in range(3) for k, e in (("i", "png"), ("l", "json"))}, "layout-not-understood"),
         ({f"p{n}/a.tif": "x" for n in range(3)}, "collection-does-not-fit"),
         ({f"p{n}/a.png": PNG for n in range(3)}, "collection-does-not-fit"),
     ],
@@ -329,6 +347,17 @@ def test_what_is_not_understood_blocks_with_why(user: User, tree: dict[str, byte
     document = user.say(path="scans", collection=SCANS)
     assert (document.status, document.exit_code, codes(document)) == ("blocked", 1, [code])
     assert document.problems[0]["fix"]
+
+
+def test_what_no_layout_explains_is_asked_with_what_one_can_say(user: User) -> None:
+    user.files({f"x{n}/{n}.png": PNG for n in range(3)} | {f"y{n}/label-{n * 7}.json": "{}" for n in range(3)})
+    question = asked(user.say(path="scans", collection=SCANS), "grouping.by")
+    assert [option["value"] for option in question["options"]] == ["table", "pattern", "folder", "stem"]
+    regex = asked(user.say("grouping.by=pattern", path="scans"), "grouping.regex")
+    assert regex["options"] == []
+    assert asked(user.say("grouping.regex=(", path="scans"), "grouping.regex")["error"]
+    nowhere = asked(user.say("grouping.regex=nowhere/(x)", path="scans"), "grouping.regex")
+    assert "makes no data unit" in nowhere["error"]
 
 
 def test_units_may_lie_deeper(user: User) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from forked import Forked
-from planning.conversation import PNG, User, asked, collection, spec
+from planning.conversation import PNG, User, collection, spec, understood
 from sandbox_fixture import Sandbox, SandboxFactory, seed_with
 
 HOSTILE = ['it\'s "quoted"', "{{ plan.name }}", "back\\slash", "한글 사진", "🩻 \u2028 line", "new\nline", "#{x}%s"]
@@ -44,10 +44,9 @@ def test_hostile_names_are_planned_rendered_and_uploaded(
     for number, name in enumerate(HOSTILE):
         tree |= {f"{name}/img/a.png": PNG + b"\0" * number, f"{name}/mask/a.png": PNG, f"{name}/l.json": str(number)}
     source = user.files(tree, "so'urce {{ x }} 데이터")
-    question = asked(user.say(path=source.name), f"specs.{mask}.pattern")
-    value = next(option["value"] for option in question["options"] if option["value"] == "mask/*.png")
-    document = user.say(f"specs.{mask}.pattern={value}", path=source.name)
+    document = user.say(path=source.name)
     assert document.status == "ready"
+    assert understood(document, f"specs.{mask}.pattern")["value"] == "mask/*.png"
     name = "so-urce-x-데이터"
     assert run_job(user, box, name) == 0
     expected = {

@@ -8,10 +8,13 @@ from typing import Any
 
 from synapse_skills.errors import printable, redact
 from synapse_skills.plan import Expected, MetadataRule, SourcePlan, UploadPlan, plan_bytes, plan_hash
-from synapse_skills.planning.facts import MISSING, Facts, amount
+from synapse_skills.planning.counted import MISSING, amount
+from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.fills import filled_sources, specs_of
 from synapse_skills.planning.findings import LEAVE_OUT, consented, counted, limits_of
+from synapse_skills.planning.groupings import in_words
 from synapse_skills.planning.interview import Settled
-from synapse_skills.planning.layout import grouping_of, specs_of
+from synapse_skills.planning.layout import grouping_of
 from synapse_skills.planning.sources import sources_of
 from synapse_skills.planning.upload import constants_of
 
@@ -35,7 +38,8 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
         storage=settled["storage"],
         project=settled.get("project"),
         sources=tuple(
-            SourcePlan(path=source.path, recursive=source.recursive, spec=source.spec) for source in sources_of(settled)
+            SourcePlan(path=source.path, recursive=source.recursive, spec=source.spec)
+            for source in filled_sources(facts, settled)
         ),
         grouping=grouping_of(settled),
         specs=specs,
@@ -62,7 +66,7 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
     if not codes:
         return
     survey = facts.survey(
-        sources_of(settled), grouping_of(settled), specs_of(facts, settled), limits_of(settled), guard=True
+        filled_sources(facts, settled), grouping_of(settled), specs_of(facts, settled), limits_of(settled), guard=True
     )
     for unit in survey.units():
         if codes.isdisjoint(unit.codes):
@@ -89,15 +93,16 @@ def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[st
     if plan.project is not None:
         title = facts.project(plan.project).get("title") or facts.project(plan.project).get("name") or ""
         lines.append(f"  tasks in    project {plan.project}{f' ({title})' if title else ''}")
-    depth = plan.grouping.depth
-    levels = "each top-level folder" if depth == 1 else f"each folder {depth} levels down"
-    lines.append(
-        f"  data units  {expected.units:,}: {levels} is one; {_bytes(expected.bytes)} in {expected.files:,} files"
-    )
+    size = f"{_bytes(expected.bytes)} in {expected.files:,} files"
+    lines.append(f"  data units  {expected.units:,}: {in_words(plan.grouping)}; {size}")
+    own = {source.spec for source in plan.sources if source.spec}
     lines.append("  specs")
     for spec in plan.specs[:MAX_SPECS]:
         what = " or ".join(
-            [f"files like {spec.pattern}"] * bool(spec.pattern) + [" ".join(spec.takes)] * bool(spec.takes)
+            ["its own source"] * (spec.name in own)
+            + ["what the table gives it"] * (plan.grouping.by == "table")
+            + [f"files like {spec.pattern}"] * bool(spec.pattern)
+            + [" ".join(spec.takes)] * bool(spec.takes and spec.name not in own)
         )
         need = "required" if spec.is_required else "optional"
         count = expected.files_by_spec.get(spec.name, 0)

@@ -222,7 +222,8 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
 
 
 def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:
-    render_job(plan, home.job, left_out=left_out, keep_edited=True)
+    table = home.folder / plan.grouping.table if plan.grouping.table else None
+    render_job(plan, home.job, left_out=left_out, placement=table, keep_edited=True)
     write_bytes(home.left_out, left_out)
     write_bytes(home.plan, plan_bytes(plan))
 

@@ -6,112 +6,25 @@ round reads folders but no file contents.
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Collection as Collection_
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, SkillsError
-from synapse_skills.plan import GroupingPlan, Limits, SpecPlan
-from synapse_skills.planning.evidence import MAX_WORDS, Clue, Layout, clues, measure, takes
+from synapse_skills.plan import GroupingPlan, Limits, SourcePlan, SpecPlan
+from synapse_skills.planning.counted import Counted, Progress, count
+from synapse_skills.planning.evidence import MAX_WORDS, Clue, Kinds, clues, measure
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.looking import Look, Seen, look_at
-from synapse_skills.report import MAX_EXAMPLES, Problem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from synapse_skills.backend import Backend, Collection
-    from synapse_skills.sources import Inventory, Source, Walk
-    from synapse_skills.units import Survey, Unit
+    from synapse_skills.sources import File, Inventory, Source, Walk
+    from synapse_skills.units import Frozen, Hypothesis, Survey
 
     Sources = tuple[Source, ...]
-
-MISSING = "missing-required-spec"
-OVERSIZED = "oversized-file"
-
-
-@dataclass
-class Found:
-    """Data units with one kind of finding."""
-
-    units: int = 0
-    examples: list[str] = field(default_factory=list)
-    specs: dict[str, int] = field(default_factory=dict)
-
-    def add(self, other: Found) -> None:
-        """Take in others of the same kind."""
-        self.units += other.units
-        self.examples = [*self.examples, *other.examples][:MAX_EXAMPLES]
-        for spec, count in other.specs.items():
-            self.specs[spec] = self.specs.get(spec, 0) + count
-
-
-@dataclass
-class Counted:
-    """What one pass over the data units came to. `clean*` are those without any finding.
-
-    Units with findings are counted by the set of their codes: one that stays at home for one finding needs no
-    consent for another.
-    """
-
-    units: int = 0
-    clean: int = 0
-    clean_files: int = 0
-    clean_bytes: int = 0
-    clean_by_spec: dict[str, int] = field(default_factory=dict)
-    by_codes: dict[frozenset[str], dict[str, Found]] = field(default_factory=dict)
-    largest: int = 0
-    problems: list[Problem] = field(default_factory=list)
-
-    def found(self, consented: Collection_[str] = ()) -> dict[str, Found]:
-        """Findings by code, of the units that no consent covers yet."""
-        merged: dict[str, Found] = {}
-        for codes in sorted(self.by_codes, key=sorted):
-            if codes.isdisjoint(consented):
-                for code, found in self.by_codes[codes].items():
-                    merged.setdefault(code, Found()).add(found)
-        return dict(sorted(merged.items()))
-
-    def left_out(self, consented: Collection_[str]) -> int:
-        """Units that stay at home by these consents."""
-        return sum(
-            next(iter(found.values())).units
-            for codes, found in self.by_codes.items()
-            if not codes.isdisjoint(consented)
-        )
-
-
-def amount(units: int) -> str:
-    """`1 data unit`, `1,203 data units`."""
-    return f"{units:,} data unit{'' if units == 1 else 's'}"
-
-
-class Progress:
-    """Says on stderr how far a pass is: a line that rewrites itself on a terminal, else a line every ten seconds."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._tty = self._stream.isatty()
-        self._next = time.monotonic() + (0.5 if self._tty else 10)
-        self._shown = False
-
-    def __call__(self, what: str, count: int) -> None:
-        """Say it, if it is time to."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + (0.2 if self._tty else 10)
-        self._shown = True
-        self._stream.write(f"\r\x1b[K{what}: {count:,}" if self._tty else f"{what}: {count:,}\n")
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Take the line away."""
-        if self._shown and self._tty:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
 
 
 class Facts:
@@ -240,15 +153,97 @@ class Facts:
 
         return self._once("inventory", find)
 
-    def layout(self, sources: Sources, specs: Sequence[SpecPlan]) -> Layout:
-        """Extensions and folder signatures, for the extensions that these specs take."""
+    def kinds(self, sources: Sources, specs: Sequence[SpecPlan]) -> Kinds:
+        """How many files of each extension there are, and how many of them these specs take."""
         self.walk(sources)
-        known = tuple(sorted({extension for spec in specs for extension in takes(spec)}))
-        return self._once(("layout", _places(sources), known), lambda: measure(self.inventory().files(), specs))
+        return self._once(("kinds", _places(sources), tuple(specs)), lambda: measure(self._files("files read"), specs))
+
+    def _files(self, what: str) -> Iterator[File]:
+        """All files of the inventory, with progress."""
+        for number, file in enumerate(self.inventory().files(), 1):
+            if number % 5_000 == 0:
+                self._progress(what, number)
+            yield file
+
+    def hypotheses(self, sources: Sources, specs: tuple[SpecPlan, ...]) -> list[Hypothesis]:
+        """Every layout that is possible, the likeliest first."""
+        from synapse_skills.units import hypotheses
+
+        self.walk(sources)
+        return self._once(
+            ("hypotheses", sources, specs),
+            lambda: hypotheses(
+                self.inventory(), specs, sources, progress=lambda count: self._progress("layouts compared", count)
+            ),
+        )
+
+    def hypothesis(self, sources: Sources, specs: tuple[SpecPlan, ...], grouping: GroupingPlan) -> Hypothesis:
+        """One layout that somebody has named.
+
+        Raises:
+            FindingError: it can't be one (`bad-regex`, `bad-template`, `bad-grouping`).
+        """
+        from synapse_skills.units import hypotheses
+
+        self.walk(sources)
+
+        def find() -> Hypothesis:
+            return hypotheses(self.inventory(), specs, sources, groupings=[grouping])[0]
+
+        return self._once(("hypothesis", sources, specs, grouping), find)
+
+    def finds(self, sources: Sources, pattern: str) -> bool:
+        """Whether a pattern is one, and finds a file whatever the layout is."""
+
+        def find() -> bool:
+            from synapse_skills.units import by_pattern
+
+            try:
+                mapping = by_pattern({"it": pattern.strip().removeprefix("./")})
+            except FindingError:
+                return False
+            self.walk(sources)
+            return pattern.startswith("/") or any(mapping(file, file.key) for file in self._files("files compared"))
+
+        return self._once(("finds", _places(sources), pattern), find)
+
+    def placement(self, sources: Sources, path: Path, specs: tuple[SpecPlan, ...]) -> Frozen:
+        """Match a table that places files with the files, and freeze it in the job's home.
+
+        Raises:
+            UsageError, FindingError: it can't be read (`no-table`, `bad-table`).
+        """
+        from synapse_skills.planning.placement import frozen_name
+        from synapse_skills.units import by_extension, could_take, freeze_table
+
+        self.walk(sources)
+        assert self.home is not None
+        frozen = self.home.folder / frozen_name(path)
+
+        def find() -> Frozen:
+            takers: dict[str, list[str]] = {}
+            for spec in specs:
+                for extension in could_take(spec):
+                    takers.setdefault(extension, []).append(spec.name)
+            # Where the table does not say the spec, an extension that only one takes does.
+            clear = by_extension({extension: names[0] for extension, names in takers.items() if len(names) == 1})
+            return freeze_table(path, self.inventory(), sources, specs, frozen, mapping=clear)
+
+        return self._once(("placement", _places(sources), path, specs), find)
+
+    def dicom(self, sources: Sources, specs: tuple[SpecPlan, ...]) -> str | None:
+        """The spec of files without a suffix, if they are DICOM; some of them are opened for it."""
+        from synapse_skills.units import dicom_without_suffix
+
+        self.walk(sources)
+        return self._once(
+            ("dicom", _places(sources), specs),
+            lambda: dicom_without_suffix(self.inventory().files(), [each.root() for each in sources], specs),
+        )
 
     def extensions(self, sources: Sources) -> dict[str, int]:
         """How many files each extension has."""
-        return dict(self.layout(sources, ()).extensions)
+        return dict(self.kinds(sources, ()).extensions)
 
     def extensions_by_source(self, sources: Sources) -> list[dict[str, int]]:
         """The same for each source; the last suffix of a name counts."""
@@ -265,14 +260,21 @@ class Facts:
 
         return self._once(("by source", _places(sources)), find)
 
-    def clues(self, sources: Sources, specs: Sequence[SpecPlan], extension: str, depth: int) -> list[Clue]:
+    def clues(
+        self, sources: Sources, specs: tuple[SpecPlan, ...], extension: str, grouping: GroupingPlan
+    ) -> list[Clue]:
         """Patterns that could tell files of one extension apart."""
-        self.walk(sources)
-        known = tuple(sorted({each for spec in specs for each in takes(spec)}))
-        key = ("clues", _places(sources), known, extension, depth)
-        return self._once(key, lambda: clues(self.inventory().files(), extension, known, depth))
+        from synapse_skills.units import compound_extensions, grouping_for
 
-    def matches(self, sources: Sources, depth: int, pattern: str) -> int:
+        self.walk(sources)
+
+        def find() -> list[Clue]:
+            group = grouping_for(grouping, specs)
+            return clues(self._files("files compared"), extension, compound_extensions(specs), group)
+
+        return self._once(("clues", _places(sources), specs, extension, grouping), find)
+
+    def matches(self, sources: Sources, grouping: GroupingPlan, specs: tuple[SpecPlan, ...], pattern: str) -> int:
         """How many files of the data units a pattern finds.
 
         Raises:
@@ -280,13 +282,13 @@ class Facts:
         """
 
         def find() -> int:
-            from synapse_skills.units import Place, Placed, by_folder, by_pattern
+            from synapse_skills.units import Place, Placed, by_pattern, grouping_for
 
             self.walk(sources)
-            place = Place(by_folder(depth), by_pattern({"it": pattern}))
-            return sum(isinstance(place(file), Placed) for file in self.inventory().files())
+            place = Place(grouping_for(grouping, specs), by_pattern({"it": pattern}))
+            return sum(isinstance(place(file), Placed) for file in self._files("files compared"))
 
-        return self._once(("matches", _places(sources), depth, pattern), find)
+        return self._once(("matches", _places(sources), grouping, specs, pattern), find)
 
     # ---- the data units
 
@@ -298,10 +300,11 @@ class Facts:
         from synapse_skills.units import survey
 
         self.walk(sources)
+        places = [SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in sources]
         return survey(
             self.inventory(),
             sources,
-            place_of(grouping, specs),
+            place_of(grouping, specs, places, folder=self.home.folder if self.home else None),
             specs,
             limits,
             guard=guard,
@@ -333,30 +336,3 @@ class Facts:
 def _places(sources: Sources) -> tuple[tuple[str, bool], ...]:
     """What a walk depends on: which spec a source fills is no matter of it."""
     return tuple((source.path, source.recursive) for source in sources)
-
-
-def count(units: Iterator[Unit], survey: Survey, progress: Progress) -> Counted:
-    """One pass over the data units, flat in memory."""
-    total = Counted()
-    for unit in units:
-        total.units += 1
-        progress("data units counted", total.units)
-        total.largest = max(total.largest, *(file.size for file in unit.files.values()), 0)
-        if not unit.findings:
-            total.clean += 1
-            total.clean_files += len(unit.files)
-            total.clean_bytes += unit.bytes
-            for spec in unit.files:
-                total.clean_by_spec[spec] = total.clean_by_spec.get(spec, 0) + 1
-            continue
-        kind = total.by_codes.setdefault(frozenset(unit.codes), {})
-        for code in unit.codes:
-            kind.setdefault(code, Found()).units += 1
-        for finding in unit.findings:
-            found = kind[finding.code]
-            if finding.spec:
-                found.specs[finding.spec] = found.specs.get(finding.spec, 0) + 1
-            if len(found.examples) < MAX_EXAMPLES:
-                found.examples.append(finding.message)
-    total.problems = survey.problems.as_list()
-    return total

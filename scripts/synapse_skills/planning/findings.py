@@ -8,7 +8,9 @@ from typing import Any
 from synapse_skills.errors import printable
 from synapse_skills.plan import Limits
 from synapse_skills.planning.answers import number_of, one_of, shown, text_list, whole
-from synapse_skills.planning.facts import MISSING, OVERSIZED, Counted, Facts, amount
+from synapse_skills.planning.counted import MISSING, OVERSIZED, Counted, amount
+from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.fills import filled_sources, specs_of
 from synapse_skills.planning.interview import (
     Ask,
     BadAnswer,
@@ -20,7 +22,7 @@ from synapse_skills.planning.interview import (
     Settled,
     Stopped,
 )
-from synapse_skills.planning.layout import grouping_of, layout_of, specs_of
+from synapse_skills.planning.layout import grouping_of, kinds_of
 from synapse_skills.planning.sources import paths_of, sources_of
 
 DEFAULT = Limits()
@@ -59,7 +61,9 @@ def limits_of(settled: Settled) -> Limits:
 
 def counted(facts: Facts, settled: Settled, limits: Limits, *, guard: bool) -> Counted:
     """The data units with what was decided so far."""
-    return facts.counted(sources_of(settled), grouping_of(settled), specs_of(facts, settled), limits, guard=guard)
+    return facts.counted(
+        filled_sources(facts, settled), grouping_of(settled), specs_of(facts, settled), limits, guard=guard
+    )
 
 
 # ---- limits
@@ -219,7 +223,7 @@ def open_codes(facts: Facts, settled: Settled) -> dict[str, tuple[int, str]]:
 
 def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse | Later:
     unsettled = "incomplete" not in settled or "limits.max_file_size_mb" not in settled
-    if unsettled and layout_of(facts, settled).known > SOON:
+    if unsettled and kinds_of(facts, settled).known > SOON:
         return Later()
     codes = open_codes(facts, settled)
     total = counted(facts, settled, limits_of(settled), guard=True)

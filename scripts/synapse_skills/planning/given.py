@@ -18,6 +18,7 @@ from synapse_skills.planning.home import Home
 from synapse_skills.report import write_json
 
 Answers = dict[str, Any]
+OTHERS = "specs.others"
 _MEMORY = ".given.json"
 _ASSET = ("path", "is_recursive")
 
@@ -260,4 +261,17 @@ def _known(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None
 
 
 def _pattern(path: Path) -> Answers:
-    raise NotImplementedError
+    """Read a batch pattern: its rules say which files count, and nothing else does.
+
+    Raises:
+        UsageError, FindingError: it can't be read, or a rule, regex or template can't be one.
+    """
+    from synapse_skills.units import read_pattern_file
+
+    found = read_pattern_file(path)
+    answers: Answers = {f"specs.{spec}.pattern": pattern for spec, pattern in found.patterns.items()}
+    answers |= {"grouping.by": "pattern", "grouping.regex": found.grouping.regex, OTHERS: "nothing"}
+    answers["grouping.template"] = found.grouping.template
+    if found.root:
+        answers["sources"] = found.root
+    return answers

@@ -8,9 +8,11 @@ from typing import Any
 from synapse_skills.errors import FindingError
 from synapse_skills.planning.answers import one_of, shown, text, text_list
 from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.fills import OTHERS_ROW, PATTERN, TAKES
 from synapse_skills.planning.findings import BATCH, INCOMPLETE, LEAVE, SETTLE, SIZE, WORKERS
+from synapse_skills.planning.groupings import DEPTH, ENDINGS, IGNORE, REGEX, TABLE_ROW, TEMPLATE
 from synapse_skills.planning.interview import BadAnswer, Decision, Family, Settled, Table
-from synapse_skills.planning.layout import BY, DEPTH, PATTERN, TAKES
+from synapse_skills.planning.layout import BY
 from synapse_skills.planning.sources import EACH_RECURSIVE, EACH_SPEC, RECURSIVE, SOURCES
 from synapse_skills.planning.target import COLLECTION, NAME, PROJECT, STORAGE
 
@@ -103,6 +105,12 @@ UPLOAD: Table = (
     METADATA,
     BY,
     DEPTH,
+    IGNORE,
+    ENDINGS,
+    REGEX,
+    TEMPLATE,
+    TABLE_ROW,
+    OTHERS_ROW,
     TAKES,
     PATTERN,
     SIZE,
