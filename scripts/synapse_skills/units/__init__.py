@@ -4,11 +4,12 @@ The objects here are the ones that the planner counts with and that a rendered s
 the job does.
 """
 
+from synapse_skills.units.choice import Choice, Hypothesis, best
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.freeze import Frozen, freeze_table
 from synapse_skills.units.grouping import by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
-from synapse_skills.units.hypotheses import Choice, Hypothesis, best, hypotheses, recount
+from synapse_skills.units.hypotheses import hypotheses, recount
 from synapse_skills.units.kinds import alike, is_kind
 from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for
 from synapse_skills.units.looks import dicom_without_suffix, looks_like
