@@ -31,6 +31,7 @@ from synapse_skills.units import (
     stem_of,
     write_table,
 )
+from synapse_skills.units.checks import takes
 from synapse_skills.units.place import signature
 from synapse_skills.units.placing import place_all
 
@@ -203,6 +204,15 @@ def test_digits_are_no_extension() -> None:
     assert mapping(file("1.2.840.1"), "1.2.840.1") == mapping(file("IM1"), "IM1") == "scan_1"
     assert mapping(file("a.2"), "a.2") == "odd"
     assert by_extension({".png": "x"})(file("1.2"), "1.2") is None
+
+
+def test_a_spec_for_files_without_extension_takes_names_of_digits() -> None:
+    spec = SpecPlan(name="scan_1", extensions=(".dcm", ""))
+    assert [name for name in ("IM1", "1.2.840.1", "a.dcm", "a.png") if takes(spec, file(name))] == [
+        "IM1",
+        "1.2.840.1",
+        "a.dcm",
+    ]
 
 
 # ---- all of them

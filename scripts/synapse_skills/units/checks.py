@@ -11,6 +11,7 @@ from synapse_skills.plan import Limits, SpecPlan
 from synapse_skills.sources import File
 from synapse_skills.units.findings import Finding
 from synapse_skills.units.mapping import normal_extension
+from synapse_skills.units.names import extension_of
 
 MEBIBYTE = 1024 * 1024
 """`max_file_size_mb` counts in these, as the SDK does."""
@@ -77,10 +78,10 @@ def _check_file(key: str, file: File, spec: SpecPlan, limits: Limits, findings: 
 
 
 def takes(spec: SpecPlan, file: File) -> bool:
-    """Whether a specification takes a file's extension; '' among them takes names without a dot."""
+    """Whether a specification takes a file's extension; '' among them takes names without one."""
     name = file.name.lower()
     extensions = _extensions(spec.extensions)
-    return name.endswith(extensions) or ("" in spec.extensions and "." not in name)
+    return name.endswith(extensions) or ("" in spec.extensions and not extension_of(name))
 
 
 @functools.lru_cache(maxsize=256)
