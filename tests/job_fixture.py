@@ -220,3 +220,26 @@ def killing(target: str, nth: int, *, when: str) -> Callable[[], None]:
 def job(tmp_path: Path, sandbox: Sandbox) -> Job:
     """A job against the default sandbox, without any data yet."""
     return Job(tmp_path / "upload", sandbox)
+
+
+def answering(change: Callable[[str, str, Any], Any]) -> Callable[[], None]:
+    """Something to do first in the child: what the backend says in a 2xx answer is changed on its way in.
+
+    Args:
+        change: takes the method, the path and the JSON body; gives the body that the library sees.
+    """
+
+    def patch() -> None:
+        from dataclasses import replace
+
+        from synapse_skills.backend import Answer, Api
+
+        original = Api._request
+
+        async def request(self: Api, session: Any, method: str, path: str, **more: Any) -> Answer:
+            answer = await original(self, session, method, path, **more)
+            return replace(answer, body=change(method, path, answer.body)) if answer.outcome == "ok" else answer
+
+        Api._request = request  # type: ignore[method-assign]
+
+    return patch

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import shutil
 import signal
+import sqlite3
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -373,4 +377,117 @@ def test_journal_is_the_truth_without_a_newline(job: Job) -> None:
         stream.write(json.dumps({"t": "intent", "batch": "x"}).encode()[:20])
     job.run()
     assert job.report()["already"] == 3
+    assert job.there() == job.wanted()
+
+
+def slow_way_there(nth: int, seconds: float) -> Callable[[], None]:
+    """The nth create takes so long to reach the backend."""
+
+    def patch() -> None:
+        from synapse_skills.backend import Answer, Api
+
+        original, calls = Api.post_once, [0]
+
+        async def post_once(self: Api, path: str, body: Any) -> Answer:
+            calls[0] += 1
+            if calls[0] == nth:
+                await asyncio.sleep(seconds)
+            return await original(self, path, body)
+
+        Api.post_once = post_once  # type: ignore[method-assign]
+
+    return patch
+
+
+def test_the_wait_begins_when_the_answer_is_lost(job: Job) -> None:
+    """Counted from the intent it would be over before the request had even arrived."""
+    job.units(UNITS)
+    job.box.set_faults({"kind": "commit-late", "route": CREATE, "on": [2], "seconds": 0.3})
+    job.run(before=slow_way_there(2, 0.8))
+    job.box.wait_late()
+    assert job.there() == job.wanted()
+
+
+def test_our_clock_is_set_forward_in_the_middle(job: Job) -> None:
+    job.units(UNITS)
+
+    def patch() -> None:
+        slow_way_there(2, 0.0)()
+        real, began = time.time, time.monotonic()
+        time.time = lambda: real() + (3600 if time.monotonic() - began > 0.35 else 0)
+
+    job.box.set_faults({"kind": "commit-late", "route": CREATE, "on": [2, 3], "seconds": 0.3})
+    job.run(before=patch)
+    job.box.wait_late()
+    assert job.there() == job.wanted()
+
+
+def test_many_requests_within_the_patience_of_a_limit(job: Job) -> None:
+    """A backend that says when to come back is there: its waits do not use up the patience."""
+    job.units(3)
+    job.box.set_faults(
+        {"kind": "status", "status": 429, "retry_after": 1, "route": CREATE, "on": [1, 2]},
+        {"kind": "status", "status": 429, "retry_after": 1, "route": "files.presign", "on": [1]},
+    )
+    job.run(SYNAPSE_SKILLS_PATIENCE_S="0.8")
+    assert job.there() == job.wanted()
+
+
+def test_fresh_waits_for_what_is_still_on_its_way(job: Job) -> None:
+    """--fresh sets the intents aside; what they will have made has to be there before it looks."""
+    job.plan_with(limits=Limits(batch_size=5, settle_after_s=4))
+    job.units(UNITS)
+    job.box.set_faults({"kind": "slow", "route": CREATE, "on": [2], "seconds": 3})
+    process = job.start()
+    while job.box.requests(CREATE) < 2:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    job.run("--fresh")
+    assert job.there() == job.wanted()
+
+
+@pytest.mark.parametrize("again", [0, 1])
+def test_journal_is_lost_while_a_create_is_on_its_way(job: Job, again: int) -> None:
+    """The ledger still knows that there is something to wait for, also after another kill."""
+    job.plan_with(limits=Limits(batch_size=5, settle_after_s=5))
+    job.units(UNITS)
+    job.box.set_faults({"kind": "slow", "route": CREATE, "on": [2], "seconds": 4})
+    process = job.start()
+    while job.box.requests(CREATE) < 2:
+        time.sleep(0.005)
+    time.sleep(0.6)  # the ledger follows the journal twice a second
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    shutil.rmtree(job.state / "journal")
+    for _ in range(again):
+        job.run(before=killing(f"{LEDGER}.catch_up", 1, when="after"), expect=-signal.SIGKILL)
+    job.run()
+    assert job.there() == job.wanted()
+
+
+def test_segment_that_is_gone_is_not_counted_on(job: Job) -> None:
+    """The number of a new segment is higher than every other's, however many are left."""
+    job.units(2)
+    job.run()
+    job.run()
+    next(iter(sorted((job.state / "journal").glob("*.jsonl")))).unlink()
+    job.run()
+    names = sorted(path.name for path in (job.state / "journal").glob("*.jsonl"))
+    assert [name[:6] for name in names] == ["000002", "000003"]
+    assert job.there() == job.wanted()
+
+
+def test_files_that_the_backend_has_thrown_away_travel_again(job: Job) -> None:
+    """Confirmed by an earlier run, swept away before a data unit referred to them."""
+    job.units(4)
+    job.box.set_faults({"kind": "status", "status": 401, "route": CREATE})
+    job.run(expect=3)
+    job.box.set_faults()
+    job.box.stop()
+    with sqlite3.connect(job.box.state / "sandbox.sqlite") as database:
+        database.execute("DELETE FROM data_file")
+    job.box.restart()
+    job.run(expect=None)
+    job.run("--retry-failed")
     assert job.there() == job.wanted()

@@ -21,9 +21,11 @@ from yarl import URL
 from synapse_skills.backend.login import Login
 from synapse_skills.errors import FindingError, OutOfReach, redact
 
-READ_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
-SEND_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+# In all, because a server that lets one byte through now and then, or stops reading, would hold us up for ever.
+READ_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
+SEND_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
 MAX_RETRY_AFTER_S = 60.0
+MAX_TOLD = 20
 
 Outcome = Literal["ok", "refused", "unsent", "unknown"]
 
@@ -77,6 +79,31 @@ def backoff(attempt: int, retry_after: float = 0.0) -> float:
     if retry_after > 0:
         return min(retry_after, MAX_RETRY_AFTER_S)
     return random.uniform(0.1, 1.0) * min(0.25 * 2.0**attempt, 15.0)
+
+
+class Patience:
+    """When to try again, and when to give up.
+
+    Args:
+        seconds: how long a backend may be away or busy. A wait that it asks for itself (429) does not count: it is
+            there, and says when it will have time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._attempt = 0
+        self._told = 0
+
+    def wait(self, answer: Answer) -> float | None:
+        """Seconds to wait after this answer; None when it is enough."""
+        wait = backoff(self._attempt, answer.retry_after)
+        if answer.status == 429 and answer.retry_after > 0 and self._told < MAX_TOLD:
+            self._told += 1
+            self._deadline += wait
+        if time.monotonic() + wait > self._deadline:
+            return None
+        self._attempt += 1
+        return wait
 
 
 def detail_of(body: Any) -> str:
@@ -150,18 +177,16 @@ class Api:
         return await self._repeat("POST", path, body=body)
 
     async def _repeat(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
-        deadline = time.monotonic() + self.patience
-        attempt = 0
+        patience = Patience(self.patience)
         while True:
             answer = await self._request(self.plain_session, method, path, params=params, body=body)
             if answer.outcome == "ok":
                 return answer.body
             if answer.outcome == "refused" and answer.status != 429:
                 raise self.error_of(answer, path)
-            wait = backoff(attempt, answer.retry_after)
-            if time.monotonic() + wait > deadline:
+            wait = patience.wait(answer)
+            if wait is None:
                 raise self.error_of(answer, path)
-            attempt += 1
             await asyncio.sleep(wait)
 
     async def post_once(self, path: str, body: Any) -> Answer:

@@ -8,22 +8,23 @@ and settled (see settle.py): never resent blindly.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from synapse_skills.backend import Answer, Api
-from synapse_skills.backend.api import Refused, backoff
-from synapse_skills.errors import OutOfReach, SkillsError
-from synapse_skills.job.upload.ledger import Ledger
-from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, pack, print_of, prints_of
+from synapse_skills.backend.api import NotThere, Patience, Refused
+from synapse_skills.job.upload.ledger import NOTHING, Ledger
+from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, pack, prints_of
 
 MAX_IN_FLIGHT = 4
 GATHER_S = 0.2
 TOO_MANY_UNKNOWN = 8
 UNKNOWN_IN_A_ROW = 3
 CANARY_READS = 5
+CANARY_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Creator:
         self.stopping = False
         self.unknown_batches = 0
         self._in_a_row = 0
+        self.unanswered_at: float | None = None
+        self.refused_tasks: dict[str, str] = {}
         self.floor = 0
         self.task_floor = 0
         self._journal_lock = asyncio.Lock()
@@ -73,13 +76,26 @@ class Creator:
             self.lookup = Lookup(tuple(part for part in echo.split(",") if part), bool(ledger.info("rising")))
 
     async def start(self) -> None:
-        """Read the floors: what is made from now on has higher ids."""
-        self.floor = max(await self.server.newest_unit(), self.ledger.highest_id())
+        """Read the floors: what is made from now on has higher ids.
+
+        A backend that lists nothing has none: then nothing is looked up either.
+        """
+        self.floor = self.ledger.highest_id()
+        with contextlib.suppress(NotThere, Refused):
+            self.floor = max(self.floor, await self.server.newest_unit())
         if self.server.project is not None:
-            self.task_floor = await self.server.newest_task()
+            with contextlib.suppress(NotThere, Refused):
+                self.task_floor = await self.server.newest_task()
 
     async def record(self, record: dict[str, Any]) -> None:
-        """Make a record durable without holding up the transfers; one at a time, in order."""
+        """Make a record durable without holding up the transfers; one at a time, in order.
+
+        Whoever waits may be cancelled, the record may not: half of it done (in the journal, not in the ledger, the
+        lock given up while the thread still writes) would spoil the next one.
+        """
+        await asyncio.shield(self._record(record))
+
+    async def _record(self, record: dict[str, Any]) -> None:
         async with self._journal_lock:
             await asyncio.to_thread(self.ledger.journal.append, record)
             self.ledger.apply(record)
@@ -103,36 +119,28 @@ class Creator:
             OutOfReach: login refused, or the backend can't be reached; the units are ready again.
             Stopped: the run is being stopped before anything was sent.
         """
-        attempt = 0
-        deadline = time.monotonic() + self.api.patience
+        patience = Patience(self.api.patience)
         while True:
             if self.stopping:
                 raise Stopped
-            batch = self.ledger.journal.next_batch()
+            batch, floor = self.ledger.journal.next_batch(), self.floor
             intent = [[unit.key, pack(prints_of(unit.payload)), unit.basis] for unit in units]
             await self.record(
-                {"t": "intent", "batch": batch, "kind": "unit", "floor": self.floor, "at": time.time(), "units": intent}
+                {"t": "intent", "batch": batch, "kind": "unit", "floor": floor, "at": time.time(), "units": intent}
             )
             answer = await self.api.post_once("data_units/", [unit.payload for unit in units])
             ids = _ids(answer, len(units)) if answer.outcome == "ok" else None
             if ids is not None:
-                keys = [unit.key for unit in units]
-                await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
-                self.floor = max(self.floor, *ids)
-                self._in_a_row = 0
-                self.on_created(len(ids))
+                await self._created(batch, [unit.key for unit in units], ids, floor)
                 return
             if answer.outcome in ("ok", "unknown"):
-                # Stays `sent`: the journal holds the intent, settling decides.
-                self.unknown_batches += 1
-                self._in_a_row += 1
+                await self._unanswered(batch)
                 return
             await self.record({"t": "refused", "batch": batch, "status": answer.status})
             if answer.outcome == "unsent" or answer.status == 429:
-                wait = backoff(attempt, answer.retry_after)
-                if time.monotonic() + wait > deadline:
+                wait = patience.wait(answer)
+                if wait is None:
                     raise self.api.error_of(answer, "data_units/")
-                attempt += 1
                 await asyncio.sleep(wait)
                 continue
             if answer.status in (401, 403, 404):
@@ -146,85 +154,107 @@ class Creator:
             await self.create(units[middle:])
             return
 
+    async def _created(self, batch: str, keys: list[str], ids: list[int], floor: int) -> None:
+        await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
+        self.floor = max(self.floor, *ids)
+        self._in_a_row = 0
+        self.on_created(len(ids))
+        if min(ids) <= floor and self.lookup is not None and self.lookup.rising:
+            # New ids are not higher than old ones: above a floor not all is found that was made since.
+            await self._knows(Lookup(self.lookup.echo, rising=False))
+
+    async def _unanswered(self, batch: str) -> None:
+        """It stays `sent`, settling decides; the wait for that begins now, not when the request went out."""
+        self.unanswered_at = time.monotonic()
+        self.unknown_batches += 1
+        self._in_a_row += 1
+        await self.record({"t": "unanswered", "batch": batch, "at": time.time()})
+
     async def canary(self, unit: Ready) -> None:
         """Create the first unit alone and learn from its row what comes back."""
+        floor = self.floor
         await self.create([unit])
         standing = self.ledger.standing(unit.key)
         if standing.state == "created" and standing.server_id is not None:
-            await self.learn(unit.payload, standing.server_id)
+            await self.learn(unit.payload, standing.server_id, floor)
 
-    async def learn(self, payload: dict[str, Any], server_id: int) -> None:
-        """Read a created unit back; what agrees with what was sent is what a lost answer can be looked up by."""
+    async def learn(self, payload: dict[str, Any], server_id: int, floor: int) -> None:
+        """Read a created unit back; what agrees with what was sent is what a lost answer can be looked up by.
+
+        Args:
+            floor: the newest id before it was created.
+
+        Raises:
+            OutOfReach: the backend is away, which says nothing about what it shows: the next unit is the canary.
+        """
         ours = prints_of(payload)
-        others: list[int] = []
         row: dict[str, Any] | None = None
         for attempt in range(CANARY_READS):
-            others = []
             try:
-                async for found in self.server.units_above(0):
-                    if found["id"] == server_id:
-                        row = found
-                        break
-                    others.append(found["id"])
-                    if len(others) >= 1000:
-                        break
-            except (OutOfReach, Refused, SkillsError) as error:
-                if isinstance(error, OutOfReach) and error.code == "login-refused":
-                    raise
-                row = None
+                row = await self._read_back(server_id)
+            except (NotThere, Refused):
+                # It can't be listed: what is not answered will stay unknown.
+                break
             if row is not None:
                 break
             await asyncio.sleep(0.2 * (attempt + 1))
         echo: list[str] = []
         if row is not None:
             theirs = prints_of(row)
-            echo = [part for part in PARTS if theirs[part] == ours[part] and ours[part] != print_of(None)]
-        known = self.ledger.highest_id()
-        lookup = Lookup(tuple(echo), rising=row is not None and server_id >= known)
-        await self.record({"t": "lookup", "echo": echo, "rising": lookup.rising})
+            echo = [part for part in PARTS if theirs[part] == ours[part] and ours[part] != NOTHING]
+        await self._knows(Lookup(tuple(echo), rising=row is not None and server_id > floor))
+
+    async def _read_back(self, server_id: int) -> dict[str, Any] | None:
+        count = 0
+        async for row in self.server.units_above(0):
+            count += 1
+            if row["id"] == server_id:
+                return row
+            if count >= CANARY_ROWS:
+                break
+        return None
+
+    async def _knows(self, lookup: Lookup) -> None:
+        await self.record({"t": "lookup", "echo": list(lookup.echo), "rising": lookup.rising})
         self.lookup = lookup
 
     async def make_tasks(self, units: Sequence[tuple[str, int]]) -> None:
-        """Make a task for each (key, server id); what is not answered is settled later."""
-        attempt = 0
-        deadline = time.monotonic() + self.api.patience
+        """Make a task for each (key, server id); what is not answered is settled later.
+
+        One that is refused alone is remembered in `refused_tasks` and not tried again by this run.
+        """
+        patience = Patience(self.api.patience)
         while True:
             if self.stopping:
                 raise Stopped
             batch = self.ledger.journal.next_batch()
-            await self.record(
-                {
-                    "t": "intent",
-                    "batch": batch,
-                    "kind": "task",
-                    "floor": self.task_floor,
-                    "at": time.time(),
-                    "units": [key for key, _ in units],
-                }
-            )
+            keys = [key for key, _ in units]
+            floor, now = self.task_floor, time.time()
+            await self.record({"t": "intent", "batch": batch, "kind": "task", "floor": floor, "at": now, "units": keys})
             body = {"project": self.server.project, "data": [{"data_unit": identity} for _, identity in units]}
             answer = await self.api.post_once("tasks/", body)
             if answer.outcome == "ok" and (ids := _ids(answer, len(units))) is not None:
-                pairs = [[key, identity] for (key, _), identity in zip(units, ids, strict=True)]
-                await self.record({"t": "answer", "batch": batch, "ids": pairs})
+                await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
                 return
             if answer.outcome in ("ok", "unknown"):
-                self.unknown_batches += 1
-                self._in_a_row += 1
+                await self._unanswered(batch)
                 return
             await self.record({"t": "refused", "batch": batch, "status": answer.status})
-            if answer.outcome == "refused" and answer.status in (400, 413) and len(units) > 1:
-                middle = len(units) // 2
-                await self.make_tasks(units[:middle])
-                await self.make_tasks(units[middle:])
+            if answer.outcome == "unsent" or answer.status == 429:
+                wait = patience.wait(answer)
+                if wait is None:
+                    raise self.api.error_of(answer, "tasks/")
+                await asyncio.sleep(wait)
+                continue
+            if answer.status not in (400, 413, 422):
+                raise self.api.error_of(answer, "tasks/")
+            if len(units) == 1:
+                self.refused_tasks[keys[0]] = f"refused by the backend ({answer.status}): {answer.reason}"
                 return
-            if answer.outcome == "refused" and answer.status != 429:
-                raise self.api.error_of(answer, "tasks/")
-            wait = backoff(attempt, answer.retry_after)
-            if time.monotonic() + wait > deadline:
-                raise self.api.error_of(answer, "tasks/")
-            attempt += 1
-            await asyncio.sleep(wait)
+            middle = len(units) // 2
+            await self.make_tasks(units[:middle])
+            await self.make_tasks(units[middle:])
+            return
 
 
 def _ids(answer: Answer, count: int) -> list[int] | None:

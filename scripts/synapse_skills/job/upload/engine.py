@@ -191,7 +191,11 @@ class Engine:
         """Hold our count against the backend's own, where it tells one."""
         assert self.tally is not None
         counts = self.tally.counts()
-        ours, theirs = counts.created + counts.already, await server.count_units()
+        try:
+            ours, theirs = counts.created + counts.already, await server.count_units()
+        except SkillsError:
+            # All is done: a backend that can't be counted, or has just gone away, takes nothing from it.
+            return
         if theirs is not None and theirs < ours:
             self.problems.add(
                 "fewer-on-backend",
@@ -262,8 +266,10 @@ class Engine:
     async def _retries(self, creator: Creator) -> None:
         assert self.ledger is not None
         states = ["failed"] * self.options.retry_failed + ["unknown"] * self.options.retry_unknown
-        if states and (keys := self.ledger.keys_in(*states)):
-            await creator.record({"t": "retry", "units": keys})
+        keys = self.ledger.keys_in(*states) if states else []
+        tasks = self.options.retry_unknown and self.ledger.has_unknown_tasks()
+        if keys or tasks:
+            await creator.record({"t": "retry", "units": keys, "tasks": tasks})
 
     async def _tick(self) -> None:
         assert self.ledger is not None
@@ -316,6 +322,7 @@ class Engine:
             self.tally,
             self.problems,
             error,
+            self.flow.creator.refused_tasks if self.flow is not None else {},
             dry_run=self.options.dry_run,
             interrupted=self._interrupted,
             described_by=self.describe,

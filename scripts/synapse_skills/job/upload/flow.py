@@ -7,16 +7,17 @@ what is not answered is settled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.errors import OutOfReach
 from synapse_skills.job.upload.checking import Checker
 from synapse_skills.job.upload.create import MAX_IN_FLIGHT, Creator, Ready, Stopped
 from synapse_skills.job.upload.ledger import Ledger
-from synapse_skills.job.upload.lookup import Lookup
 from synapse_skills.job.upload.match import Matcher
 from synapse_skills.job.upload.send import Job, Sender
 from synapse_skills.job.upload.settle import Settler
@@ -297,6 +298,7 @@ class Flow:
             await self.creator.make_tasks(created)
 
     async def _canary(self, unit: Ready) -> None:
+        floor = self.creator.floor
         try:
             for _ in range(TRIES):
                 work = asyncio.create_task(self._guarded(functools.partial(self.creator.canary, unit)))
@@ -311,15 +313,12 @@ class Flow:
                     standing = self.ledger.standing(unit.key)
                 if standing.state == "created" and standing.server_id is not None:
                     if self.creator.lookup is None:
-                        await self.creator.learn(unit.payload, standing.server_id)
+                        await self.creator.learn(unit.payload, standing.server_id, floor)
                     if self.plan.project is not None:
                         await self._tasks_for([unit.key])
                     return
-                if standing.state == "unknown":
-                    await self.creator.record({"t": "lookup", "echo": [], "rising": False})
-                    self.creator.lookup = Lookup((), rising=False)
-                    return
-                if standing.state == "failed":
+                if standing.state in ("failed", "unknown"):
+                    # It has taught nothing: the next one is the canary.
                     return
             raise self._deaf()
         finally:
@@ -332,11 +331,14 @@ class Flow:
             return
         matched = {identity: key for key, identity, matched in self.ledger.without_task() if matched}
         if matched:
-            await self._adopt_tasks(matched)
+            with contextlib.suppress(NotThere, Refused):
+                await self._adopt_tasks(matched)
         size = self.plan.limits.batch_size
         for _ in range(TRIES):
             waiting = [
-                (key, identity) for key, identity, _ in self.ledger.without_task() if self.tally.verdict(key) == "ready"
+                (key, identity)
+                for key, identity, _ in self.ledger.without_task()
+                if self.tally.verdict(key) == "ready" and key not in self.creator.refused_tasks
             ]
             if not waiting:
                 return

@@ -15,6 +15,7 @@ from typing import Any
 from synapse_skills.job.upload.journal import Journal, Record
 
 LEDGER_VERSION = 1
+UNKNOWN_TASK = "unknown"  # stands for the batch of a task that may have been made
 NOTHING = "-"  # the print of a part that a server row leaves empty
 
 _SCHEMA = """
@@ -185,6 +186,8 @@ class Ledger:
             self.set_info("rising", int(record["rising"]))
         elif kind == "intent":
             self._intent(record)
+        elif kind == "unanswered":
+            self.write("UPDATE batch SET sent_at=max(sent_at, ?) WHERE id=?", (record["at"], record["batch"]))
         elif kind == "answer":
             self._answer(record["batch"], record["ids"])
         elif kind == "refused":
@@ -213,6 +216,8 @@ class Ledger:
                 "UPDATE unit SET state='ready', batch=NULL, reason=NULL WHERE key=? AND state IN ('failed', 'unknown')",
                 [(key,) for key in record["units"]],
             )
+            if record.get("tasks"):
+                self.write("UPDATE unit SET task_batch=NULL WHERE task_batch=?", (UNKNOWN_TASK,))
 
     def _intent(self, record: Record) -> None:
         units = record["units"]
@@ -255,10 +260,12 @@ class Ledger:
             self.write("UPDATE unit SET state='created', server_id=?, batch=NULL WHERE key=?", (identity, key))
         for key, identity in record.get("tasks", []):
             self.write("UPDATE unit SET task_id=?, task_batch=NULL WHERE key=?", (identity, key))
+        for key in record.get("doubtful", []):
+            self.write("UPDATE unit SET state='unknown', batch=NULL WHERE key=? AND state='sent'", (key,))
         left = "unknown" if record["unknown"] else "ready"
         for batch in record["batches"]:
             self.write("UPDATE unit SET state=?, batch=NULL WHERE batch=? AND state='sent'", (left, batch))
-            left_task = "unknown" if record["unknown"] else None
+            left_task = UNKNOWN_TASK if record["unknown"] else None
             self.write("UPDATE unit SET task_batch=? WHERE task_batch=?", (left_task, batch))
             self.write("UPDATE batch SET state='settled' WHERE id=?", (batch,))
 
@@ -292,6 +299,11 @@ class Ledger:
         """Whether a data unit on the server is already known to be one of ours."""
         return bool(self.db.execute("SELECT 1 FROM unit WHERE server_id=?", (server_id,)).fetchone())
 
+    def is_individual(self, meta_print: str) -> bool:
+        """Whether at most one data unit was ever sent with this metadata."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM unit WHERE prints LIKE ? LIMIT 2)"
+        return int(self.db.execute(query, (f"%.{meta_print}.%",)).fetchone()[0]) < 2
+
     def highest_id(self) -> int:
         """The highest server id that is known to be ours, 0 if none is."""
         row = self.db.execute("SELECT max(server_id) FROM unit").fetchone()
@@ -301,6 +313,10 @@ class Ledger:
         """Keys in the given states."""
         marks = ",".join("?" * len(states))
         return [row[0] for row in self.db.execute(f"SELECT key FROM unit WHERE state IN ({marks})", states)]  # noqa: S608
+
+    def has_unknown_tasks(self) -> bool:
+        """Whether a task may have been made that can't be looked up."""
+        return bool(self.db.execute("SELECT 1 FROM unit WHERE task_batch=? LIMIT 1", (UNKNOWN_TASK,)).fetchone())
 
     def without_task(self) -> Iterator[tuple[str, int, bool]]:
         """Created data units that have no task and none under way: key, server id, matched."""

@@ -19,6 +19,7 @@ from synapse_skills.job.upload.ledger import NOTHING
 
 PARTS = ("checksum", "path", "meta", "groups")
 PAGE_SIZE = 100
+STUCK_PAGES = 3
 
 
 def canonical(value: Any) -> Any:
@@ -94,19 +95,14 @@ class Server:
     async def units_above(self, floor: int) -> AsyncIterator[dict[str, Any]]:
         """Rows of data units with an id above the floor, newest first where the backend sorts as asked."""
         async for row in self._rows("data_units/", {"data_collection": self.collection}, floor):
-            owner = row.get("data_collection", self.collection)
-            owner = owner.get("id") if isinstance(owner, Mapping) else owner
-            if owner == self.collection:
+            if _number(row.get("data_collection")) in (self.collection, None):
                 yield row
 
     async def tasks_above(self, floor: int) -> AsyncIterator[tuple[int, int]]:
         """(task id, data unit id) of the project's tasks with an id above the floor."""
         async for row in self._rows("sdk/tasks/", {"project": self.project}, floor):
-            owner = row.get("project", self.project)
-            owner = owner.get("id") if isinstance(owner, Mapping) else owner
-            unit = row.get("data_unit")
-            unit = unit.get("id") if isinstance(unit, Mapping) else unit
-            if owner == self.project and isinstance(unit, int):
+            unit = _number(row.get("data_unit"))
+            if _number(row.get("project")) in (self.project, None) and unit is not None:
                 yield int(row["id"]), unit
 
     async def count_units(self) -> int | None:
@@ -137,21 +133,44 @@ class Server:
     async def _rows(self, path: str, scope: dict[str, Any], floor: int) -> AsyncIterator[dict[str, Any]]:
         page = await self.api.get(path, {**scope, "ordering": "-id", "page_size": PAGE_SIZE})
         seen: set[str] = set()
+        before: list[int] = []
+        stuck = 0
         while True:
-            rows = page.get("results") if isinstance(page, Mapping) else None
-            if not isinstance(rows, list):
-                raise OutOfReach(
-                    f"{self.api.login.host} answered {path} with something that is not a list.", code="not-synapse"
-                )
-            rows = [row for row in rows if isinstance(row, Mapping) and isinstance(row.get("id"), int)]
+            # A bare list is a list without pages.
+            rows = page.get("results") if isinstance(page, Mapping) else page
+            following = page.get("next") if isinstance(page, Mapping) else None
+            if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+                raise self._unreadable(path, "something that is not a list")
+            ids = [row.get("id") for row in rows]
+            if not all(isinstance(identity, int) for identity in ids):
+                # To leave such a row out would be to say that it is not there.
+                raise self._unreadable(path, "rows without a number as id")
             for row in rows:
                 if row["id"] > floor:
                     yield dict(row)
             # Below the floor of a sorted list there is nothing to find; an unsorted one is read to its end. Sorted is
             # judged by the page: rows that others add meanwhile push known rows over to the next page.
-            descending = all(a["id"] > b["id"] for a, b in itertools.pairwise(rows))
-            following = page.get("next")
-            if not following or following in seen or (len(rows) > 1 and descending and rows[-1]["id"] <= floor):
+            descending = all(a > b for a, b in itertools.pairwise(ids))
+            if not following or following in seen or (len(ids) > 1 and descending and ids[-1] <= floor):
                 return
+            stuck = stuck + 1 if ids == before or not ids else 0
+            if not isinstance(following, str) or stuck >= STUCK_PAGES:
+                raise self._unreadable(path, "a list that has no end")
             seen.add(following)
+            before = ids
             page = await self.api.get(following)
+
+    def _unreadable(self, path: str, what: str) -> OutOfReach:
+        return OutOfReach(
+            f"{self.api.login.host} answered {path} with {what}.",
+            hint="Check SYNAPSE_HOST: this does not look like Synapse.",
+            code="not-synapse",
+        )
+
+
+def _number(value: Any) -> int | None:
+    """The id that a row shows for something: bare, as text, or as an object; None if it shows none."""
+    value = value.get("id") if isinstance(value, Mapping) else value
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from synapse_skills.job.upload.tally import Counts, Tally
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problem, Problems, TaskCounts, UploadReport
 
+TASKS_MISSING = ("task-missing", "task-refused", "task-unknown")
 NOTHING_YET = Counts(0, 0, 0, 0, 0, 0)
 
 
@@ -21,6 +23,7 @@ def make_report(
     tally: Tally | None,
     problems: Problems,
     error: SkillsError | None,
+    refused_tasks: Mapping[str, str],
     *,
     dry_run: bool,
     interrupted: bool,
@@ -33,6 +36,7 @@ def make_report(
         problems: what came up after the check.
         tally: None if the run ended before anything was counted.
         error: what ended the run early, if something did.
+        refused_tasks: why, by the data unit's key.
         started: seconds since the epoch.
     """
     found = Problems()
@@ -41,7 +45,7 @@ def make_report(
     counts = NOTHING_YET
     if tally is not None:
         counts = tally.counts()
-        _explain(found, tally, with_tasks=plan.project is not None and not dry_run)
+        _explain(found, tally, refused_tasks, with_tasks=plan.project is not None and not dry_run)
     if error is not None:
         found.merge(Problem(code=error.code, examples=[str(error)], fix=error.hint))
     with_tasks = plan.project is not None
@@ -67,7 +71,7 @@ def make_report(
     return report
 
 
-def _explain(problems: Problems, tally: Tally, *, with_tasks: bool) -> None:
+def _explain(problems: Problems, tally: Tally, refused_tasks: Mapping[str, str], *, with_tasks: bool) -> None:
     for key, reason in tally.in_state("failed"):
         fix = "Mend what the backend objects to; --retry-failed sends the same again."
         problems.add("refused-by-backend", f"{key}: {reason}", fix=fix)
@@ -75,9 +79,16 @@ def _explain(problems: Problems, tally: Tally, *, with_tasks: bool) -> None:
         fix = "Look for the data unit in Synapse: if it is not there, --retry-unknown sends it again."
         problems.add("outcome-unknown", key, fix=fix)
     if with_tasks:
-        for key in tally.without_task():
-            fix = "Run it again: missing tasks are made, none is made twice."
-            problems.add("task-missing", key, fix=fix)
+        for key, unknown in tally.without_task():
+            if unknown:
+                fix = "Look for the task in Synapse: if it is not there, --retry-unknown makes it."
+                problems.add("task-unknown", key, fix=fix)
+            elif key in refused_tasks:
+                fix = "Look for the data unit and the project in Synapse, then run it again."
+                problems.add("task-refused", f"{key}: {refused_tasks[key]}", fix=fix)
+            else:
+                fix = "Run it again: missing tasks are made, none is made twice."
+                problems.add("task-missing", key, fix=fix)
 
 
 def _exit_code(report: UploadReport, checked: Checked, error: SkillsError | None, *, interrupted: bool) -> int:
@@ -89,5 +100,5 @@ def _exit_code(report: UploadReport, checked: Checked, error: SkillsError | None
         return EXIT_FINDINGS
     if report.mode == "dry-run":
         return EXIT_FINDINGS if report.quarantined else EXIT_OK
-    missing_tasks = any(problem.code == "task-missing" for problem in report.problems)
+    missing_tasks = any(problem.code in TASKS_MISSING for problem in report.problems)
     return EXIT_INCOMPLETE if report.failed or report.quarantined or missing_tasks else EXIT_OK

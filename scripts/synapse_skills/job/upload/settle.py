@@ -1,22 +1,23 @@
 """Settling: what became of creates that were never properly answered.
 
 Waits until the backend must have done what it was going to do, lists what is above the lowest floor, takes away what
-the ledger owns, and hands the rest to the unresolved data units by fingerprint, as a multiset, oldest first. A unit
-without a row was proved absent and is ready again. In a simulation of 3,000 crashes settling at once was wrong in 4
+the ledger owns, and hands the rest to the unresolved data units (see recognise.py). A unit without a row was proved
+absent and is ready again. In a simulation of 3,000 crashes settling at once was wrong in 4
 of 10 worlds, after a wait in none (contract/EXPERIMENTS.md, e7): the wait is not optional.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable
 
 from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.job.upload.create import Creator, Stopped
-from synapse_skills.job.upload.ledger import NOTHING, Batch, Ledger
-from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, prints_of, unpack
+from synapse_skills.job.upload.ledger import Batch, Ledger
+from synapse_skills.job.upload.lookup import Lookup, Server, prints_of, unpack
+from synapse_skills.job.upload.recognise import Found, Recogniser
 from synapse_skills.report import Problems
 
 STEP_S = 0.5
@@ -69,10 +70,13 @@ class Settler:
         return len(batches)
 
     async def _wait(self, batches: list[Batch]) -> None:
-        # A clock that was set back must not make us wait for longer than one full period from now.
+        # A clock that was set back must not make us wait for longer than one full period from now; one that was set
+        # forward not for less than one since this run gave up on an answer.
         now = time.time()
-        until = min(max(batch.sent_at for batch in batches), now) + self.settle_after_s
-        end = time.monotonic() + max(0.0, until - now)
+        left = min(max(batch.sent_at for batch in batches), now) + self.settle_after_s - now
+        if self.creator.unanswered_at is not None:
+            left = max(left, self.creator.unanswered_at + self.settle_after_s - time.monotonic())
+        end = time.monotonic() + left
         if end - time.monotonic() > 1:
             self.say(
                 f"{len(batches)} creates were not answered: looking them up in {end - time.monotonic():.0f} s, "
@@ -85,82 +89,41 @@ class Settler:
 
     async def _settle_units(self, batches: list[Batch]) -> None:
         lookup = self.creator.lookup
-        wanted = [
-            (key, unpack(prints), batch.id) for batch in batches for key, prints in self.ledger.units_of(batch.id)
-        ]
-        created: list[list[object]] | None
-        if lookup is not None and not lookup.usable:
-            created = None
-        else:
+        found: Found | None = None
+        if lookup is None or lookup.usable:
             try:
-                if lookup is None:
-                    created = await self._find_canary(wanted, min(batch.floor for batch in batches))
-                else:
-                    created = await self._find(lookup, wanted, min(batch.floor for batch in batches))
+                found = await self._find(lookup, batches)
             except (NotThere, Refused):
-                created = None
+                # What can't be listed can't be looked up.
+                found = None
+        created = found.created if found else []
         await self.creator.record(
             {
                 "t": "settled",
                 "batches": [batch.id for batch in batches],
-                "created": created or [],
-                "unknown": created is None,
+                "created": created,
+                "doubtful": found.doubtful if found else [],
+                "unknown": found is None,
             }
         )
-        for _, identity in created or []:
-            self.creator.floor = max(self.creator.floor, int(str(identity)))
+        for identity in found.too_many if found else []:
+            self.problems.add(
+                "foreign-identical",
+                f"data unit id {identity}",
+                severity="warning",
+                fix="Someone else adds the same data units to this collection: they can't be told apart.",
+            )
         if created:
+            self.creator.floor = max(self.creator.floor, *(identity for _, identity in created))
             self.creator.on_created(len(created))
 
-    async def _find(
-        self, lookup: Lookup, wanted: list[tuple[str, dict[str, str], str]], floor: int
-    ) -> list[list[object]]:
-        waiting: dict[str, deque[str]] = defaultdict(deque)
-        for key, prints, _ in wanted:
-            waiting[lookup.fingerprint(prints)].append(key)
-        rows: dict[str, list[int]] = defaultdict(list)
-        async for row in self.server.units_above(floor):
-            if not self.ledger.owns(row["id"]) and (mark := lookup.fingerprint(prints_of(row))) in waiting:
-                rows[mark].append(row["id"])
-        created: list[list[object]] = []
-        for mark, ids in rows.items():
-            for identity in sorted(set(ids)):
-                if not waiting[mark]:
-                    self.problems.add(
-                        "foreign-identical",
-                        f"data unit id {identity}",
-                        severity="warning",
-                        fix="Someone else adds the same data units to this collection: they can't be told apart.",
-                    )
-                    continue
-                created.append([waiting[mark].popleft(), identity])
-        return created
-
-    async def _find_canary(
-        self, wanted: list[tuple[str, dict[str, str], str]], floor: int
-    ) -> list[list[object]] | None:
-        """The canary itself was not answered: nothing is known of what comes back.
-
-        Any part that agrees makes a row ours; rows that show other content are somebody else's; rows that show
-        nothing leave it unknown (None).
-        """
-        created: list[list[object]] = []
-        open_units = {key: prints for key, prints, _ in wanted}
-        blind = False
-        async for row in self.server.units_above(floor):
-            if self.ledger.owns(row["id"]):
-                continue
-            theirs = prints_of(row)
-            telling = [part for part in PARTS if part != "groups" and theirs[part] != NOTHING]
-            blind = blind or not telling
-            for key, ours in open_units.items():
-                if any(theirs[part] == ours[part] for part in telling):
-                    created.append([key, row["id"]])
-                    del open_units[key]
-                    break
-        if open_units and blind:
-            return None
-        return created
+    async def _find(self, lookup: Lookup | None, batches: list[Batch]) -> Found:
+        wanted = [(key, unpack(prints)) for batch in batches for key, prints in self.ledger.units_of(batch.id)]
+        recogniser = Recogniser(wanted, lookup, functools.cache(self.ledger.is_individual))
+        async for row in self.server.units_above(min(batch.floor for batch in batches)):
+            if not self.ledger.owns(row["id"]):
+                recogniser.row(row["id"], prints_of(row))
+        return recogniser.found()
 
     async def _settle_tasks(self, batches: list[Batch]) -> None:
         keys = {identity: key for batch in batches for key, identity in self.ledger.tasks_of(batch.id)}

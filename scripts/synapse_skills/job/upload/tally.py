@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.ledger import UNKNOWN_TASK, Ledger
 
 _COUNTS = """
 SELECT
@@ -81,14 +81,15 @@ class Tally:
         )
         yield from rows
 
-    def without_task(self) -> Iterator[str]:
-        """Planned data units that are on the server and have no task."""
+    def without_task(self) -> Iterator[tuple[str, bool]]:
+        """Planned data units that are on the server and have no task: key, and whether one may be there unseen."""
         rows = self.ledger.db.execute(
-            "SELECT p.key FROM planned p JOIN unit u ON u.key = p.key WHERE u.state='created' AND u.task_id IS NULL "
-            "ORDER BY p.key"
+            "SELECT p.key, u.task_batch IS ? FROM planned p JOIN unit u ON u.key = p.key "
+            "WHERE u.state='created' AND u.task_id IS NULL ORDER BY p.key",
+            (UNKNOWN_TASK,),
         )
-        for (key,) in rows:
-            yield key
+        for key, unknown in rows:
+            yield key, bool(unknown)
 
     def counts(self) -> Counts:
         """Where the planned data units stand now."""
