@@ -342,3 +342,11 @@ def test_report_is_written_for_every_ending(job: Job, tmp_path: Path) -> None:
     document = json.loads((job.state / "report.json").read_text())
     assert document["exit_code"] == 3
     assert document["problems"][0]["code"] == "no-login"
+
+
+def test_report_that_cannot_be_written(job: Job) -> None:
+    job.units(1)
+    (job.folder / "file").write_text("x")
+    done = job.run("--report", str(job.folder / "file" / "report.json"), expect=3)
+    assert "report can't be written" in done.stderr
+    assert len(job.box.units()) == 1

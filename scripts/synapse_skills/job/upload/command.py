@@ -15,6 +15,7 @@ from synapse_skills.errors import (
     EXIT_INTERRUPTED,
     FindingError,
     Interrupted,
+    OutOfReach,
     SkillsError,
     UsageError,
     printable_lines,
@@ -161,10 +162,20 @@ class Upload:
             report, error = engine.run()
             progress.end()
             document = json.loads(report.model_dump_json())
-            write_json(args.report or state.folder / "report.json", document)
+            paths = [Path(args.report) if args.report else state.folder / "report.json"]
             if not args.dry_run:
                 # A later dry run has report.json; what the upload came to stays readable.
-                write_json(state.folder / "last_upload.json", document)
+                paths.append(state.folder / "last_upload.json")
+            for path in paths:
+                try:
+                    write_json(path, document)
+                except OSError as caught:
+                    error = error or OutOfReach(
+                        f"The report can't be written to {path}: {caught.strerror or caught}.",
+                        hint="Free some disk space or name another place with --report, then run it again.",
+                        code="report-denied",
+                    )
+                    report.exit_code = report.exit_code or error.exit_code
         return report, error
 
 
