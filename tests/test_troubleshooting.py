@@ -30,7 +30,7 @@ def codes_in(text: str) -> Iterator[str]:
             named = {target.id for target in targets if isinstance(target, ast.Name)}
             if named & {"code", "CHANGED"} and node.value is not None:
                 values = [node.value]
-            elif named & {"QUARANTINE", "FIXES", "SEVERITIES"} and node.value is not None:
+            elif named & {"QUARANTINE", "FIXES", "SEVERITIES", "_FIXES"} and node.value is not None:
                 values = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
