@@ -184,5 +184,4 @@ TABLE_ROW = Decision(
     _decide_table,
     _parse_table,
     needs=("grouping.template",),
-    whole=True,
 )
