@@ -85,7 +85,7 @@ class Progress:
 def size_text(size: float) -> str:
     """Bytes for people: 1.2 GB."""
     for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000:
+        if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
+        size /= 1024
     return f"{size:.1f} TB"
