@@ -441,9 +441,11 @@ def test_fresh_waits_for_what_is_still_on_its_way(job: Job) -> None:
     process = job.start()
     while job.box.requests(CREATE) < 2:
         time.sleep(0.005)
+    done_by = time.monotonic() + 3.3
     process.send_signal(signal.SIGKILL)
     process.communicate()
     job.run("--fresh")
+    time.sleep(max(0.0, done_by - time.monotonic()))
     assert job.there() == job.wanted()
 
 
@@ -456,6 +458,7 @@ def test_journal_is_lost_while_a_create_is_on_its_way(job: Job, again: int) -> N
     process = job.start()
     while job.box.requests(CREATE) < 2:
         time.sleep(0.005)
+    done_by = time.monotonic() + 4.3
     time.sleep(0.6)  # the ledger follows the journal twice a second
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -463,6 +466,7 @@ def test_journal_is_lost_while_a_create_is_on_its_way(job: Job, again: int) -> N
     for _ in range(again):
         job.run(before=killing(f"{LEDGER}.catch_up", 1, when="after"), expect=-signal.SIGKILL)
     job.run()
+    time.sleep(max(0.0, done_by - time.monotonic()))
     assert job.there() == job.wanted()
 
 

@@ -29,11 +29,12 @@ CANARY_ROWS = 1000
 
 @dataclass(frozen=True)
 class Ready:
-    """A data unit whose files have all arrived, as it will be sent."""
+    """A data unit whose files (source and path) have all arrived, as it will be sent."""
 
     key: str
     payload: dict[str, Any]
     basis: str
+    files: tuple[tuple[int, str], ...] = ()
 
 
 class Stopped(Exception):
@@ -148,6 +149,8 @@ class Creator:
             if len(units) == 1:
                 reason = f"refused by the backend ({answer.status}): {answer.reason}"
                 await self.record({"t": "failed", "unit": units[0].key, "reason": reason, "basis": units[0].basis})
+                # Perhaps the backend has swept its files away since an earlier run: the next try sends them again.
+                self.ledger.unconfirm(units[0].files)
                 return
             middle = len(units) // 2
             await self.create(units[:middle])

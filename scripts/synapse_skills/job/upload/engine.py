@@ -20,7 +20,7 @@ from synapse_skills.errors import FindingError, OutOfReach, SkillsError, unexpec
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
-from synapse_skills.job.upload.journal import Journal
+from synapse_skills.job.upload.journal import DamagedJournal, Journal
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.lookup import Server
 from synapse_skills.job.upload.match import Matcher
@@ -127,13 +127,15 @@ class Engine:
         self.inventory = Inventory(self.state.cache / "inventory.sqlite")
         self.inventory.borrow_guard(self.state.folder.parent / "inventory.sqlite")
         journal = Journal(self.state.folder / "journal")
+        self.ledger = Ledger(self.state.cache / "ledger.sqlite", journal)
         if self.options.fresh and not self.options.dry_run:
+            # What is known as far as it can be read, for the sake of what is still on its way.
+            with contextlib.suppress(DamagedJournal):
+                self.ledger.catch_up()
+            self.ledger.forget()
             aside = journal.set_aside()
             if aside is not None:
                 self.progress.say(f"earlier state set aside in {aside.name}")
-        self.ledger = Ledger(self.state.cache / "ledger.sqlite", journal)
-        if self.options.fresh and not self.options.dry_run:
-            self.ledger.forget()
         self.ledger.catch_up()
         self.tally = Tally(self.ledger)
 
@@ -169,6 +171,7 @@ class Engine:
         assert self.ledger is not None and self.tally is not None
         await flow.creator.start()
         self.progress.stage("settling")
+        await flow.settler.wait_for_forgotten()
         await flow.settler.settle()
         await self._retries(flow.creator)
         await flow.matcher.prepare()

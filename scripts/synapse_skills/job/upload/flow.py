@@ -236,7 +236,8 @@ class Flow:
             payload = self._draft(job.unit, job.meta)
             for spec, checksum in job.checksums.items():
                 payload["files"][spec] = {"checksum": checksum, **payload["files"][spec]}
-            self._to_create.put_nowait(Ready(job.unit.key, payload, job.basis))
+            files = tuple((file.source, file.path) for file in job.unit.files.values())
+            self._to_create.put_nowait(Ready(job.unit.key, payload, job.basis, files))
         self._wake.set()
 
     # -- creating ------------------------------------------------------------------------------------------------

@@ -53,8 +53,9 @@ class Journal:
 
     def open(self, header: Record) -> tuple[str, int]:
         """Start this run's segment with a header; returns its name and the offset behind the header."""
-        count = len(self.segments()) + 1
-        self._name = f"{count:06d}-{int(time.time())}-{os.getpid()}.jsonl"
+        # Above every other's, however many are left: the order of the names is the order in time.
+        numbers = [int(name[:6]) for name in self.segments() if name[:6].isdecimal()]
+        self._name = f"{max(numbers, default=0) + 1:06d}-{int(time.time())}-{os.getpid()}.jsonl"
         # Exclusive: two runs never share a segment, whatever happened to the lock.
         self._handle = os.open(self.folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._offset, self._broken = 0, False

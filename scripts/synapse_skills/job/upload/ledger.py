@@ -120,9 +120,11 @@ class Ledger:
             self.write(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
 
     def forget(self) -> None:
-        """Forget everything (`--fresh`)."""
+        """Forget everything (`--fresh`, or the journal is gone) but when the last unanswered create was sent."""
+        open_since = max([float(self.info("open_since") or 0), *(batch.sent_at for batch in self.unsettled())])
         self._drop()
         self.set_info("version", LEDGER_VERSION)
+        self.set_info("open_since", open_since)
         self.run = 0
         self.commit()
 
@@ -335,6 +337,10 @@ class Ledger:
             (source, path, size, mtime_ns),
         ).fetchone()
         return str(row[0]) if row else None
+
+    def unconfirm(self, files: Iterable[tuple[int, str]]) -> None:
+        """Forget that files have arrived: they travel again."""
+        self.write_many("DELETE FROM confirmed WHERE source=? AND path=?", files)
 
     def confirm(self, source: int, path: str, size: int, mtime_ns: int, checksum: str) -> None:
         """Remember that a file has arrived."""

@@ -58,7 +58,7 @@ class Settler:
         batches = self.ledger.unsettled()
         if not batches:
             return 0
-        await self._wait(batches)
+        await self._wait(max(batch.sent_at for batch in batches), len(batches))
         units = [batch for batch in batches if batch.kind == "unit"]
         tasks = [batch for batch in batches if batch.kind == "task"]
         if units:
@@ -69,17 +69,23 @@ class Settler:
         self.ledger.commit()
         return len(batches)
 
-    async def _wait(self, batches: list[Batch]) -> None:
+    async def wait_for_forgotten(self) -> None:
+        """Wait for creates of which only is known that there were some: their records have been set aside or lost."""
+        if open_since := float(self.ledger.info("open_since") or 0):
+            await self._wait(open_since, 1)
+            self.ledger.set_info("open_since", 0)
+
+    async def _wait(self, sent_at: float, count: int) -> None:
         # A clock that was set back must not make us wait for longer than one full period from now; one that was set
         # forward not for less than one since this run gave up on an answer.
         now = time.time()
-        left = min(max(batch.sent_at for batch in batches), now) + self.settle_after_s - now
+        left = min(sent_at, now) + self.settle_after_s - now
         if self.creator.unanswered_at is not None:
             left = max(left, self.creator.unanswered_at + self.settle_after_s - time.monotonic())
         end = time.monotonic() + left
         if end - time.monotonic() > 1:
             self.say(
-                f"{len(batches)} creates were not answered: looking them up in {end - time.monotonic():.0f} s, "
+                f"{count} creates were not answered: looking them up in {end - time.monotonic():.0f} s, "
                 "when they must have happened or never will"
             )
         while (left := end - time.monotonic()) > 0:
