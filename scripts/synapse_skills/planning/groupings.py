@@ -34,7 +34,7 @@ def _among(
         values = list(dict.fromkeys(getattr(one.grouping, name) for one in rivals))
         first = {value: next(one for one in rivals if getattr(one.grouping, name) == value) for value in values}
         if len(values) == 1:
-            return Inferred(_plain(values[0]), f"{first[values[0]].label}: {first[values[0]].because}")
+            return Inferred(_plain(values[0]), f"with it, one data unit is: {first[values[0]].label}")
         options = [Option(_label(name, value), _plain(value), first[value].because) for value in values[:4]]
         return Ask(f"Several layouts fit these files. {doc}", tuple(options))
 
