@@ -96,7 +96,7 @@ def plan_upload(request: Request) -> Document:
     answers = {key: value for key, value in answers.items() if key in said or _is_known(key)}
     answers = without_spare_sources(answers, frozenset(request.flags) | frozenset(sets))
     remembered = frozenset(own) - frozenset(merge(request.flags, sets, file))
-    looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "whole", "fresh")
+    looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "fresh")
     for look in looks:
         with Facts(home, answers, look=look) as facts:
             outcome = fold(UPLOAD, facts, answers, remembered=remembered)

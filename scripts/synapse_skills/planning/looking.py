@@ -22,8 +22,8 @@ SAMPLE_S = 2.0
 SLOW_S = 2.0
 RECENT_S = 600.0
 
-Look = Literal["quick", "whole", "fresh"]
-"""quick: a sample or an earlier walk will do · whole: all files, by a recent walk if there is one · fresh: walk now."""
+Look = Literal["quick", "fresh"]
+"""quick: a sample, or what an earlier walk found, will do · fresh: all files, now."""
 Seen = Literal["", "sample", "earlier", "recent", "now"]
 """What was looked at: nothing yet, a sample, all files as an earlier (or recent) round found them, all files now."""
 
@@ -41,8 +41,7 @@ def look_at(
     if last is not None and took >= SLOW_S:
         if 0 <= age <= RECENT_S:
             return last, "recent"
-        if how == "quick":
-            return last, "earlier"
+        return last, "earlier"
     if how == "quick" and last is None:
         return _sample(inventory, sources, progress)
     return _whole(inventory, sources, progress), "now"
