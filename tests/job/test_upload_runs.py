@@ -271,9 +271,9 @@ def test_large_file_through_a_backend_that_cannot_presign(job: Job, sandbox_fact
     job.unit("big", {"image.png": PNG + b"x" * 5000, "label.json": b"{}"})
 
     def small_chunks() -> None:
-        from synapse_skills.backend import transfer
+        from synapse_skills.backend import through
 
-        transfer.BACKEND_CHUNK = 2000
+        through.BACKEND_CHUNK = 2000
 
     job.run(before=small_chunks)
     assert job.there() == job.wanted()

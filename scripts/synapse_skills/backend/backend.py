@@ -31,7 +31,14 @@ def parse_collection(row: Mapping[str, Any]) -> Collection:
 
     Raises:
         FindingError: its file specifications came as bare ids (`no-specs`), or it has none.
+        OutOfReach: this is no collection (`not-synapse`).
     """
+    if not isinstance(row, Mapping) or not isinstance(row.get("id"), int):
+        raise OutOfReach(
+            "The backend answered with something that is not a data collection.",
+            hint="Check SYNAPSE_HOST: this does not look like Synapse.",
+            code="not-synapse",
+        )
     identity, name = int(row["id"]), str(row.get("name") or f"collection {row['id']}")
     rows = row.get("file_specifications") or []
     if not rows or not all(isinstance(spec, Mapping) and spec.get("name") for spec in rows):

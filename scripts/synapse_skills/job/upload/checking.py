@@ -22,6 +22,7 @@ from synapse_skills.sources import Inventory, Source
 from synapse_skills.units import FIXES, Unit, survey
 
 Describe = Callable[[Unit], Mapping[str, Any]]
+META_FIX = "Mend the metadata so that it fits the collection's schema."
 DIFFERS_FIX = (
     "The source or the script has changed since the plan was made: look at the difference, then plan again "
     "(`--set expected=dry-run` accepts what an edited script counts)."
@@ -125,7 +126,7 @@ class Checker:
                 checked.problems.add(
                     "meta-invalid",
                     f"{unit.key}: {error}",
-                    fix="Mend the metadata so that it fits the collection's schema.",
+                    fix=META_FIX,
                 )
             tally.plan(unit.key, "quarantined" if unit.findings or errors else "ready")
         ledger.commit()
@@ -165,15 +166,17 @@ def read_left_out(path: Path) -> Iterator[str]:
     """
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as lines:
+    # As bytes: a line that is not UTF-8 is to be named like any other that can't be read.
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
                 yield str(json.loads(line)["unit"])
             except (ValueError, KeyError, TypeError):
+                shown = redact(line.strip()[:80].decode("utf-8", "replace"))
                 raise FindingError(
-                    f"{path.name}, line {number}, is not a left-out data unit: {redact(line.strip()[:80])}",
+                    f"{path.name}, line {number}, is not a left-out data unit: {shown}",
                     hint="Make the plan again with plan_upload.",
                     code="bad-left-out",
                 ) from None

@@ -33,7 +33,12 @@ DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
 def add_job_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every job."""
     parser.add_argument("--dry-run", action="store_true", help="check and count everything, send nothing")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="send only the first N data units that are not there yet; the rest is pending")
+    parser.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="send only the first N data units that are not there yet; the rest is pending",
+    )
     parser.add_argument("--workers", type=_positive, metavar="N", help="at most N transfers at once (1 to 64)")
     parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
     parser.add_argument(

@@ -6,28 +6,27 @@ import asyncio
 import contextlib
 import errno
 import os
-import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from synapse_skills.backend import Api, Login, Pace, Transfer, login, parse_collection
-from synapse_skills.backend.transfer import PRESIGN_PROVIDERS
-from synapse_skills.errors import FindingError, OutOfReach, SkillsError, unexpected
+from synapse_skills.backend import Api, Login, Pace, Transfer, login
+from synapse_skills.errors import OutOfReach, SkillsError, unexpected
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
 from synapse_skills.job.upload.journal import DamagedJournal, Journal
-from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.ledger import Ledger, is_damaged, remove_database
+from synapse_skills.job.upload.looking import look_at
 from synapse_skills.job.upload.lookup import Server
 from synapse_skills.job.upload.match import Matcher
 from synapse_skills.job.upload.progress import Progress
 from synapse_skills.job.upload.reporting import make_report
 from synapse_skills.job.upload.send import Sender
 from synapse_skills.job.upload.settle import Settler
+from synapse_skills.job.upload.signals import gentle_stop, interruptible
 from synapse_skills.job.upload.state import State
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.plan import UploadPlan
@@ -36,6 +35,7 @@ from synapse_skills.sources import File, Inventory, Source, open_inside
 
 PATIENCE_S = 60.0
 TICK_S = 0.5
+LEDGER = "ledger.sqlite"
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,13 @@ class Engine:
         self.tally: Tally | None = None
         self._started = time.time()
         self._interrupted = False
+        self._spoilt = False
 
     def run(self) -> tuple[UploadReport, SkillsError | None]:
         """Do it. Whatever happens there is a report, and the error that ended the run if one did."""
         error: SkillsError | None = None
         try:
-            with self._interruptible():
+            with interruptible():
                 self._open()
                 self._check()
                 if not self.options.dry_run and not self.checked.differs and self.checked.planned:
@@ -102,11 +103,7 @@ class Engine:
         except SkillsError as caught:
             error = caught
         except sqlite3.Error as caught:
-            error = OutOfReach(
-                f"The ledger in {self.state.folder} can't be written: {caught}",
-                hint="Check the disk, then run it again: it goes on where it was.",
-                code="disk-full" if "full" in str(caught) else "ledger-denied",
-            )
+            error = self._ledger_error(caught)
         except OSError as caught:
             full = caught.errno in (errno.ENOSPC, errno.EDQUOT)
             error = OutOfReach(
@@ -117,9 +114,29 @@ class Engine:
         except Exception as caught:
             # A bug of ours must not cost the report: what was sent is in it.
             error = unexpected(caught)
-        report = self._report(error)
+        try:
+            report = self._report(error)
+        except sqlite3.Error as caught:
+            # It can't even be counted any more: a report that says why is better than none.
+            self.tally, error = None, error or self._ledger_error(caught)
+            report = self._report(error)
         self._close()
         return report, error
+
+    def _ledger_error(self, caught: sqlite3.Error) -> OutOfReach:
+        if is_damaged(caught):
+            # A cache: the next run makes it anew from the journal.
+            self._spoilt = True
+            return OutOfReach(
+                f"The ledger in {self.state.folder} is damaged: {caught}",
+                hint="Run it again: the ledger is made anew from the journal, and it goes on where it was.",
+                code="ledger-damaged",
+            )
+        return OutOfReach(
+            f"The ledger in {self.state.folder} can't be written: {caught}",
+            hint="Check the disk, then run it again: it goes on where it was.",
+            code="disk-full" if "full" in str(caught) else "ledger-denied",
+        )
 
     # -- stages --------------------------------------------------------------------------------------------------
 
@@ -127,7 +144,7 @@ class Engine:
         self.inventory = Inventory(self.state.cache / "inventory.sqlite")
         self.inventory.borrow_guard(self.state.folder.parent / "inventory.sqlite")
         journal = Journal(self.state.folder / "journal")
-        self.ledger = Ledger(self.state.cache / "ledger.sqlite", journal)
+        self.ledger = Ledger(self.state.cache / LEDGER, journal)
         if self.options.fresh and not self.options.dry_run:
             # What is known as far as it can be read, for the sake of what is still on its way.
             with contextlib.suppress(DamagedJournal):
@@ -155,12 +172,12 @@ class Engine:
         workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
         patience = float(os.environ.get("SYNAPSE_SKILLS_PATIENCE_S", PATIENCE_S))
         async with Api(who, patience=patience, connections=workers + 8) as api:
-            presigns = await self._look_at(api)
+            presigns = await look_at(api, self.plan, self.problems)
             self._start_journal(who)
             flow = self._assemble(api, workers)
             self.flow = flow
-            with _signals(flow.stop):
-                ticking = asyncio.create_task(self._tick())
+            with gentle_stop(flow.stop):
+                ticking = asyncio.create_task(flow.guarded(self._tick))
                 try:
                     await self._go(api, flow, presigns, workers)
                 finally:
@@ -225,33 +242,6 @@ class Engine:
         matcher = Matcher(self.ledger, server, creator, self.problems, self._opener, self.progress.say)
         return Flow(self.plan, self.checker, self.ledger, self.tally, creator, settler, matcher, self.problems)
 
-    async def _look_at(self, api: Api) -> bool:
-        """Compare the collection with the plan; returns whether its storage hands out links."""
-        row = await api.get(f"data_collections/{self.plan.data_collection}/", {"expand": "file_specifications"})
-        collection = parse_collection(row)
-        planned = {spec.name: (spec.extensions, spec.is_required) for spec in self.plan.specs}
-        now = {spec.name: (spec.extensions, spec.is_required) for spec in collection.specs}
-        if planned != now or (self.plan.meta_schema or None) != (collection.meta_schema or None):
-            changed = sorted(name for name in planned.keys() | now.keys() if planned.get(name) != now.get(name))
-            raise FindingError(
-                f"The collection has changed since the plan was made: {', '.join(changed) or 'its meta schema'}.",
-                hint="Plan again with plan_upload.",
-                code="collection-changed",
-            )
-        if self.plan.project is not None:
-            await api.get(f"projects/{self.plan.project}/")
-        page = await api.get("storages/", {"category": "internal"})
-        rows = page.get("results", []) if isinstance(page, dict) else page
-        default = next((row for row in rows if row.get("is_default")), rows[0] if rows else {})
-        if self.plan.storage is not None and default.get("id") != self.plan.storage:
-            self.problems.add(
-                "storage-changed",
-                f"planned for storage {self.plan.storage}, the default is {default.get('id')} now",
-                severity="warning",
-                fix="Uploads land in the tenant's default storage: have it set back if that is not meant.",
-            )
-        return str(default.get("provider", "")).lower() in PRESIGN_PROVIDERS
-
     def _start_journal(self, who: Login) -> None:
         assert self.ledger is not None
         self.ledger.start_run(
@@ -295,24 +285,6 @@ class Engine:
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """SIGTERM ends the check as Ctrl-C does; the upload has its own, gentler way."""
-
-        def interrupt(number: int, frame: object) -> None:
-            raise KeyboardInterrupt
-
-        try:
-            before = signal.signal(signal.SIGTERM, interrupt)
-        except ValueError:
-            # Not the main thread: whoever runs us there has the signals.
-            yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
     def _report(self, error: SkillsError | None) -> UploadReport:
         files = self.checked.files
         files.reused = self.checked.reused
@@ -337,30 +309,7 @@ class Engine:
             with contextlib.suppress(sqlite3.Error):
                 self.ledger.close()
             self.ledger.journal.close()
+        if self._spoilt:
+            remove_database(self.state.cache / LEDGER)
         if getattr(self, "inventory", None) is not None:
             self.inventory.close()
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops gently; a second one at once."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def gently() -> None:
-        stop()
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-    try:
-        for number in numbers:
-            loop.add_signal_handler(number, gently)
-    except (NotImplementedError, ValueError, RuntimeError):
-        # Windows, or not the main thread: KeyboardInterrupt ends the run, and the next one settles.
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -15,7 +15,7 @@ from typing import Any
 
 from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.errors import OutOfReach
-from synapse_skills.job.upload.checking import Checker
+from synapse_skills.job.upload.checking import META_FIX, Checker
 from synapse_skills.job.upload.create import MAX_IN_FLIGHT, Creator, Ready, Stopped
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.match import Matcher
@@ -91,7 +91,8 @@ class Flow:
         self.creator.stopping = True
         self._wake.set()
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something beside the passes; an error in it stops the upload and is raised by `run`."""
         try:
             await work()
         except asyncio.CancelledError:
@@ -124,8 +125,8 @@ class Flow:
             Stopped: `stop` was called. OutOfReach: the backend can't be used any more.
         """
         self.sender = sender
-        workers = [asyncio.create_task(self._guarded(loop)) for loop in sender.loops()]
-        workers.append(asyncio.create_task(self._guarded(self._creating)))
+        workers = [asyncio.create_task(self.guarded(loop)) for loop in sender.loops()]
+        workers.append(asyncio.create_task(self.guarded(self._creating)))
         try:
             last_key = await self._pass(limit, None)
             self._first_pass = False
@@ -142,6 +143,10 @@ class Flow:
                 still = 0 if moving else still + 1
                 if still >= TRIES:
                     raise self._deaf()
+        except Stopped:
+            # Whoever was waiting only saw that all is being stopped: the reason is what counts.
+            self._check()
+            raise
         finally:
             self.creator.stopping = True
             for worker in workers:
@@ -168,7 +173,11 @@ class Flow:
     async def _pass(self, limit: int | None, last_key: str | None) -> str | None:
         """Feed every ready data unit; returns the key of the last one that `limit` let in."""
         fed = 0
-        for unit in self.checker.units():
+        for number, unit in enumerate(self.checker.units()):
+            if number % 256 == 0:
+                # A million units that are there already must not keep signals and heartbeats waiting.
+                await asyncio.sleep(0)
+                self._check()
             if (limit is not None and fed >= limit) or (last_key is not None and unit.key > last_key):
                 break
             job = await self._job(unit)
@@ -194,7 +203,12 @@ class Flow:
         standing = self.ledger.standing(unit.key)
         if standing.state in ("created", "unknown", "sent"):
             return None
-        meta, _ = self.checker.meta_of(unit)
+        meta, errors = self.checker.meta_of(unit)
+        if errors:
+            # It was fit when it was checked: `describe` says something else now.
+            self.tally.plan(unit.key, "quarantined")
+            self.problems.add("meta-invalid", f"{unit.key}: {errors[0]}", fix=META_FIX)
+            return None
         basis = self.checker.basis_of(unit, meta)
         if standing.state == "failed":
             if standing.basis == basis:
@@ -262,7 +276,7 @@ class Flow:
                     continue
             while len(self._creates) >= MAX_IN_FLIGHT:
                 await asyncio.wait(self._creates, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._guarded(functools.partial(self._create, batch)))
+            task = asyncio.create_task(self.guarded(functools.partial(self._create, batch)))
             self._creates.add(task)
             task.add_done_callback(self._created)
 
@@ -302,7 +316,7 @@ class Flow:
         floor = self.creator.floor
         try:
             for _ in range(TRIES):
-                work = asyncio.create_task(self._guarded(functools.partial(self.creator.canary, unit)))
+                work = asyncio.create_task(self.guarded(functools.partial(self.creator.canary, unit)))
                 self._creates.add(work)
                 work.add_done_callback(self._created)
                 await asyncio.shield(work)

@@ -64,6 +64,19 @@ class Standing:
 NEW = Standing("ready")
 
 
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is not a proper database (not that it can't be reached or written)."""
+    if isinstance(error, sqlite3.OperationalError):
+        return "malformed" in str(error)
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError)
+
+
+def remove_database(path: Path) -> None:
+    """Remove an SQLite file and what lies beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 class Ledger:
     """The tables of one job in its SQLite file.
 
@@ -79,11 +92,10 @@ class Ledger:
         try:
             self._open(path)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            if not is_damaged(error):
                 raise
             # Half written or from something else: the journal has all that matters.
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            remove_database(path)
             self._open(path)
         self.run = int(self.info("run") or 0)
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from synapse_skills.backend import Pace, Ticket, Transfer, TransferFailed
 from synapse_skills.backend.api import NotThere, Refused
-from synapse_skills.backend.transfer import CHANGED, Expired, Sent
-from synapse_skills.errors import SkillsError
+from synapse_skills.backend.transfer import CHANGED, LINK_LIFE_S, Expired, Sent
+from synapse_skills.errors import OutOfReach, SkillsError
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.sources import File
 from synapse_skills.units import Unit
 
 GROUP = 64
+# Links that wait to be used: few, because a thousand of them would wait for longer than they live on a slow line.
+AHEAD = 64
 ATTEMPTS = 4
 
 
@@ -46,6 +49,7 @@ class _Item:
     file: File
     attempts: int = 0
     ticket: Ticket | None = None
+    presigned_at: float = 0.0
     result: Sent | None = None
 
 
@@ -79,6 +83,8 @@ class Sender:
         self.unchanged = unchanged
         self.on_unit = on_unit
         self.on_bytes = on_bytes
+        self._group = GROUP
+        self._taken = asyncio.Event()
         self._to_presign: asyncio.Queue[_Item] = asyncio.Queue()
         self._to_put: asyncio.Queue[_Item] = asyncio.Queue()
         self._to_confirm: asyncio.Queue[_Item] = asyncio.Queue()
@@ -108,7 +114,10 @@ class Sender:
 
     async def _presigning(self) -> None:
         while True:
-            items = await _gather(self._to_presign)
+            while self._to_put.qsize() >= AHEAD:
+                self._taken.clear()
+                await self._taken.wait()
+            items = await _gather(self._to_presign, self._group)
             try:
                 tickets = await self.transfer.presign([(_name(item.file), item.file.size) for item in items])
             except NotThere:
@@ -117,8 +126,12 @@ class Sender:
                 tickets = [None] * len(items)
             except Refused as error:
                 tickets = await self._presign_each(items, error)
+            got = sum(ticket is not None for ticket in tickets)
+            if self.presigns and 0 < got < len(items):
+                # Perhaps that is all it gives at once; to ask for more would cost those at the end their attempts.
+                self._group = got
             for item, ticket in zip(items, tickets, strict=True):
-                item.ticket = ticket
+                item.ticket, item.presigned_at = ticket, time.monotonic()
                 if ticket is not None or not self.presigns:
                     self._to_put.put_nowait(item)
                 elif not item.job.code:
@@ -142,9 +155,14 @@ class Sender:
     async def _putting(self) -> None:
         while True:
             item = await self._to_put.get()
+            self._taken.set()
             if item.job.code:
                 # Another file of this unit has failed for good: the rest need not travel.
                 await self._done(item)
+                continue
+            if item.ticket is not None and time.monotonic() - item.presigned_at > LINK_LIFE_S / 2:
+                # The line is slow, nothing is wrong: a fresh link costs no attempt.
+                self._again(item)
                 continue
             try:
                 await self._put(item)
@@ -157,6 +175,9 @@ class Sender:
                 gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
                 self._fail(item, "vanished" if gone else "unreadable-file", error.strerror or str(error))
                 await self._done(item)
+            except OutOfReach:
+                # Not this file alone: nothing gets through any more.
+                raise
             except SkillsError as error:
                 self._fail(item, error.code, str(error))
                 await self._done(item)
@@ -180,7 +201,7 @@ class Sender:
 
     async def _confirming(self) -> None:
         while True:
-            items = await _gather(self._to_confirm)
+            items = await _gather(self._to_confirm, GROUP)
             try:
                 answers = await self.transfer.confirm([item.result for item in items if item.result is not None])
             except (Refused, NotThere) as error:
@@ -240,8 +261,8 @@ def _name(file: File) -> str:
     return file.name
 
 
-async def _gather(queue: asyncio.Queue[_Item]) -> list[_Item]:
+async def _gather(queue: asyncio.Queue[_Item], most: int) -> list[_Item]:
     items = [await queue.get()]
-    while len(items) < GROUP and not queue.empty():
+    while len(items) < most and not queue.empty():
         items.append(queue.get_nowait())
     return items

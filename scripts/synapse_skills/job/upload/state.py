@@ -78,6 +78,7 @@ class State:
             return
         except ValueError:
             theirs = {}
+        theirs = theirs if isinstance(theirs, dict) else {}
         differences = [key for key in ("host", "tenant", "collection") if theirs.get(key) != mine[key]]
         if differences:
             said = ", ".join(f"{key} {theirs.get(key)!r}, now {mine[key]!r}" for key in differences)
@@ -101,6 +102,12 @@ def _try_lock(stream: IO[str]) -> bool:
         return True
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):
         return False
+    except OSError as error:
+        raise OutOfReach(
+            f"The file system of {stream.name} can't lock files: {error.strerror}",
+            hint="Name a folder on another one with --state: without a lock two runs would send everything twice.",
+            code="state-denied",
+        ) from None
     return True
