@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from typing import Any
+
+import pytest
 
 from job_fixture import PNG, Job
 from sandbox_fixture import PROJECT, SandboxFactory, seed_with
@@ -303,3 +306,83 @@ def test_a_bug_of_ours_still_leaves_a_report(job: Job) -> None:
     assert "bug in synapse-skills" in done.stderr
     assert job.problem("bug")
     assert job.report()["pending"] == 3
+
+
+def test_describe_that_fails_later_sends_no_unit_without_its_metadata(job: Job) -> None:
+    """The sidecar was there when everything was checked, and is gone when the unit's turn comes."""
+    job.units(3)
+    note = job.folder / "note.txt"
+    note.write_text("said")
+    more = f"def describe(unit):\n    return dict(note=Path({str(note)!r}).read_text() if '1' in unit.key else 'x')\n"
+    job.script(describe="describe", more=more)
+
+    def patch() -> None:
+        from synapse_skills.job.upload.flow import Flow
+
+        original = Flow.run
+
+        async def run(self: Flow, *args: Any, **kwargs: Any) -> None:
+            note.unlink()
+            await original(self, *args, **kwargs)
+
+        Flow.run = run  # type: ignore[method-assign]
+
+    job.run(before=patch, expect=5)
+    assert (job.report()["created"], job.report()["quarantined"]) == (2, 1)
+    assert "patient_001" in job.problem("meta-invalid")["examples"][0]
+    note.write_text("said")
+    job.run()
+    assert job.there() == job.wanted()
+
+
+def test_metadata_that_is_no_text_quarantines_the_unit(job: Job) -> None:
+    job.units(2)
+    more = "def describe(unit):\n    return {'n': 'caf\\udce9' if unit.key.endswith('1') else 'x'}\n"
+    job.script(describe="describe", more=more)
+    job.run(expect=5)
+    assert (job.report()["created"], job.report()["quarantined"]) == (1, 1)
+    assert "UTF-8" in job.problem("meta-invalid")["examples"][0]
+
+
+def test_left_out_in_another_encoding_is_named(job: Job) -> None:
+    job.units(1)
+    (job.job / "left_out.jsonl").write_bytes('{"unit": "환자"}\n'.encode("cp949"))
+    done = job.run(expect=1)
+    assert "line 1" in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_file_system_without_locks_is_named(job: Job) -> None:
+    """It is not another run that is under way."""
+    job.units(1)
+
+    def patch() -> None:
+        import errno
+        import fcntl
+
+        def flock(stream: object, flags: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        fcntl.flock = flock
+
+    done = job.run(before=patch, expect=3)
+    assert "can't lock" in done.stderr
+    assert "--state" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"SYNAPSE_HOST": "http://127.0.0.1:99999"},
+        {"SYNAPSE_HOST": "http://exa mple"},
+        {"SYNAPSE_HOST": "http://[::1"},
+        {"SYNAPSE_ACCESS_TOKEN": "geheim-0123456789\nabc"},
+        {"SYNAPSE_ACCESS_TOKEN": "geheim-토큰-0123456789"},
+    ],
+    ids=["port", "space", "bracket", "newline", "letters"],
+)
+def test_login_that_can_not_be_one(job: Job, wrong: dict[str, str]) -> None:
+    job.units(1)
+    done = job.run(expect=3, **wrong)
+    assert "bug" not in done.stderr
+    assert "geheim" not in done.stderr + (job.state / "report.json").read_text()

@@ -217,6 +217,9 @@ class Api:
             return Answer("unsent", reason=_reason(error))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Answer("unknown", reason=_reason(error))
+        except ValueError:
+            # A `next` that is no address.
+            return Answer("unsent", reason="the backend named a page that is no address")
 
     @staticmethod
     def _understand(status: int, headers: Any, raw: bytes) -> Answer:

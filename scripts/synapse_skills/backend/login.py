@@ -38,13 +38,18 @@ def login() -> Login:
     """Resolve the login.
 
     Raises:
-        OutOfReach: there is none (`no-login`), or the host is not an http(s) address (`bad-host`).
+        OutOfReach: there is none (`no-login`), the host is not an http(s) address (`bad-host`), or the token can't be sent
+            (`bad-token`).
     """
     from synapse_sdk.utils.auth import load_credentials
 
     found = load_credentials()
     host = (found.host or DEFAULT_HOST).rstrip("/")
-    parts = urlsplit(host)
+    try:
+        parts = urlsplit(host)
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
         raise OutOfReach(
             "The configured Synapse host is not a plain http or https address.",
@@ -75,4 +80,10 @@ def login() -> Login:
         )
     if tenant:
         headers["Synapse-Tenant"] = f"Token {tenant}"
+    if not all(value.isprintable() for value in headers.values()):
+        raise OutOfReach(
+            "The configured token holds a line break or another character that no token has.",
+            hint="Set SYNAPSE_ACCESS_TOKEN again without it, or run `synapse login`.",
+            code="bad-token",
+        )
     return Login(host=host, tenant=tenant, kind=kind, headers=headers, params=params)

@@ -58,31 +58,56 @@ class MetaCheck:
     def errors(self, meta: Mapping[str, Any] | None) -> list[str]:
         """All that is wrong with one unit's metadata, `field: reason` each; empty if it fits."""
         try:
-            json.dumps(meta, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            return [f"not JSON: {error}"]
+            return self._errors(_as_json(meta or {}))
+        except NotJson as error:
+            return [str(error)]
+
+    def _errors(self, meta: dict[str, Any]) -> list[str]:
         if self._validator is None:
             return []
         return [
             f"{'.'.join(str(part) for part in item.instance_path) or 'meta'}: {item.message}"
-            for item in self._validator.iter_errors(dict(meta or {}))
+            for item in self._validator.iter_errors(meta)
         ]
 
     def complete(self, described: Mapping[str, Any], unit_key: str) -> tuple[dict[str, Any] | None, list[str]]:
         """The metadata as it is sent: `name` and `dataset_key` added where the schema lets them in.
 
         Values given by `described` always win. Returns the metadata (None when there is nothing to say) and what is
-        wrong with it.
+        wrong with it. What is returned has been through JSON: what was validated is what is sent.
         """
-        full = dict[str, Any](dict.fromkeys(STANDARD_KEYS, unit_key)) | dict(described)
-        errors = self.errors(full)
-        if not errors:
+        try:
+            said = _as_json(described)
+        except NotJson as error:
+            return None, [str(error)]
+        full = dict[str, Any](dict.fromkeys(STANDARD_KEYS, unit_key)) | said
+        if not self._errors(full):
             return full, []
         for dropped in (("dataset_key",), ("name",), STANDARD_KEYS):
-            less = {key: value for key, value in full.items() if key not in dropped or key in described}
-            if less != full and not self.errors(less):
+            less = {key: value for key, value in full.items() if key not in dropped or key in said}
+            if less != full and not self._errors(less):
                 return less or None, []
-        return dict(described) or None, self.errors(described)
+        return said or None, self._errors(said)
+
+
+class NotJson(ValueError):
+    """A value that can't be sent."""
+
+
+def _as_json(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata as the backend will read it: tuples are lists, keys are text, enums are their values."""
+    try:
+        text = json.dumps(dict(meta), allow_nan=False, ensure_ascii=False)
+        # Half a surrogate pair (a name that was not UTF-8, say) is text for Python and for nobody else.
+        text.encode()
+        read: dict[str, Any] = json.loads(text)
+    except UnicodeEncodeError as error:
+        raise NotJson(f"not UTF-8: {error.object[max(0, error.start - 20) : error.end]!r}") from None
+    except (TypeError, ValueError) as error:
+        raise NotJson(f"not JSON: {error}") from None
+    except RecursionError:
+        raise NotJson("not JSON: nested too deeply") from None
+    return read
 
 
 def check_meta(schema: Mapping[str, Any] | None, meta: Mapping[str, Any] | None) -> list[str]:
