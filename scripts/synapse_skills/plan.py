@@ -48,7 +48,7 @@ class SpecPlan(_Model):
 class GroupingPlan(_Model):
     """How files become data units. The fields that don't belong to `by` stay as they are by default."""
 
-    by: Literal["folder", "stem", "pattern", "table"] = "folder"
+    by: Literal["folder", "stem", "file", "pattern", "table"] = "folder"
     depth: int = Field(default=1, ge=1, description="folder: so many folders below the source are the unit's key.")
     ignore: tuple[str, ...] = Field(default=(), description="stem: names of folders that say the kind of file.")
     endings: tuple[str, ...] = Field(default=(), description="stem: ends of names that say the kind of file.")
@@ -58,7 +58,13 @@ class GroupingPlan(_Model):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> GroupingPlan:
-        own = {"folder": {"depth"}, "stem": {"ignore", "endings"}, "pattern": {"regex", "template"}, "table": {"table"}}
+        own: dict[str, set[str]] = {
+            "folder": {"depth"},
+            "stem": {"ignore", "endings"},
+            "file": set(),
+            "pattern": {"regex", "template"},
+            "table": {"table"},
+        }
         for name, field in type(self).model_fields.items():
             if name != "by" and name not in own[self.by] and getattr(self, name) != field.default:
                 raise ValueError(f"`{name}` does not belong to a grouping by {self.by}")

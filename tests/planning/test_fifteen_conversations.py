@@ -121,6 +121,12 @@ MIXED_UNITS = {
     for n in numbers(3)
 }
 
+PHOTOS = tree("photos/a.png", "photos/trip/a.png", "photos/b.png", "photos/note.txt", "photos/scan.bmp") | {
+    "photos/a.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"a" * 20,
+    "photos/b.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"b" * 20,
+}
+PHOTOS_UNITS = {path.removeprefix("photos/"): {"image_1": path} for path in PHOTOS if path.endswith((".png", ".jpg"))}
+
 # ---- odd ones
 
 SEED_PATTERN = {
@@ -237,6 +243,15 @@ def one_is_left_out(user: User, number: int, rounds: list[Document], box: Sandbo
     assert [row["unit"] for row in user.left_out("data")] in (["patient_002"], ["patient_003"])
 
 
+def names_what_stays_at_home(user: User, number: int, rounds: list[Document], box: Sandbox) -> None:
+    home = (user.folder / str(rounds[-1].plan)).parent
+    rows = [json.loads(line) for line in (home / "stays_home.jsonl").read_text().splitlines()]
+    assert [(row["file"], row["code"]) for row in rows] == [("note.txt", "no-spec"), ("scan.bmp", "no-spec")]
+    assert "2 files that no data unit takes (1 .bmp, 1 .txt)" in rounds[-1].summary.replace(
+        "1 .txt, 1 .bmp", "1 .bmp, 1 .txt"
+    )
+
+
 def is_multi(user: User, number: int, rounds: list[Document], box: Sandbox) -> None:
     name = next(path.name for path in (user.folder / "synapse-jobs").iterdir())
     assert {source["spec"] for source in user.plan(name)["sources"]} == {"image_1", "label_1", "mask_1"}
@@ -312,6 +327,7 @@ TALKS = {
     "next batch, same answers": Talk(
         (IMAGE, LABEL, MASK), SHARED, SHARED_UNITS, first={"answers": "answers.json"}, before=hold_first_batch
     ),
+    "each file is one": Talk((IMAGE,), PHOTOS, PHOTOS_UNITS, also=names_what_stays_at_home),
     "incomplete left out": Talk(
         (IMAGE, LABEL, DICOM),
         LOST,

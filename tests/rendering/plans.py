@@ -51,6 +51,7 @@ CASES: dict[str, UploadPlan] = {
     ),
     "many_specs": plan(specs=MANY),
     "stem": plan(grouping=GroupingPlan(by="stem")),
+    "each_file": plan(grouping=GroupingPlan(by="file"), specs=(IMAGE,)),
     "type_folders": plan(
         grouping=GroupingPlan(by="stem", ignore=("images", "masks", "labels"), endings=("_mask",)),
         specs=(IMAGE, MASK.model_copy(update={"pattern": "*_mask.png"}), LABEL),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,12 +18,14 @@ from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.layout import grouping_of
 from synapse_skills.planning.sources import sources_of
 from synapse_skills.planning.upload import constants_of
+from synapse_skills.sources.source import suffix_of
 
 MAX_LINES = 40
 MAX_SPECS = 10
 MAX_SOURCES = 5
 MAX_CHANGES = 6
 MAX_WIDTH = 160
+MAX_KINDS = 5
 
 
 def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
@@ -76,6 +79,24 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
         yield (json.dumps(row, ensure_ascii=False) + "\n").encode()
 
 
+def stays_home_lines(facts: Facts) -> Iterator[bytes]:
+    """stays_home.jsonl: every file that no data unit takes, by source and path, with why: one a line."""
+    for source, path, unit, reason in facts.inventory().untaken():
+        why = {"code": reason or "no-spec", "unit": unit} if unit else {"code": reason}
+        row = {"source": source, "file": printable(path), **why}
+        yield (json.dumps(row, ensure_ascii=False) + "\n").encode()
+
+
+def _at_home(facts: Facts) -> str:
+    """How many files no data unit takes, by extension: `6 files (2 .tiff, 1 .bmp)`; '' if there is none."""
+    kinds = Counter(suffix_of(path) or "without extension" for _, path, _, _ in facts.inventory().untaken())
+    if not kinds:
+        return ""
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(MAX_KINDS))
+    more = ", …" if len(kinds) > MAX_KINDS else ""
+    return f"{kinds.total():,} files that no data unit takes ({told}{more}), named in stays_home.jsonl"
+
+
 def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[str, Any] | None) -> str:
     """The plan as text, at most 40 lines, with what has changed since the last one."""
     collection = facts.collection(plan.data_collection)
@@ -119,6 +140,8 @@ def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[st
         if expected.left_out
         else "  left out    no data unit" + (f"; by consent, if there were any: {', '.join(codes)}" if codes else "")
     )
+    if at_home := _at_home(facts):
+        lines.append(f"  stay home   {at_home}")
     odd = facts.walk(sources_of(settled)).problems.as_list()
     unread = [f"{problem.count:,} {problem.code}" for problem in odd if problem.severity == "error"]
     if unread:

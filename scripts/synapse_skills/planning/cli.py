@@ -19,7 +19,7 @@ from synapse_skills.errors import (
 )
 from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
 from synapse_skills.planning.answers import merge, parse_set, read_answers
-from synapse_skills.planning.build import build_plan, left_out_lines, summary
+from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines, summary
 from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.given import Given, without_spare_sources
@@ -28,7 +28,7 @@ from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Sett
 from synapse_skills.planning.looking import Look
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
-from synapse_skills.report import write_bytes
+from synapse_skills.report import write_bytes, write_lines
 
 WHOLE_COMES = (
     "only so many files were looked at, so that the first question comes soon; all are counted before the plan"
@@ -180,6 +180,8 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
     before = home.previous_plan()
     plan = build_plan(facts, settled)
     left_out = b"".join(left_out_lines(facts, settled))
+    home.stays_home.unlink(missing_ok=True)
+    write_lines(home.stays_home, stays_home_lines(facts))
     edited = is_edited(home.job)
     accept = edited and settled.get("expected") == "dry-run"
     if accept:

@@ -11,7 +11,17 @@ from synapse_skills.plan import GroupingPlan
 from synapse_skills.planning.answers import shown, text, text_list, whole
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Settled
-from synapse_skills.planning.layout import FOLDER, PATTERN, STEM, TABLE, candidates, collection_specs, pick, said_specs
+from synapse_skills.planning.layout import (
+    FILE,
+    FOLDER,
+    PATTERN,
+    STEM,
+    TABLE,
+    candidates,
+    collection_specs,
+    pick,
+    said_specs,
+)
 from synapse_skills.planning.sources import sources_of
 
 
@@ -59,6 +69,8 @@ def in_words(grouping: GroupingPlan) -> str:
         words = "files with the same name are one"
         words += f", whatever the folder of {', '.join(grouping.ignore)}" if grouping.ignore else ""
         return words + (f", less {', '.join(grouping.endings)}" if grouping.endings else "")
+    if grouping.by == FILE:
+        return "each file is one"
     if grouping.by == PATTERN:
         made = "" if grouping.template == GroupingPlan().template else f" makes {grouping.template}"
         return f"{grouping.regex} finds their names{made}"

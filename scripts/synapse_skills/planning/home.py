@@ -70,6 +70,11 @@ class Home:
         return self.folder / "left_out.jsonl"
 
     @property
+    def stays_home(self) -> Path:
+        """Where every file is named that no data unit takes."""
+        return self.folder / "stays_home.jsonl"
+
+    @property
     def dry_run(self) -> Path:
         """Where the report of the last dry run is."""
         return self.folder / "dry_run.json"

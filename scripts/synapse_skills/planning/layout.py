@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CLEAR = 0.4
 SAME_UNITS = 1.3
-FOLDER, STEM, PATTERN, TABLE = "folder", "stem", "pattern", "table"
+FOLDER, STEM, FILE, PATTERN, TABLE = "folder", "stem", "file", "pattern", "table"
 # Which keys belong to which layout: one that is given says the layout too.
 BELONGS = {
     "grouping.depth": FOLDER,
@@ -33,6 +33,7 @@ BELONGS = {
 _WORDS = {
     FOLDER: ("Each folder", "A folder is one data unit, with all that lies below it"),
     STEM: ("Matching names", "Files with the same name before the extension are one data unit"),
+    FILE: ("Each file", "Every file is a data unit of its own"),
     PATTERN: ("A regular expression", "It finds the data unit's name in the path"),
     TABLE: ("A table", "A CSV or JSON file of yours names data unit and spec for each file"),
 }
@@ -93,6 +94,9 @@ def candidates(facts: Facts, settled: Settled) -> list[Hypothesis]:
     if said["grouping.by"] is None:
         word = str(facts.answers.get("grouping.by", "")).strip().lower()
         said["grouping.by"] = word if word in _WORDS else None
+    if said["grouping.by"] == FILE and all(one.grouping.by != FILE for one in found):
+        # Not proposed where matching names do as well, but taken when it is said.
+        return [facts.hypothesis(sources_of(settled), said_specs(facts, settled), GroupingPlan(by=FILE))]
     for wanted in (said, {key: value for key, value in said.items() if key in settled or key == "grouping.by"}):
         agreeing = [one for one in found if all(_agrees(one.grouping, key, value) for key, value in wanted.items())]
         if agreeing:
@@ -191,7 +195,7 @@ def _decide_by(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
         return Inferred(kinds_of_layout[0], _because(rivals[0]))
     options = [
         Option(_WORDS[by][0], by, _because(next(one for one in rivals if one.grouping.by == by)))
-        for by in kinds_of_layout
+        for by in kinds_of_layout[:3]
     ]
     options.append(Option(_WORDS[TABLE][0], TABLE, _WORDS[TABLE][1]))
     return Ask("Several layouts fit these files. What is one data unit?", tuple(options))
@@ -228,7 +232,7 @@ def _nothing_for(kinds: Kinds, specs: tuple[SpecPlan, ...]) -> tuple[SpecPlan, .
 
 
 def _parse_by(answer: Any, facts: Facts, settled: Settled) -> str:
-    word: str = one_of(FOLDER, STEM, PATTERN, TABLE)(answer, facts, settled)
+    word: str = one_of(FOLDER, STEM, FILE, PATTERN, TABLE)(answer, facts, settled)
     found = _decide_by(facts, {**settled, "grouping.by": word}) if word in (FOLDER, STEM) else None
     if isinstance(found, Refuse):
         raise FindingError(found.example, hint=found.fix, code=found.code)
@@ -241,7 +245,7 @@ def _parse_by(answer: Any, facts: Facts, settled: Settled) -> str:
 BY = Decision(
     "grouping.by",
     "Layout",
-    "How files become data units: `folder`, `stem` (matching names), `pattern` (a regex on the path) or `table`.",
+    "How files become data units: `folder`, `stem` (matching names), `file` (each), `pattern` (a regex) or `table`.",
     _decide_by,
     _parse_by,
     needs=("sources.*.spec", "metadata.constants.*"),

@@ -51,6 +51,8 @@ class Parts:
         grouping = self.grouping
         if grouping.by == "pattern":
             return "What the regular expression finds in a path is the data unit"
+        if grouping.by == "file":
+            return "Every file is a data unit of its own"
         if grouping.by == "folder":
             depth = grouping.depth
             return f"Each folder{'' if depth == 1 else f' {depth} levels below a source'} is one data unit"
@@ -71,6 +73,8 @@ class Parts:
         grouping = self.grouping
         if grouping.by == "folder":
             return "by_folder", [grouping.depth], {}
+        if grouping.by == "file":
+            return "by_file", [], {}
         if grouping.by == "pattern":
             more = {} if grouping.template == GroupingPlan().template else {"template": grouping.template}
             return "by_regex", [grouping.regex], dict(more)

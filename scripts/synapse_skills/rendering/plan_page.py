@@ -72,6 +72,8 @@ def layout_words(grouping: GroupingPlan) -> list[tuple[str, str]]:
         if grouping.template != GroupingPlan().template:
             words += [("text", ", and names it"), ("code", grouping.template)]
         return [*words, ("text", ".")]
+    if grouping.by == "file":
+        return [("text", "Every file is a data unit of its own, and its path is the name.")]
     if grouping.by == "folder":
         where = "directly below the source" if grouping.depth == 1 else f"{grouping.depth} levels below the source"
         return [("text", f"Each folder {where} is one data unit, with all that lies in it.")]

@@ -209,6 +209,16 @@ class Inventory:
                 yield File(*row)
             source, path = page[-1][:2]
 
+    def untaken(self) -> Iterator[tuple[int, str, str, str]]:
+        """Files that fill no specification, once all are placed: source, path, data unit ('' if in none), why."""
+        query = """SELECT source, path, unit, spec, id FROM file WHERE (unit = '' OR spec = '') AND unit IS NOT NULL
+                   AND (source, path) > (?, ?) ORDER BY source, path LIMIT ?"""
+        source, path = -1, ""
+        while page := self.rows(query, (source, path, _PAGE)):
+            for row in page:
+                yield row[0], row[1], row[2], row[3]
+            source, path = page[-1][:2]
+
     def counts(self) -> Counts:
         """Files and bytes, in all and for each suffix."""
         with database_errors(self.path):

@@ -7,7 +7,7 @@ the job does.
 from synapse_skills.units.choice import Choice, Hypothesis, best
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.freeze import Frozen, freeze_table
-from synapse_skills.units.grouping import by_regex, by_stem
+from synapse_skills.units.grouping import by_file, by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
 from synapse_skills.units.hypotheses import hypotheses, recount
 from synapse_skills.units.kinds import alike, is_kind
@@ -41,6 +41,7 @@ __all__ = [
     "alike",
     "best",
     "by_extension",
+    "by_file",
     "by_folder",
     "by_pattern",
     "by_regex",

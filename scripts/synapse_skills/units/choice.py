@@ -130,6 +130,8 @@ def unit_words(grouping: GroupingPlan) -> str:
     """What a layout makes data units of: `top-level folders`."""
     if grouping.by == "folder":
         return "top-level folders" if grouping.depth == 1 else f"folders {grouping.depth} levels down"
+    if grouping.by == "file":
+        return "files"
     return "keys that the pattern finds" if grouping.by == "pattern" else "names" + _less(grouping)
 
 
@@ -137,6 +139,8 @@ def layout_label(grouping: GroupingPlan) -> str:
     """A layout in a few words: `each top-level folder`."""
     if grouping.by == "folder":
         return "each top-level folder" if grouping.depth == 1 else f"each folder {grouping.depth} levels down"
+    if grouping.by == "file":
+        return "each file"
     return "what the pattern finds" if grouping.by == "pattern" else "same name" + _less(grouping)
 
 

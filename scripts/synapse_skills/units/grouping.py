@@ -82,6 +82,28 @@ def by_stem(ignore: Iterable[str] = (), endings: Iterable[str] = (), extensions:
 
 
 @dataclass(frozen=True)
+class ByFile:
+    """See `by_file`."""
+
+    is_folder = False
+
+    def __call__(self, file: File) -> tuple[str, str] | None:
+        """The whole path is the key."""
+        return file.key, file.key
+
+    def __repr__(self) -> str:
+        return "by_file()"
+
+
+def by_file() -> ByFile:
+    """A grouping: every file is a data unit of its own, its path in the source is the key.
+
+    For collections with one specification, where matching names would put `a.jpg` and `a.png` together.
+    """
+    return ByFile()
+
+
+@dataclass(frozen=True)
 class ByRegex:
     """See `by_regex`."""
 

@@ -72,7 +72,7 @@ def hypotheses(
         if extension in known:
             taken += 1
             hints.add(folders, stem)
-    by_folder, by_stem = _counts(_groupings(hints) if groupings is None else (), chosen)
+    by_folder, by_stem = _counts(_groupings(hints, chosen) if groupings is None else (), chosen)
     named = [_Count(grouping, grouping_for(grouping, chosen)) for grouping in groupings or ()]
     for file in stream():
         key = file.key
@@ -90,7 +90,12 @@ def hypotheses(
     shares = [(count, hints.tops.share) for count in by_folder] + [(count, hints.cores.share) for count in by_stem]
     # What was named is sampled by its own keys: no hint says which files would lie together.
     shares += [(count, 1.0) for count in named]
-    return ranked(_evaluate(count, share, chosen, origins, total, taken) for count, share in shares)
+    found = [_evaluate(count, share, chosen, origins, total, taken) for count, share in shares]
+    if groupings is None:
+        # Every file by itself explains any files: it counts only where no layout with better keys does as well.
+        most = max((one.explained for one in found if one.grouping.by != "file"), default=0.0)
+        found = [one for one in found if one.grouping.by != "file" or one.explained > most]
+    return ranked(found)
 
 
 def _counts(groupings: Iterable[GroupingPlan], specs: Sequence[SpecPlan]) -> tuple[list[_Count], list[_Count]]:
@@ -101,8 +106,10 @@ def _counts(groupings: Iterable[GroupingPlan], specs: Sequence[SpecPlan]) -> tup
     ]
 
 
-def _groupings(hints: Hints) -> Iterator[GroupingPlan]:
+def _groupings(hints: Hints, specs: Sequence[SpecPlan]) -> Iterator[GroupingPlan]:
     """The layouts that the hints allow."""
+    if len(specs) == 1:
+        yield GroupingPlan(by="file")
     for depth in range(1, min(hints.depth, MAX_DEPTH) + 1):
         yield GroupingPlan(depth=depth)
     endings = hints.endings()

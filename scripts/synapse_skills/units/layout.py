@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synapse_skills.plan import GroupingPlan, SourcePlan, SpecPlan
-from synapse_skills.units.grouping import by_regex, by_stem
+from synapse_skills.units.grouping import by_file, by_regex, by_stem
 from synapse_skills.units.mapping import InTurn, Mapping, by_extension, by_pattern, by_source
 from synapse_skills.units.names import compound_extensions, could_take
 from synapse_skills.units.place import Grouping, Place, PlaceFunction, by_folder
@@ -55,6 +55,8 @@ def grouping_for(grouping: GroupingPlan, specs: Sequence[SpecPlan]) -> Grouping:
         return by_folder(grouping.depth)
     if grouping.by == "stem":
         return by_stem(grouping.ignore, grouping.endings, compound_extensions(specs))
+    if grouping.by == "file":
+        return by_file()
     if grouping.by == "pattern":
         return by_regex(grouping.regex or "", grouping.template)
     raise ValueError(f"a grouping by {grouping.by} is a place by itself")

@@ -1,0 +1,16 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.sources import Source
+from synapse_skills.units import Place, by_extension, by_file
+
+NAME = 'scans'
+COLLECTION = 57
+SOURCES = [Source('/data/scans', recursive=True)]
+
+# Every file is a data unit of its own; the extension tells the spec.
+# For odd data write your own: def place(file): ...
+place = Place(by_file(), by_extension({'.png': 'image_1', '.jpg': 'image_1'}))
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place).main()
