@@ -29,8 +29,8 @@ FIXES = {
     "key-too-long": "Shorten the folder names: a data unit's key may have 255 bytes.",
     "no-units": "Check the source and the grouping: no file fell into a data unit.",
     "belongs-to-nothing": "They stay at home. If they are data, move them into a data unit's folder or regroup.",
-    "no-spec": "They stay at home, each named in stays_home.jsonl. If they are data: rename them to an extension that is "
-    "taken, add theirs to a specification of the collection, or say a pattern.",
+    "no-spec": "They stay at home, each named in stays_home.jsonl. If they are data: rename them to an extension that "
+    "is taken, add theirs to a specification of the collection, or say a pattern.",
 }
 
 
