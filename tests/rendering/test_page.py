@@ -18,7 +18,7 @@ from pages import HOSTILE, Looked, check_harmless, plain
 from PIL import Image
 from plans import plan
 
-from job_fixture import Job
+from job_fixture import PNG, Job
 from synapse_skills.errors import FindingError, OutOfReach, UsageError
 from synapse_skills.plan import MetadataRule
 from synapse_skills.rendering import gallery as gallery_module
@@ -314,3 +314,12 @@ def test_preview_exit_codes(job: Job, tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "error:" in done.stderr
     assert not (tmp_path / "page.html").exists()
+
+
+def test_data_units_that_stayed_at_home_are_named_with_why(job: Job) -> None:
+    job.units(1)
+    job.unit("no_label", {"image.png": PNG})
+    why = '"codes": ["missing-required-spec"], "why": "no_label: no label_1"'
+    (job.job / "left_out.jsonl").write_text(f'{{"unit": "no_label", {why}}}\n')
+    job.run()
+    assert "no_label: no label_1" in Looked(upload_page(read_result(job.home)).html).text

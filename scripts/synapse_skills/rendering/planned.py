@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import FindingError, SkillsError, UsageError, printable
+from synapse_skills.errors import SkillsError, UsageError, printable
 from synapse_skills.metadata import MetaCheck
 from synapse_skills.metadata.schema import STANDARD_KEYS
 from synapse_skills.plan import UploadPlan, plan_hash, read_plan
 from synapse_skills.rendering.job import MARKER, is_edited
+from synapse_skills.rendering.left_out import LeftOut, read_left_out
 from synapse_skills.rendering.place import place_of
 from synapse_skills.rendering.result import last_report
-from synapse_skills.rendering.sample import Sample, mark, sample_by, sample_placed, was_placed_by
-from synapse_skills.report import MAX_EXAMPLES, UploadReport
+from synapse_skills.rendering.sample import Sample, sample_by, sample_placed, was_placed_by
+from synapse_skills.report import UploadReport
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
 from synapse_skills.units import PlaceFunction
@@ -32,16 +32,6 @@ class PlannedUnit:
     key: str
     files: list[tuple[str, File]]
     meta: dict[str, Any] | None = None
-
-
-@dataclass
-class LeftOut:
-    """What stays at home by consent: how many data units, and by code how many and the first reasons."""
-
-    units: int = 0
-    codes: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-    marks: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -122,42 +112,6 @@ def find_plan(path: Path) -> Path:
         hint="Name a plan.json, or the folder that plan_upload made: synapse-jobs/NAME.",
         code="no-job",
     )
-
-
-def read_left_out(path: Path) -> LeftOut:
-    """Count left_out.jsonl; no such file is nothing left out.
-
-    Raises:
-        FindingError: a line of it can't be read.
-    """
-    left = LeftOut()
-    if not path.is_file():
-        return left
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                unit, codes, why = (
-                    str(row["unit"]),
-                    sorted(set(map(str, row.get("codes", ())))),
-                    str(row.get("why", "")),
-                )
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise FindingError(
-                    f"Line {number} of {printable(str(path))} can't be read.",
-                    hint="Make the plan again with plan_upload; the file is not meant to be edited.",
-                    code="bad-left-out",
-                ) from None
-            left.units += 1
-            left.marks.add(mark(unit))
-            for code in codes:
-                left.codes[code] += 1
-                examples = left.examples.setdefault(code, [])
-                if len(examples) < MAX_EXAMPLES:
-                    examples.append(why)
-    return left
 
 
 def _shipped(home: Path, known: str) -> str:

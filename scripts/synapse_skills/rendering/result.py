@@ -14,6 +14,7 @@ from synapse_skills.job.upload.outcome import Outcome, UnitOutcome
 from synapse_skills.metadata import MetaCheck
 from synapse_skills.plan import UploadPlan, read_plan
 from synapse_skills.rendering.job import SCRIPT, is_edited
+from synapse_skills.rendering.left_out import LeftOut, read_left_out
 from synapse_skills.report import UploadReport, read_report
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
@@ -47,6 +48,7 @@ class UploadResult:
         shown: those that are looked at one by one: some of those in trouble, and a sample of those that arrived.
         edited: the script is no longer as rendered, so what metadata it gives is not known here.
         roots: the folders of the files, by the number that a file's `source` is.
+        left_out: data units that stay at home by consent.
     """
 
     plan: UploadPlan
@@ -56,6 +58,7 @@ class UploadResult:
     edited: bool
     roots: list[Path] = field(default_factory=list)
     shown: list[ShownUnit] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> UploadResult:
@@ -87,6 +90,7 @@ def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> U
         result = UploadResult(plan, report, _host(place), counts.get("created", 0), is_edited(job), placed.roots())
         trouble = _in_trouble(outcome, placed, report, _left_out(job), min(MOST_TROUBLED, max(1, most // 2)))
         units = [*trouble, *outcome.arrived(max(0, most - len(trouble)))]
+        result.left_out = read_left_out(job / "left_out.jsonl")
         result.shown = [_shown(unit, placed, result) for unit in units]
     return result
 
