@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -242,3 +244,73 @@ def test_tasks_that_can_not_be_looked_up_are_sent_again_by_consent(job: Job) -> 
     job.run("--retry-unknown")
     assert job.report()["tasks"]["created"] == UNITS
     assert len(job.box.tasks()) == UNITS
+
+
+FORMS = ["path", "meta", "groups", "empty specs"]
+
+
+def in_other_forms(form: str) -> Callable[[str, str, Any], Any]:
+    """Every row shows one part in a form of the backend's own."""
+
+    def change(method: str, path: str, body: Any) -> Any:
+        for row in rows_of(path, body):
+            if form == "meta":
+                row["meta"]["created_by"] = "kim"
+            elif form == "groups":
+                row["groups"] = [{"id": 5, "name": name} for name in row["groups"]]
+            elif form == "empty specs":
+                row["files"]["scan_1"] = {"path": None, "checksum": None}
+            else:
+                for file in row["files"].values():
+                    file["path"] = "bucket/" + file["path"]
+        return body
+
+    return change
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lost_state_is_recognised_in_other_forms(job: Job, form: str) -> None:
+    """Without a state all would be there twice, and nobody would say so."""
+    job.plan_with(groups=("hospital", "ward"))
+    job.units(UNITS)
+    job.run()
+    shutil.rmtree(job.state)
+    job.run(before=answering(in_other_forms(form)))
+    assert job.report()["already"] == UNITS
+    assert job.there() == job.wanted()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("on", [[1], [2, 3]], ids=["canary", "batches"])
+def test_lost_answer_is_recognised_in_other_forms(job: Job, form: str, on: list[int]) -> None:
+    job.plan_with(groups=("hospital", "ward"))
+    job.units(UNITS)
+    job.box.set_faults({"kind": "status-after-commit", "route": CREATE, "on": on})
+    job.run(before=answering(in_other_forms(form)))
+    assert job.there() == job.wanted()
+
+
+def test_other_content_under_the_same_name_is_not_taken_for_ours(job: Job) -> None:
+    job.units(3)
+    job.run()
+    shutil.rmtree(job.state)
+    (job.source / "patient_001" / "label.json").write_text('{"another": "label"}')
+    job.run()
+    assert (job.report()["created"], job.report()["already"]) == (1, 2)
+
+
+def test_lost_state_in_a_large_collection_of_others(job: Job, sandbox_factory: SandboxFactory) -> None:
+    """Only checksums are shown, and a thousand rows of others come first."""
+    job.box = sandbox_factory("large", seed=seed_with(settings={"echo": ["checksum"]}))
+    sums = [job.box.put_file("x.png", b"other"), job.box.put_file("x.json", b"{}")]
+    files = {
+        "image_1": {"checksum": sums[0], "path": "x/x.png"},
+        "label_1": {"checksum": sums[1], "path": "x/x.json"},
+    }
+    for _ in range(11):
+        job.box.post("/data_units/", [{"data_collection": 57, "files": files}] * 100)
+    job.units(UNITS)
+    job.run()
+    shutil.rmtree(job.state)
+    job.run()
+    assert job.report()["already"] == UNITS

@@ -38,8 +38,8 @@ def login() -> Login:
     """Resolve the login.
 
     Raises:
-        OutOfReach: there is none (`no-login`), the host is not an http(s) address (`bad-host`), or the token can't be sent
-            (`bad-token`).
+        OutOfReach: there is none (`no-login`), the host is not an http(s) address (`bad-host`), or the token holds
+            what no header can (`bad-token`).
     """
     from synapse_sdk.utils.auth import load_credentials
 

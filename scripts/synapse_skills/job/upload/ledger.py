@@ -7,7 +7,7 @@ journal again. What does no harm when it is forgotten (confirmed files, the chec
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS server_unit(
   taken INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS server_path ON server_unit(path_print);
 CREATE INDEX IF NOT EXISTS server_meta ON server_unit(meta_print);
+CREATE INDEX IF NOT EXISTS server_checksum ON server_unit(checksum_print);
 """
 
 
@@ -357,41 +358,3 @@ class Ledger:
     def confirm(self, source: int, path: str, size: int, mtime_ns: int, checksum: str) -> None:
         """Remember that a file has arrived."""
         self.write("INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?, ?)", (source, path, size, mtime_ns, checksum))
-
-    # -- what was on the server before ---------------------------------------------------------------------------
-
-    def keep_server_units(self, rows: Iterable[tuple[int, Mapping[str, str]]]) -> None:
-        """Remember the prints of units that the collection already holds, but those that are known to be ours."""
-        self.write_many(
-            "INSERT OR IGNORE INTO server_unit(id, path_print, meta_print, checksum_print, groups_print) "
-            "VALUES (?, ?, ?, ?, ?)",
-            ((i, p["path"], p["meta"], p["checksum"], p["groups"]) for i, p in rows if not self.owns(i)),
-        )
-
-    def blank_silent_parts(self) -> None:
-        """What no row of the server has, this backend does not send back: it says nothing about any unit."""
-        for part in ("path", "meta", "checksum", "groups"):
-            column = f"{part}_print"
-            if not self.db.execute(f"SELECT 1 FROM server_unit WHERE {column} <> ?", (NOTHING,)).fetchone():  # noqa: S608
-                self.write(f"UPDATE server_unit SET {column}=NULL")  # noqa: S608
-
-    def has_server_units(self) -> bool:
-        """Whether the collection held anything that a unit could match."""
-        return bool(self.db.execute("SELECT 1 FROM server_unit WHERE taken=0 LIMIT 1").fetchone())
-
-    def server_units_tell(self) -> bool:
-        """Whether any of them shows something to recognise it by."""
-        shown = "path_print IS NOT NULL OR meta_print IS NOT NULL OR checksum_print IS NOT NULL"
-        return bool(self.db.execute(f"SELECT 1 FROM server_unit WHERE {shown} LIMIT 1").fetchone())  # noqa: S608
-
-    def server_candidates(self, prints: Mapping[str, str]) -> list[tuple[int, str | None]]:
-        """Untaken server units whose path, meta and groups agree as far as they came back: id, checksum print."""
-        return list(
-            self.db.execute(
-                "SELECT id, checksum_print FROM server_unit WHERE taken=0 AND (path_print=:p OR (path_print IS NULL "
-                "AND (meta_print=:m OR (meta_print IS NULL AND checksum_print IS NOT NULL)))) "
-                "AND (meta_print IS NULL OR meta_print=:m) AND (groups_print IS NULL OR groups_print=:g) "
-                "ORDER BY id LIMIT 1000",
-                {"p": prints["path"], "m": prints["meta"], "g": prints["groups"]},
-            )
-        )

@@ -47,9 +47,16 @@ def prints_of(unit: Mapping[str, Any]) -> dict[str, str]:
     specs = {spec: row for spec, row in files.items() if isinstance(row, Mapping)} if isinstance(files, Mapping) else {}
     found = {}
     for part in ("checksum", "path"):
-        values = {spec: row.get(part) for spec, row in specs.items()}
-        found[part] = print_of(values if values and None not in values.values() else None)
-    return found | {"meta": print_of(unit.get("meta")), "groups": print_of(unit.get("groups"))}
+        # A file that shows nothing (a specification without a file, a thumbnail of the backend's own) does not count.
+        found[part] = print_of({spec: row[part] for spec, row in specs.items() if row.get(part) is not None})
+    return found | {"meta": print_of(unit.get("meta")), "groups": print_of(_names(unit.get("groups")))}
+
+
+def _names(groups: Any) -> Any:
+    """Groups by name, also where they come back as objects."""
+    if not isinstance(groups, list | tuple):
+        return groups
+    return [group.get("name", group) if isinstance(group, Mapping) else group for group in groups]
 
 
 def pack(prints: Mapping[str, str]) -> str:

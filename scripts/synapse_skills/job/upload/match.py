@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from synapse_skills.backend.api import NotThere, Refused
+from synapse_skills.job.upload.before import Before
 from synapse_skills.job.upload.create import Creator
 from synapse_skills.job.upload.ledger import NOTHING, Ledger
 from synapse_skills.job.upload.lookup import Server, prints_of
@@ -45,6 +46,7 @@ class Matcher:
         self.problems = problems
         self.opener = opener
         self.say = say
+        self.before = Before(ledger)
         self._any = False
 
     async def prepare(self) -> None:
@@ -65,8 +67,8 @@ class Matcher:
             )
         self.ledger.set_info("server_complete", 1)
         self.ledger.commit()
-        self._any = self.ledger.has_server_units()
-        if self._any and not self.ledger.server_units_tell():
+        self._any, telling = self.before.look()
+        if self._any and not telling:
             self._any = False
             self.problems.add(
                 "cannot-recognise",
@@ -82,10 +84,10 @@ class Matcher:
             if row["id"] <= newest:
                 page.append((row["id"], prints_of(row)))
             if len(page) >= PAGE:
-                self.ledger.keep_server_units(page)
+                self.before.keep(page)
                 page = []
-        self.ledger.keep_server_units(page)
-        self.ledger.blank_silent_parts()
+        self.before.keep(page)
+        self.before.blank_silent_parts()
         self.ledger.commit()
 
     async def match(self, unit: Unit, payload: dict[str, Any], basis: str) -> bool:
@@ -93,18 +95,25 @@ class Matcher:
         if not self._any:
             return False
         prints = prints_of(payload)
-        checksum_print: str | None = None
-        for identity, theirs in self.ledger.server_candidates(prints):
-            if theirs is not None:
-                if theirs == NOTHING:
-                    continue
-                if checksum_print is None:
-                    checksum_print = await self._checksum_print(unit)
-                if theirs != checksum_print:
-                    continue
-            await self.creator.record({"t": "matched", "units": [[unit.key, identity, basis]]})
-            return True
-        return False
+        if self.before.shows_content:
+            if not self.before.may_have(prints):
+                return False
+            prints["checksum"] = await self._checksum_print(unit)
+            if prints["checksum"] == NOTHING:
+                return False
+        found = self.before.find(prints)
+        if found is None:
+            return False
+        identity, same = found
+        await self.creator.record({"t": "matched", "units": [[unit.key, identity, basis]]})
+        if not same:
+            self.problems.add(
+                "matched-in-part",
+                f"{unit.key}: data unit id {identity}",
+                severity="warning",
+                fix="The content is in the collection already; its path or metadata there are others, and stay.",
+            )
+        return True
 
     async def _checksum_print(self, unit: Unit) -> str:
         sums = {}
