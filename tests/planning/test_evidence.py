@@ -78,3 +78,15 @@ def test_a_layout_that_was_named_is_counted_alone() -> None:
     assert (found.grouping, found.units, found.complete) == (grouping, 3, 3)
     nowhere = GroupingPlan(by="pattern", regex="nowhere/(x)")
     assert hypotheses(lambda: tree, (IMAGE, LABEL), groupings=[nowhere])[0].units == 0
+
+
+def test_where_folders_say_the_kind_only_they_are_clues() -> None:
+    from synapse_skills.units import by_stem
+
+    paths = [f"{kind}/train/{n:03}.txt" for kind in ("labels", "labels_seg") for n in range(6)]
+    group = by_stem(ignore=("labels", "labels_seg"))
+    found = clues((File(0, path, 1, 1) for path in paths), ".txt", (), group, ("labels", "labels_seg"))
+    assert {(clue.pattern, clue.files) for clue in found if clue.label.startswith("folder")} == {
+        ("labels/**/*.txt", 6),
+        ("labels_seg/**/*.txt", 6),
+    }

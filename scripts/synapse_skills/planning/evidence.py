@@ -6,7 +6,7 @@ Which layouts are possible is counted in `units.hypotheses`; here is what a ques
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -72,11 +72,14 @@ class Clue:
         return self.files == self.units
 
 
-def clues(files: Iterable[File], extension: str, compound: tuple[str, ...], group: Group) -> list[Clue]:
+def clues(
+    files: Iterable[File], extension: str, compound: tuple[str, ...], group: Group, kinds: Collection[str] = ()
+) -> list[Clue]:
     """Folders inside the units, whole names and endings of names that recur among the files of one extension.
 
     Only what finds some but not all of them is a clue. Most units first. Units that are no folders are counted once
-    for each run of their files, which is near enough to rank clues.
+    for each run of their files, which is near enough to rank clues. `kinds` are the folders that say the kind of a file
+    wherever they stand: where there are any, no other folder is a clue.
     """
     from synapse_skills.units import extension_of
 
@@ -95,7 +98,7 @@ def clues(files: Iterable[File], extension: str, compound: tuple[str, ...], grou
             number += 1
         mark = crc32(f"{file.source}/{file.path}".encode())
         *folders, name = placed[1].split("/")
-        for clue in _words(name, folders[-1] if folders else "", extension):
+        for clue in _words(name, folders, extension, {each.casefold() for each in kinds}):
             counts = found.get(clue)
             if counts is None:
                 if len(found) >= MAX_WORDS:
@@ -118,11 +121,16 @@ def clues(files: Iterable[File], extension: str, compound: tuple[str, ...], grou
     return sorted(result, key=lambda c: (-c.units, not c.once, kinds.index(c.label.split()[0]), c.pattern))
 
 
-def _words(name: str, folder: str, extension: str) -> list[tuple[str, str]]:
+def _words(name: str, folders: list[str], extension: str, kinds: set[str]) -> list[tuple[str, str]]:
     """Patterns that this file would support, with their labels. They hold for the end of a path (`units.patterns`)."""
+    from synapse_skills.units import glob_escape
+
     words = [(glob_escape(name), f"name {name}")]
-    if folder:
-        words.append((f"{glob_escape(folder)}/*{extension}", f"folder {folder}/"))
+    for folder in folders if kinds else folders[-1:]:
+        if not kinds:
+            words.append((f"{glob_escape(folder)}/*{extension}", f"folder {folder}/"))
+        elif folder.casefold() in kinds:
+            words.append((f"{glob_escape(folder)}/**/*{extension}", f"folder {folder}/"))
     stem = name[: len(name) - len(extension)]
     for mark in ("_", "-", "."):
         head, found, tail = stem.rpartition(mark)
@@ -130,10 +138,3 @@ def _words(name: str, folder: str, extension: str) -> list[tuple[str, str]]:
             words.append((f"*{mark}{glob_escape(tail)}{extension}", f"ending {mark}{tail}{extension}"))
             break
     return words
-
-
-def glob_escape(text: str) -> str:
-    """A name as part of a glob that matches only itself."""
-    if not any(char in text for char in "*?["):
-        return text
-    return "".join(f"[{char}]" if char in "*?[" else char for char in text)

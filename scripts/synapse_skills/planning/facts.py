@@ -270,7 +270,7 @@ class Facts:
 
         def find() -> list[Clue]:
             group = grouping_for(grouping, specs)
-            return clues(self._files("files compared"), extension, compound_extensions(specs), group)
+            return clues(self._files("files compared"), extension, compound_extensions(specs), group, grouping.ignore)
 
         return self._once(("clues", _places(sources), specs, extension, grouping), find)
 

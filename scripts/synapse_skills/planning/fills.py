@@ -252,6 +252,8 @@ def _option(clue: Clue, units: int) -> Option:
     each = (
         "one in each data unit" if clue.once and clue.units == units else f"in {clue.units:,} of {units:,} data units"
     )
+    if clue.units > units:
+        each = "in several places"  # counted by runs of files, of which a data unit may have more than one
     label = printable(clue.label)
     if len(label) > LABEL_CHARS or len(label.split()) > 5:
         label = printable(clue.pattern)[:LABEL_CHARS]

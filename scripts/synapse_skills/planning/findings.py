@@ -27,6 +27,7 @@ from synapse_skills.planning.sources import paths_of, sources_of
 
 DEFAULT = Limits()
 LEAVE_OUT = "leave_out"
+AMBIGUOUS = "several-candidates"
 STOP = "stop"
 FEW = 0.05
 # With more files than this the content guard, which opens each, waits until the cheaper questions are answered.
@@ -36,7 +37,7 @@ SOON = 20_000
 WORDS = {
     MISSING: ("miss a required file", "Leave out incomplete"),
     OVERSIZED: ("hold a file that is too large", "Leave out oversized"),
-    "several-candidates": ("have several files for one spec", "Leave out ambiguous"),
+    AMBIGUOUS: ("have several files for one spec", "Leave out ambiguous"),
     "empty-file": ("hold an empty file", "Leave out empty"),
     "refused-by-guard": ("hold a file that the content guard refuses", "Leave out refused"),
     "unreadable-file": ("hold a file that can't be read", "Leave out unreadable"),
@@ -236,6 +237,8 @@ def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse
         return Inferred([], "no other finding in any data unit")
     order = sorted(codes, key=lambda code: -codes[code][0])
     listed = "; ".join(f"{codes[code][0]:,} {WORDS.get(code, (code, ''))[0]}" for code in order)
+    if AMBIGUOUS in codes and (specs := sorted(total.found()[AMBIGUOUS].specs)):
+        listed += f" (a pattern for {specs[0]} would keep them: specs.{specs[0]}.pattern)"
     options = [
         Option(
             WORDS.get(code, ("", f"Leave out {code}"))[1],
