@@ -69,6 +69,18 @@ def test_row_that_shows_nothing_leaves_all_unknown() -> None:
     assert recognise(["a", "b"], [unit("b"), {"files": {}, "meta": None}]) == ([("b", 1)], ["a"])
 
 
+def test_twins_of_which_only_the_content_comes_back() -> None:
+    """Two are there of three: to guess which would send one twice and another never."""
+    lookup = Lookup(("checksum",), rising=True)
+    prints = {key: prints_of(unit(key, "same")) for key in "abc"}
+    for count, expected in ((0, ([], [])), (2, ([], ["a", "b", "c"])), (3, ([("a", 1), ("b", 2), ("c", 3)], []))):
+        recogniser = Recogniser(list(prints.items()), lookup, lambda print_: True)
+        for number in range(1, count + 1):
+            recogniser.row(number, prints["a"])
+        found = recogniser.found()
+        assert (found.created, found.doubtful) == expected
+
+
 def test_exact_rows_are_handed_out_before_those_that_agree_in_part() -> None:
     rows = [unit("a", meta={"altered": 1}), unit("a")]
     assert recognise(["a"], rows) == ([("a", 2)], [])

@@ -11,12 +11,13 @@ import random
 import shutil
 import signal
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from job_fixture import PNG, Job
-from sandbox_fixture import PROJECT, SandboxFactory, seed_with
+from job_fixture import PNG, Job, answering
+from sandbox_fixture import COLLECTION, PROJECT, SandboxFactory, seed_with
 from synapse_skills.plan import Limits
 
 EVERYDAY = 2
@@ -59,11 +60,49 @@ class World:
             "part_size": 90,
         }
         document = seed_with(settings=settings)
-        if self.rng.random() < 0.2:
+        through_backend = self.rng.random() < 0.2
+        if through_backend:
             document["storages"][0]["provider"] = "file_system"
         self.box = job.box = sandbox_factory("world", seed=document)
-        self.seed = seed
         self.made = 0
+        # Where only checksums come back, twins can't be told apart, which has a test of its own.
+        self.with_twins = settings["echo"] != ["checksum"]
+        shown = {"path", "checksum", "meta"} <= set(settings["echo"])  # type: ignore[call-overload]
+        self.form = self.rng.choice(["path", "meta", "groups", "files"]) if shown and self.rng.random() < 0.6 else ""
+        self.with_others = self.rng.random() < 0.5 and not through_backend
+        self.others = 0
+
+    def shown_otherwise(self) -> None:
+        """In the child: rows come back in a form of the backend's own."""
+
+        def change(method: str, path: str, body: Any) -> Any:
+            rows = body.get("results") if isinstance(body, dict) and "data_units/" in path else None
+            for row in rows or []:
+                if self.form == "meta":
+                    row["meta"] = {**(row["meta"] or {}), "created_by": "kim"}
+                elif self.form == "groups":
+                    row["groups"] = [{"name": name} for name in row["groups"] or []]
+                for file in row["files"].values():
+                    if self.form == "path":
+                        file["path"] = f"bucket/{file['path']}"
+                    elif self.form == "files":
+                        file.update(width=1, height=1)
+            return body
+
+        if self.form:
+            answering(change)()
+
+    def somebody_else(self) -> None:
+        """Another writer adds a data unit to the same collection, with contents that some of ours have too."""
+        if not self.with_others:
+            return
+        files = {}
+        for spec, name, content in (("image_1", "image.png", PNG + b"twin"), ("label_1", "label.json", b"{}")):
+            files[spec] = {"checksum": self.box.put_file(name, content), "path": f"theirs_{self.others}/{name}"}
+        self.box.post(
+            "/data_units/", [{"data_collection": COLLECTION, "files": files, "meta": {"name": f"theirs_{self.others}"}}]
+        )
+        self.others += 1
 
     def prepare(self) -> None:
         """Data, plan and script."""
@@ -90,8 +129,9 @@ class World:
             key = self.rng.choice(["p {:03d}", "환자_{:03d}", "a'b&c#%{:03d}"]).format(self.made)
             self.made += 1
             kind = self.rng.random()
-            image = PNG + (b"twin" if kind < 0.3 else key.encode()) + b"." * self.rng.randint(0, 200)
-            files = {"image.png": PNG + b"twin" if kind < 0.3 else image, "label.json": b"[]"}
+            image = PNG + key.encode() + b"." * self.rng.randint(0, 200)
+            is_twin = self.with_twins and kind < 0.3
+            files = {"image.png": PNG + b"twin" if is_twin else image, "label.json": b"[]"}
             if kind > 0.8:
                 files["scan.dcm"] = key.encode() * 20
             self.job.unit(key, files)
@@ -126,11 +166,14 @@ class World:
         ]
         if self.rng.random() < 0.3:
             rules.append({"kind": "too-large", "units": self.rng.choice([1, 2, 4])})
-        self.box.set_faults(*rules, seed=self.seed)
+        self.box.set_faults(*rules, seed=self.rng.randrange(10**6))
 
     def kill_somewhere(self) -> None:
         """Start the job and kill it at a random moment; perhaps lose some of its state as well."""
-        process = self.job.start(SYNAPSE_SKILLS_PATIENCE_S="20")
+        self.box.set_faults()
+        self.somebody_else()
+        self.misbehave()
+        process = self.job.start(before=self.shown_otherwise, SYNAPSE_SKILLS_PATIENCE_S="20")
         end = time.monotonic() + self.rng.choice([0.3, 1.0, 3.0]) * self.rng.random()
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
@@ -157,7 +200,8 @@ class World:
                 self.box.set_faults()
             flags = self.rng.choice([[], [], ["--limit", "5"], ["--retry-failed"], ["--workers", "2"]])
             flags = flags if number < RUNS - 3 else []
-            done = self.job.run(*flags, expect=None, timeout=90, SYNAPSE_SKILLS_PATIENCE_S="20")
+            before = self.shown_otherwise
+            done = self.job.run(*flags, before=before, expect=None, timeout=90, SYNAPSE_SKILLS_PATIENCE_S="20")
             assert self.box.token not in done.stdout + done.stderr
             assert "signature=" not in (done.stdout + done.stderr).lower()
             assert done.returncode in (0, 3, 5), f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -171,23 +215,27 @@ class World:
     def hold_to_account(self) -> None:
         """Exactly once by content, and a report that adds up."""
         self.box.wait_late()
-        there, wanted = self.job.there(), self.job.wanted()
+        there, wanted = self.ours(), self.job.wanted()
         assert there == wanted, f"too many: {there - wanted}, too few: {wanted - there}"
         report = self.job.report()
         assert report["planned"] == self.made == report["created"] + report["already"]
         if self.with_tasks:
-            assert sorted(t["data_unit"] for t in self.box.tasks()) == sorted(u["id"] for u in self.box.units())
+            mine = [unit["id"] for unit in self.box.units() if "theirs_" not in str(unit["files"])]
+            assert sorted(task["data_unit"] for task in self.box.tasks()) == sorted(mine)
             assert report["tasks"] == {"planned": self.made, "created": self.made}
         self.box.set_faults()
-        self.job.run()
+        self.job.run(before=self.shown_otherwise)
         assert self.job.report()["already"] == self.made
-        assert self.job.there() == wanted
+        assert self.ours() == wanted
+
+    def ours(self) -> Counter[str]:
+        """What is there, without what others have added."""
+        return Counter({text: n for text, n in self.job.there().items() if not text.startswith("theirs_")})
 
 
 def live_through(seed: int, job: Job, sandbox_factory: SandboxFactory) -> None:
     world = World(seed, job, sandbox_factory)
     world.prepare()
-    world.misbehave()
     for _ in range(world.rng.randint(1, 3)):
         world.kill_somewhere()
     world.finish()

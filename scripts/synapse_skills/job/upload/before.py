@@ -61,6 +61,11 @@ class Before:
         """Whether contents can be compared."""
         return "checksum" in self._shown
 
+    @property
+    def shows_content_only(self) -> bool:
+        """Whether contents are all there is to compare."""
+        return self._shown - {"groups"} == {"checksum"}
+
     def may_have(self, prints: Mapping[str, str]) -> bool:
         """Whether it is worth hashing a unit's files: a row agrees in name, or the rows show no names."""
         if not self._shown & {"path", "meta"}:

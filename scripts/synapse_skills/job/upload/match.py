@@ -68,6 +68,13 @@ class Matcher:
         self.ledger.set_info("server_complete", 1)
         self.ledger.commit()
         self._any, telling = self.before.look()
+        if self._any and self.before.shows_content_only:
+            self.problems.add(
+                "cannot-recognise",
+                "the rows of the collection show neither paths nor metadata",
+                severity="warning",
+                fix="Data units of an earlier job that share their content can't be told apart: look in Synapse.",
+            )
         if self._any and not telling:
             self._any = False
             self.problems.add(

@@ -71,13 +71,18 @@ class Recogniser:
     def found(self) -> Found:
         """Hand the rows out: identical ones oldest first, then those that agree in part."""
         found = Found()
-        for mark, ids in self._exact.items():
-            for identity in sorted(set(ids)):
-                if self._waiting[mark]:
-                    self._take(found, self._waiting[mark].popleft(), identity)
+        doubtful: set[str] = set(self._open) if self._blind else set()
+        for mark, rows in self._exact.items():
+            ids, waiting = sorted(set(rows)), self._waiting[mark]
+            if len(ids) < len(waiting):
+                # Twins, of which only what they share comes back: that some are there is sure, and which is not.
+                doubtful.update(waiting)
+                continue
+            for identity in ids:
+                if waiting:
+                    self._take(found, waiting.popleft(), identity)
                 else:
                     found.too_many.append(identity)
-        doubtful: set[str] = set(self._open) if self._blind else set()
         for identity, prints in sorted(self._alike, key=lambda row: row[0]):
             evidence = self._evidence(prints)
             agreeing: dict[str, int] = defaultdict(int)
