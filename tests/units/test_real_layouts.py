@@ -64,13 +64,15 @@ def test_medical(inventory: Inventory) -> None:
 
 def test_photos(inventory: Inventory) -> None:
     found, units = understood(inventory, "photos", PICTURES)
-    assert found.label == "same name"
-    assert units["고양이"].codes == units["same_stem"].codes == ("several-candidates",)
-    assert units["cam_a/IMG_0002"].codes == units["cam_b/IMG_0002"].codes == ()
-    assert units["한글 폴더/우주 비행사 01"].codes == ()
-    message = units["png_bytes"].findings[0].message
+    # same_stem.jpg and same_stem.png are two pictures: by name they would be one data unit.
+    assert found.label == "each file"
+    assert units["고양이.jpg"].codes == ("several-candidates",)
+    assert units["same_stem.jpg"].codes == units["same_stem.png"].codes == ()
+    assert units["cam_a/IMG_0002.jpg"].codes == units["cam_b/IMG_0002.jpg"].codes == ()
+    assert units["한글 폴더/우주 비행사 01.JPG"].codes == ()
+    message = units["png_bytes.jpg"].findings[0].message
     assert "refused" in message and message.endswith("its content is .png")
-    assert "its content is" not in units["not_an_image"].findings[0].message
+    assert "its content is" not in units["not_an_image.jpg"].findings[0].message
 
 
 def test_video(inventory: Inventory) -> None:
