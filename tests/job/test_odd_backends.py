@@ -55,7 +55,7 @@ def test_lost_canary_does_not_take_the_row_of_another_writer(job: Job, sandbox_f
     job.run(before=killing(POST, 1, when="before"), expect=-signal.SIGKILL)
     somebody_else(job, {"site": "A"})
     job.run(expect=5)
-    assert job.problem("outcome-unknown")["examples"] == ["patient_000"]
+    assert job.problem("outcome-unknown")["count"] == 1  # whichever was complete first
     job.run("--retry-unknown")
     assert not job.wanted() - job.there()
     assert len(job.box.units()) == UNITS + 1
