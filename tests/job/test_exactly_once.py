@@ -92,7 +92,7 @@ def random_kills(job: Job, rng: random.Random, rounds: int) -> None:
     job.run()
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.heavy] * (n > 2)) for n in range(10)])
 def test_killed_at_random_points(job: Job, seed: int) -> None:
     """Three kills in each of ten worlds: thirty random points."""
     job.units(40)
@@ -234,7 +234,9 @@ def test_refused_unit_goes_by_itself_once_it_is_mended(job: Job) -> None:
 
 
 @pytest.mark.parametrize("lost", ["ledger", "inventory", "both-databases", "journal", "everything"])
-@pytest.mark.parametrize("name", ["path", "checksum", "everything"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.heavy) for name in ("path", "checksum")), "everything"]
+)
 def test_lost_state(job: Job, lost: str, name: str) -> None:
     job.box.set(echo=ECHOES[name])
     job.units(UNITS)
