@@ -105,7 +105,8 @@ def test_what_can_not_be_told_is_not_sent_again(job: Job, kept: str) -> None:
         return body
 
     job.box.set_faults(LOST)
-    job.run(before=answering(change), expect=5)
+    # One transfer at a time: patient_003 is neither the canary nor behind the batch whose answer is lost.
+    job.run("--workers", "1", before=answering(change), expect=5)
     assert job.problem("outcome-unknown")["examples"] == ["patient_003"]
     assert job.there() == job.wanted()
 
