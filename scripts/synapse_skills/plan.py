@@ -18,7 +18,11 @@ from synapse_skills.errors import FindingError, UsageError
 
 PLAN_VERSION: Literal[1] = 1
 _TABLE = re.compile(r"[A-Za-z0-9_-]+\.jsonl")
-_TAKEN = ("left_out.jsonl", "metadata.jsonl")
+METADATA_TABLE = "metadata.jsonl"
+"""The frozen rows of a metadata table, beside the script: one JSON object a data unit."""
+METADATA_ORDER = ("constants", "folders", "name", "table", "sidecars", "said")
+"""Where metadata comes from; the later one wins."""
+_TAKEN = ("left_out.jsonl", METADATA_TABLE)
 
 
 class _Model(BaseModel):
@@ -76,10 +80,51 @@ class GroupingPlan(_Model):
 
 
 class MetadataRule(_Model):
-    """One source of metadata; later rules win over earlier ones."""
+    """One source of metadata; later rules win over earlier ones, and their order is fixed (`METADATA_ORDER`)."""
 
-    kind: Literal["constants"] = "constants"
-    values: dict[str, Any] = Field(default_factory=dict)
+    kind: Literal["constants", "folders", "name", "table", "sidecars", "said"] = "constants"
+    values: dict[str, Any] = Field(default_factory=dict, description="constants, said: the same for all data units.")
+    folders: dict[str, int] = Field(
+        default_factory=dict, description="folders: field → which folder of a data unit's key, 1 is the outermost."
+    )
+    regex: str | None = Field(default=None, description="name: named groups, found in a data unit's key, are fields.")
+    pattern: str | None = Field(default=None, description="sidecars: glob on the path in the unit.")
+    table: str | None = Field(default=None, description="table: the frozen rows beside the script.")
+    sha256: str | None = Field(default=None, description="table: of the frozen rows.")
+    file: str | None = Field(default=None, description="table: the file that they were read from.")
+    sheet: str | None = Field(default=None, description="table: the sheet of a workbook.")
+    key: str | None = Field(default=None, description="table: the column that names the data unit.")
+    fields: dict[str, str] = Field(default_factory=dict, description="table, sidecars: their name → the field's name.")
+    rows: int = Field(default=0, ge=0, description="table: how many data units have a row.")
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> MetadataRule:
+        own: dict[str, set[str]] = {
+            "constants": {"values"},
+            "said": {"values"},
+            "folders": {"folders"},
+            "name": {"regex"},
+            "sidecars": {"pattern", "fields"},
+            "table": {"table", "sha256", "file", "sheet", "key", "fields", "rows"},
+        }
+        for name, field in type(self).model_fields.items():
+            default = field.default_factory() if field.default_factory else field.default  # type: ignore[call-arg]
+            if name != "kind" and name not in own[self.kind] and getattr(self, name) != default:
+                raise ValueError(f"`{name}` does not belong to metadata from {self.kind}")
+        needed = {"name": "regex", "sidecars": "pattern", "table": "table"}.get(self.kind)
+        if needed and not getattr(self, needed):
+            raise ValueError(f"metadata from {self.kind} needs a `{needed}`")
+        if self.kind == "table" and self.table != METADATA_TABLE:
+            raise ValueError(f"the frozen rows are in {METADATA_TABLE}")
+        return self
+
+
+class Conversion(_Model):
+    """Files with one extension become another before they are sent; the originals stay as they are."""
+
+    spec: str
+    source: str = Field(pattern=r"^\.[^/\\]+$", description="The extension that the specification does not take.")
+    target: str = Field(pattern=r"^\.[^/\\]+$", description="The extension that it takes.")
 
 
 class Limits(_Model):
@@ -115,12 +160,23 @@ class UploadPlan(_Model):
     specs: tuple[SpecPlan, ...] = Field(min_length=1)
     meta_schema: dict[str, Any] | None = None
     metadata: tuple[MetadataRule, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
     limits: Limits = Limits()
     incomplete: Literal["stop", "leave_out"] = "stop"
     leave_out: tuple[str, ...] = Field(default=(), description="Finding codes whose units stay at home by consent.")
     groups: tuple[str, ...] = Field(default=(), description="Group hierarchy given to every data unit, leaf last.")
     state: str | None = None
     expected: Expected = Expected()
+
+    @model_validator(mode="after")
+    def _metadata_in_order(self) -> UploadPlan:
+        order = [METADATA_ORDER.index(rule.kind) for rule in self.metadata]
+        if order != sorted(set(order)):
+            raise ValueError(f"metadata: each kind once, in the order {', '.join(METADATA_ORDER)}")
+        pairs = [(each.spec, each.source) for each in self.conversions]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("conversions: one for each specification and extension")
+        return self
 
 
 def plan_bytes(plan: UploadPlan) -> bytes:

@@ -89,27 +89,32 @@ class UploadReport(BaseModel):
 
 
 class Problems:
-    """Collects problems by code; memory does not grow with how often one occurs."""
+    """Collects problems by code; memory does not grow with how often one occurs.
+
+    Several problems may have one code, each with a `group` of its own: metadata that is wrong in two ways, say.
+    """
 
     def __init__(self) -> None:
-        self._by_code: dict[str, Problem] = {}
+        self._by_code: dict[tuple[str, str], Problem] = {}
 
-    def add(self, code: str, example: str = "", *, severity: str = "error", fix: str = "", count: int = 1) -> None:
+    def add(
+        self, code: str, example: str = "", *, severity: str = "error", fix: str = "", count: int = 1, group: str = ""
+    ) -> None:
         """Count one more occurrence; the first three different examples are kept, redacted."""
-        problem = self._by_code.get(code)
+        problem = self._by_code.get((code, group))
         if problem is None:
-            problem = self._by_code[code] = Problem(code=code, severity=severity, count=count, fix=fix)
+            problem = self._by_code[code, group] = Problem(code=code, severity=severity, count=count, fix=fix)
         else:
             problem.count += count
         example = redact(example)
         if example and len(problem.examples) < MAX_EXAMPLES and example not in problem.examples:
             problem.examples.append(example)
 
-    def merge(self, problem: Problem) -> None:
+    def merge(self, problem: Problem, *, group: str = "") -> None:
         """Add what another collector has counted."""
         for number, example in enumerate(problem.examples or [""]):
             count = 0 if number else problem.count
-            self.add(problem.code, example, severity=problem.severity, fix=problem.fix, count=count)
+            self.add(problem.code, example, severity=problem.severity, fix=problem.fix, count=count, group=group)
 
     def as_list(self) -> list[Problem]:
         """Errors first, then by count."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from synapse_skills.errors import printable
-from synapse_skills.plan import Limits, SpecPlan
+from synapse_skills.plan import Conversion, Limits, SpecPlan
 from synapse_skills.sources import File
 from synapse_skills.units.findings import Finding
 from synapse_skills.units.mapping import normal_extension
@@ -17,6 +17,25 @@ MEBIBYTE = 1024 * 1024
 """`max_file_size_mb` counts in these, as the SDK does."""
 MAX_KEY_BYTES = 255
 _MOST_NAMES = 10
+
+
+Converts = Mapping[str, Mapping[str, str]]
+"""specification → extension that it does not take → the one that it becomes"""
+_NONE: Converts = {}
+
+
+def by_spec(conversions: Sequence[Conversion]) -> Converts:
+    """A plan's conversions, to be looked up."""
+    found: dict[str, dict[str, str]] = {}
+    for each in conversions:
+        found.setdefault(each.spec, {})[normal_extension(each.source)] = normal_extension(each.target)
+    return found
+
+
+def converts(conversions: Converts, spec: str, file: File) -> str | None:
+    """The extension that a file is converted to before it is sent, None if it is sent as it is."""
+    known = conversions.get(spec)
+    return known.get(file.suffix) if known else None
 
 
 class Candidates:
@@ -45,6 +64,7 @@ def check_unit(
     candidates: dict[str, Candidates],
     specs: Sequence[SpecPlan],
     limits: Limits,
+    conversions: Converts = _NONE,
 ) -> None:
     """Fill a data unit's files and findings from the candidates for its specifications, in the collection's order."""
     if len(key.encode()) > MAX_KEY_BYTES:
@@ -62,17 +82,21 @@ def check_unit(
             findings.append(Finding("several-candidates", key, message, spec.name))
         else:
             file = files[spec.name] = found.first()[0]
-            _check_file(key, file, spec, limits, findings)
+            _check_file(
+                key, file, spec, limits, findings, is_converted=converts(conversions, spec.name, file) is not None
+            )
 
 
-def _check_file(key: str, file: File, spec: SpecPlan, limits: Limits, findings: list[Finding]) -> None:
+def _check_file(
+    key: str, file: File, spec: SpecPlan, limits: Limits, findings: list[Finding], *, is_converted: bool
+) -> None:
     if file.size == 0:
         said = "is empty"
         findings.append(_file_finding("empty-file", key, spec.name, file, said))
     elif file.size > limits.max_file_size_mb * MEBIBYTE:
         said = f"has {file.size / MEBIBYTE:,.1f} MB, the limit is {limits.max_file_size_mb:g} MB"
         findings.append(_file_finding("oversized-file", key, spec.name, file, said))
-    if spec.extensions and not takes(spec, file):
+    if spec.extensions and not is_converted and not takes(spec, file):
         said = f"is not one of {', '.join(spec.extensions)}"
         findings.append(_file_finding("wrong-extension", key, spec.name, file, said))
 

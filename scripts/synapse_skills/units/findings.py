@@ -13,9 +13,11 @@ SEVERITIES = {
     "refused-by-guard": "error",
     "unreadable-file": "error",
     "key-too-long": "error",
+    "meta-invalid": "error",
     "no-units": "error",
     "belongs-to-nothing": "warning",
     "no-spec": "warning",
+    "sidecar-alone": "warning",
 }
 
 FIXES = {
@@ -27,10 +29,12 @@ FIXES = {
     "refused-by-guard": "Synapse's content guard refuses it: convert it, rename it to what it is, or leave it out.",
     "unreadable-file": "Ask for permission to read the file, or copy it again from where it came.",
     "key-too-long": "Shorten the folder names: a data unit's key may have 255 bytes.",
+    "meta-invalid": "Mend the metadata so that it fits the schema, or leave these data units out by consent.",
     "no-units": "Check the source and the grouping: no file fell into a data unit.",
     "belongs-to-nothing": "They stay at home. If they are data, move them into a data unit's folder or regroup.",
     "no-spec": "They stay at home, each named in stays_home.jsonl. If they are data: rename them to an extension that "
     "is taken, add theirs to a specification of the collection, or say a pattern.",
+    "sidecar-alone": "They hold metadata of data units that have no file: add the files, or correct the names.",
 }
 
 

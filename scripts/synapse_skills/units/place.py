@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from synapse_skills.errors import FindingError
 from synapse_skills.sources import File
 from synapse_skills.units.mapping import Mapping
+from synapse_skills.units.sidecars import SIDECAR, Sidecars
 
 UnplacedReason = Literal["belongs-to-nothing", "no-spec"]
 
@@ -74,13 +75,24 @@ class Place:
         grouping: `by_folder(…)`, `by_stem(…)`, `by_regex(…)`, or a function of your own (see `Grouping`).
         mapping: `by_extension({…})`, `by_source({…})`, `by_pattern({…}) | by_extension({…})`, or a function (see
             `Mapping`).
+        sidecars: a glob: files like it hold metadata of their data unit and fill no specification.
     """
 
     grouping: Grouping
     mapping: Mapping
+    sidecars: str | None = None
+
+    def __post_init__(self) -> None:
+        reads = None if self.sidecars is None else Sidecars(self.sidecars)
+        object.__setattr__(self, "_reads", reads)
 
     def __call__(self, file: File) -> Placed | Unplaced:
         """Place one file."""
+        reads: Sidecars | None = self._reads  # type: ignore[attr-defined]
+        if reads is not None and reads.is_one(file):
+            beside = self.grouping(reads.beside(file))
+            if beside is not None:
+                return Placed(beside[0], SIDECAR)
         group = self.grouping(file)
         if group is None:
             return Unplaced("belongs-to-nothing")
@@ -93,7 +105,8 @@ class Place:
         return Unplaced("no-spec", unit if getattr(self.grouping, "is_folder", True) else "")
 
     def __repr__(self) -> str:
-        return f"Place({self.grouping!r}, {self.mapping!r})"
+        sidecars = f", sidecars={self.sidecars!r}" if self.sidecars is not None else ""
+        return f"Place({self.grouping!r}, {self.mapping!r}{sidecars})"
 
 
 def settle(place: PlaceFunction, file: File, specs: frozenset[str]) -> tuple[str, str]:
@@ -101,7 +114,7 @@ def settle(place: PlaceFunction, file: File, specs: frozenset[str]) -> tuple[str
 
     Returns:
         (unit, spec) as the inventory keeps it: the unit in composed form; ('', reason) for a file in no data unit;
-        (unit, '') for one that no specification takes.
+        (unit, '') for one that no specification takes; (unit, SIDECAR) for one that holds its metadata.
 
     Raises:
         FindingError: `place-raised`, naming the file: the function failed, or gave an answer that is none.
@@ -123,10 +136,10 @@ def settle(place: PlaceFunction, file: File, specs: frozenset[str]) -> tuple[str
         unit, spec = answer
     else:
         raise _bad(file, f"gave {answer!r:.80}, which is neither (unit, spec), Placed, Unplaced nor None")
-    if not isinstance(answer, Unplaced) and (not isinstance(spec, str) or spec not in specs):
+    if not isinstance(answer, Unplaced) and (not isinstance(spec, str) or spec not in {*specs, SIDECAR}):
         only = ", ".join(sorted(specs))
         raise _bad(file, f"gave {spec!r:.80} as the specification, and the collection has only {only}")
-    if not isinstance(unit, str) or (not unit and spec in specs):
+    if not isinstance(unit, str) or (not unit and (spec in specs or spec == SIDECAR)):
         raise _bad(file, f"gave {unit!r:.80} as the data unit, which must be a text with something in it")
     if not unit.isascii():
         unit = unicodedata.normalize("NFC", unit)

@@ -13,18 +13,28 @@ from dataclasses import dataclass, field
 from itertools import batched, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from synapse_skills.errors import printable
-from synapse_skills.plan import Limits, SpecPlan
+from synapse_skills.plan import Conversion, Limits, SpecPlan
 from synapse_skills.report import MAX_EXAMPLES, Problems
-from synapse_skills.sources import File, Inventory, Source
+from synapse_skills.sources import File, Inventory, Source, open_inside
 from synapse_skills.sources.source import suffix_of
-from synapse_skills.units.checks import Candidates, check_unit, guard_finding, may_ask_guard, unreadable_finding
+from synapse_skills.units.checks import (
+    Candidates,
+    Converts,
+    by_spec,
+    check_unit,
+    converts,
+    guard_finding,
+    may_ask_guard,
+    unreadable_finding,
+)
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.guard import ask_guard, content_guard, guard_key
 from synapse_skills.units.place import PlaceFunction
 from synapse_skills.units.placing import place_all
+from synapse_skills.units.sidecars import SIDECAR
 
 _PAGE = 1_000
 _AHEAD = 3
@@ -48,11 +58,14 @@ class Unit:
         key: its name, in composed form.
         files: one file for each specification that has exactly one.
         findings: what is wrong with it; without any it is fit to be sent.
+        sidecars: files that hold its metadata, by source and path.
     """
 
     key: str
     files: dict[str, File] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    sidecars: list[File] = field(default_factory=list)
+    roots: Sequence[Path] = field(default=(), repr=False, compare=False)
 
     @property
     def bytes(self) -> int:
@@ -63,6 +76,14 @@ class Unit:
     def codes(self) -> tuple[str, ...]:
         """The codes of its findings, each once, in order."""
         return tuple(dict.fromkeys(finding.code for finding in self.findings))
+
+    def open(self, file: File) -> BinaryIO:
+        """Open one of its files or sidecars for reading; no link can lead out of the source.
+
+        Raises:
+            OSError: it is missing or can't be read.
+        """
+        return open_inside(self.roots[file.source], file)
 
     def told(self, *codes: str) -> str:
         """Its findings, of these codes or all, as one line: `patient_017: no image_1, no label_1`."""
@@ -89,6 +110,7 @@ class Survey:
     limits: Limits
     guard: bool = True
     progress: Callable[[int], None] | None = None
+    conversions: Sequence[Conversion] = ()
     unit_count: int = field(default=0, init=False)
     files: int = field(default=0, init=False)
     bytes: int = field(default=0, init=False)
@@ -104,6 +126,9 @@ class Survey:
         self._units_with: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
         self._no_spec: dict[str, tuple[int, str]] = {}
+        self._converts = by_spec(self.conversions)
+        self._alone: list[str] = []
+        self._alone_count = 0
         self._in_no_unit: list[tuple[str, int, list[str]]] = []
         self._is_finished = False
 
@@ -146,6 +171,8 @@ class Survey:
             first = printable(example)
             shown = f"{count} × {suffix or 'no extension'}, first {first}" if count > 1 else first
             self._add(problems, "no-spec", count, [shown])
+        if self._alone_count:
+            self._add(problems, "sidecar-alone", self._alone_count, self._alone)
         if self._is_finished and not self.unit_count:
             self._add(problems, "no-units", 1, [f"{', '.join(source.path for source in self.sources)}: no data unit"])
         return problems
@@ -183,8 +210,9 @@ class Survey:
         pages: deque[_Page] = deque()
         with ThreadPoolExecutor(_GUARD_WORKERS, thread_name_prefix="guard") as pool:
             try:
-                for units in _chunks(self._checked(), _PAGE):
-                    pages.append(_Page(units, self.inventory, roots, pool if self.guard else None))
+                for units in _chunks(self._checked(roots), _PAGE):
+                    asked = pool if self.guard else None
+                    pages.append(_Page(units, self.inventory, roots, asked, self._converts))
                     if len(pages) > _AHEAD:
                         yield from pages.popleft().finished()
                 while pages:
@@ -193,20 +221,28 @@ class Survey:
                 # Whoever iterates may stop early: what has not been started is not needed.
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _checked(self) -> Iterator[Unit]:
+    def _checked(self, roots: Sequence[Path]) -> Iterator[Unit]:
         """Data units with every finding that needs no look into a file."""
         needs_specs = any(spec.is_required for spec in self.specs)
+        # A folder is a data unit whatever is in it; a name needs more than a file about it.
+        of_names = not getattr(getattr(self.place, "grouping", None), "is_folder", True)
         for key, rows in groupby(self._rows(), key=itemgetter(0)):
             candidates: dict[str, Candidates] = {}
+            beside = Candidates()
             for _, spec, _, *values in rows:
-                if spec:
+                if spec == SIDECAR:
+                    beside.add(File(*values))
+                elif spec:
                     candidates.setdefault(spec, Candidates()).add(File(*values))
                 else:
                     self._stays_at_home(values[1])
-            if not candidates and not needs_specs:
+            if not candidates and (of_names or not needs_specs):
+                self._alone.extend(printable(file.path) for file in beside.first()[:MAX_EXAMPLES])
+                self._alone_count += beside.count
+                del self._alone[MAX_EXAMPLES:]
                 continue
-            unit = Unit(key)
-            check_unit(unit.key, unit.files, unit.findings, candidates, self.specs, self.limits)
+            unit = Unit(key, sidecars=beside.first(), roots=roots)
+            check_unit(unit.key, unit.files, unit.findings, candidates, self.specs, self.limits, self._converts)
             yield unit
 
     def _stays_at_home(self, path: str) -> None:
@@ -237,6 +273,7 @@ def survey(
     *,
     guard: bool = True,
     progress: Callable[[int], None] | None = None,
+    conversions: Sequence[Conversion] = (),
 ) -> Survey:
     """Look at every data unit that the files of a walked inventory make.
 
@@ -248,15 +285,21 @@ def survey(
         limits: `max_file_size_mb` counts here.
         guard: whether to ask the SDK's content guard about every file.
         progress: called with the number of files so far.
+        conversions: extensions that a specification does not take and that become one that it does.
     """
-    return Survey(inventory, sources, place, specs, limits, guard, progress)
+    return Survey(inventory, sources, place, specs, limits, guard, progress, conversions)
 
 
 class _Page:
     """Some data units whose files the guard is being asked about."""
 
     def __init__(
-        self, units: list[Unit], inventory: Inventory, roots: Sequence[Path], pool: ThreadPoolExecutor | None
+        self,
+        units: list[Unit],
+        inventory: Inventory,
+        roots: Sequence[Path],
+        pool: ThreadPoolExecutor | None,
+        conversions: Converts,
     ) -> None:
         self._units = units
         self._inventory = inventory
@@ -268,7 +311,8 @@ class _Page:
             asked = [
                 (guard_key(roots[file.source], file), spec, file)
                 for spec, file in unit.files.items()
-                if may_ask_guard(unit.findings, spec)
+                # What is converted is judged by what becomes of it, when it is sent.
+                if may_ask_guard(unit.findings, spec) and not converts(conversions, spec, file)
             ]
             self._keys.append(asked)
         self._known = inventory.guard_answers([key for keys in self._keys for key, _, _ in keys])
