@@ -111,7 +111,7 @@ def test_what_can_not_be_sent_is_an_error_and_no_exception(schema: dict[str, Any
     meta, errors = MetaCheck(schema).complete(ODD[name], "p1")
     assert meta is None
     assert len(errors) == 1
-    errors[0].encode()
+    errors[0].message.encode()
 
 
 def test_constants_are_a_fresh_dict_and_read_back() -> None:

@@ -2,18 +2,24 @@
 
 jsonschema-rs decides: a hundred times faster than the pure Python validator, which the sandbox uses as a second
 opinion. Formats are off (the drafts disagree on them) and references to anything outside the schema are refused:
-left alone, the validator would fetch URLs and open files that a schema names (contract/EXPERIMENTS.md, e5).
+left alone, the validator would fetch URLs and open files that a schema names (contract/EXPERIMENTS.md, e5). Where
+validators are known to differ, `doubts` says so: the backend's own has the last word.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from synapse_skills.errors import FindingError, OutOfReach
+from synapse_skills.metadata.coerce import Coercion
+from synapse_skills.metadata.doubts import without_what_is_unknown
+from synapse_skills.metadata.faults import Fault
+from synapse_skills.metadata.plain import as_json
+from synapse_skills.metadata.wording import cut, faults_in
 
 STANDARD_KEYS = ("name", "dataset_key")
+MAX_FAULTS = 100
 
 
 class BadSchema(FindingError):
@@ -27,89 +33,98 @@ def _refuse(uri: str) -> Any:
     raise ValueError(f"reference to {uri} refused: a meta schema may only refer to itself")
 
 
+def compiled(schema: Any) -> Any:
+    """A validator of jsonschema-rs that asks nobody and opens nothing.
+
+    Args:
+        schema: a mapping, True or False.
+
+    Raises:
+        BadSchema: the schema can't be compiled or refers to something outside itself.
+        OutOfReach: jsonschema-rs is not installed.
+    """
+    try:
+        import jsonschema_rs
+    except ImportError:
+        raise OutOfReach(
+            "The collection has a meta schema, and jsonschema-rs is not installed to check it.",
+            hint="Install the job's requirements.txt.",
+            code="missing-library",
+        ) from None
+    try:
+        known = without_what_is_unknown(schema)
+        return jsonschema_rs.validator_for(known, validate_formats=False, retriever=_refuse)
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        where = next((line for line in lines if line.startswith("Failed validating")), "")
+        place = where.partition(" in ")[2].rstrip(":") if "[" in where else ""
+        told = f"{cut(lines[0], 200)}{f' (in {cut(place, 100)})' if place else ''}"
+        raise BadSchema(f"The collection's meta schema can't be used: {told}") from None
+
+
 class MetaCheck:
     """The metadata rules of one collection, compiled once.
 
     Args:
-        schema: the collection's `data_unit_meta_schema`, None if it has none (then everything fits).
+        schema: the collection's `data_unit_meta_schema`, None if it has none (then everything fits that can be sent).
 
     Raises:
         BadSchema: the schema can't be compiled or refers to something outside itself.
         OutOfReach: the collection has a schema and jsonschema-rs is not installed.
     """
 
-    def __init__(self, schema: Mapping[str, Any] | None) -> None:
-        self._validator = None
-        if schema is None:
-            return
-        try:
-            import jsonschema_rs
-        except ImportError:
-            raise OutOfReach(
-                "The collection has a meta schema, and jsonschema-rs is not installed to check it.",
-                hint="Install the job's requirements.txt.",
-                code="missing-library",
-            ) from None
-        try:
-            self._validator = jsonschema_rs.validator_for(dict(schema), validate_formats=False, retriever=_refuse)
-        except Exception as error:
-            raise BadSchema(f"The collection's meta schema can't be used: {str(error).splitlines()[0]}") from None
+    def __init__(self, schema: Mapping[str, Any] | bool | None) -> None:
+        self._validator = None if schema is None else compiled(dict(schema) if isinstance(schema, Mapping) else schema)
+        self._coercion = None if schema is None else Coercion(schema, self._validator)
+
+    def faults(self, meta: Mapping[str, Any] | None) -> list[Fault]:
+        """All that is wrong with one unit's metadata as it is, without coercion; empty if it fits."""
+        plain, unfit = as_json(meta or {})
+        return unfit or self._faults(plain)
 
     def errors(self, meta: Mapping[str, Any] | None) -> list[str]:
-        """All that is wrong with one unit's metadata, `field: reason` each; empty if it fits."""
-        try:
-            return self._errors(_as_json(meta or {}))
-        except NotJson as error:
-            return [str(error)]
+        """The messages of `faults`."""
+        return [str(fault) for fault in self.faults(meta)]
 
-    def _errors(self, meta: dict[str, Any]) -> list[str]:
-        if self._validator is None:
+    def _fits(self, meta: dict[str, Any]) -> bool:
+        return self._validator is None or bool(self._validator.is_valid(meta))
+
+    def _faults(self, meta: dict[str, Any]) -> list[Fault]:
+        if self._validator is None or self._validator.is_valid(meta):
             return []
-        return [
-            f"{'.'.join(str(part) for part in item.instance_path) or 'meta'}: {item.message}"
-            for item in self._validator.iter_errors(meta)
-        ]
+        found: dict[Fault, None] = {}
+        for error in self._validator.iter_errors(meta):
+            found.update(dict.fromkeys(faults_in(error, meta)))
+            if len(found) >= MAX_FAULTS:
+                break
+        return list(found)[:MAX_FAULTS]
 
-    def complete(self, described: Mapping[str, Any], unit_key: str) -> tuple[dict[str, Any] | None, list[str]]:
-        """The metadata as it is sent: `name` and `dataset_key` added where the schema lets them in.
+    def complete(self, described: Mapping[str, Any], unit_key: str) -> tuple[dict[str, Any] | None, list[Fault]]:
+        """The metadata as it is sent: coerced by the schema, `name` and `dataset_key` added where it lets them in.
 
         Values given by `described` always win. Returns the metadata (None when there is nothing to say) and what is
-        wrong with it. What is returned has been through JSON: what was validated is what is sent.
+        wrong with it. What is returned is plain JSON: what was validated is what is sent.
         """
-        try:
-            said = _as_json(described)
-        except NotJson as error:
-            return None, [str(error)]
-        full = dict[str, Any](dict.fromkeys(STANDARD_KEYS, unit_key)) | said
-        if not self._errors(full):
+        said, unfit = as_json(described)
+        if unfit:
+            return None, unfit
+        if self._coercion is not None:
+            said = self._coercion.apply(said)
+        full = {"name": unit_key, "dataset_key": unit_key, **said}
+        if self._fits(full):
             return full, []
+        tried = [full]
         for dropped in (("dataset_key",), ("name",), STANDARD_KEYS):
             less = {key: value for key, value in full.items() if key not in dropped or key in said}
-            if less != full and not self._errors(less):
-                return less or None, []
-        return said or None, self._errors(said)
+            if less not in tried:
+                if self._fits(less):
+                    return less or None, []
+                tried.append(less)
+        # What the user has to mend is what no choice of ours can: the fewest faults, the least added.
+        faults = min((self._faults(meta) for meta in reversed(tried)), key=len)
+        return said or None, faults
 
 
-class NotJson(ValueError):
-    """A value that can't be sent."""
-
-
-def _as_json(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata as the backend will read it: tuples are lists, keys are text, enums are their values."""
-    try:
-        text = json.dumps(dict(meta), allow_nan=False, ensure_ascii=False)
-        # Half a surrogate pair (a name that was not UTF-8, say) is text for Python and for nobody else.
-        text.encode()
-        read: dict[str, Any] = json.loads(text)
-    except UnicodeEncodeError as error:
-        raise NotJson(f"not UTF-8: {error.object[max(0, error.start - 20) : error.end]!r}") from None
-    except (TypeError, ValueError) as error:
-        raise NotJson(f"not JSON: {error}") from None
-    except RecursionError:
-        raise NotJson("not JSON: nested too deeply") from None
-    return read
-
-
-def check_meta(schema: Mapping[str, Any] | None, meta: Mapping[str, Any] | None) -> list[str]:
+def check_meta(schema: Mapping[str, Any] | bool | None, meta: Mapping[str, Any] | None) -> list[str]:
     """One-off form of `MetaCheck(schema).errors(meta)`."""
     return MetaCheck(schema).errors(meta)

@@ -40,7 +40,8 @@ def _expand_constants(facts: Facts, settled: Settled, answers: Mapping[str, Any]
         _, errors = MetaCheck(collection.meta_schema).complete(values, SAMPLE_KEY)
         if errors:
             raise FindingError(
-                f"The metadata schema of data collection {collection.id} is not satisfied: {'; '.join(errors[:5])}",
+                f"The metadata schema of data collection {collection.id} is not satisfied: "
+                f"{'; '.join(map(str, errors[:5]))}",
                 hint="Give what is the same for all data units with --set metadata.constants.FIELD=VALUE, or another "
                 "collection: values that differ can't be given by this version yet.",
                 code="meta-schema",

@@ -82,7 +82,8 @@ class Checker:
                 return None, [f"describe failed: {type(error).__name__}: {error}"]
             if not isinstance(described, Mapping):
                 return None, [f"describe gave {type(described).__name__}, not a dict"]
-        return self.meta.complete(described, unit.key)
+        meta, faults = self.meta.complete(described, unit.key)
+        return meta, [str(fault) for fault in faults]
 
     def basis_of(self, unit: Unit, meta: Mapping[str, Any] | None) -> str:
         """A print of what a data unit was made from, to notice that it has changed since."""

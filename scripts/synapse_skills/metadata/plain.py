@@ -1,0 +1,116 @@
+"""Metadata as the backend will read it: what has been through here is what is validated and what is sent.
+
+Most metadata is made of plain values already (text, numbers, true, false, null in a dict): it is looked at, not
+written and read again, which would cost ten times the validation. Everything else goes through JSON, field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from synapse_skills.errors import printable
+from synapse_skills.metadata.faults import Fault
+
+# The validator refuses 256 levels; nobody's metadata has fifty.
+MAX_DEPTH = 200
+# JSON readers in Python refuse integers of more than 4,300 digits.
+MAX_BITS = 14_000
+_HUGE = 1 << MAX_BITS
+
+
+class NotJson(ValueError):
+    """A value that can't be sent."""
+
+
+def as_json(meta: Mapping[Any, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """A copy of the metadata in plain JSON values, and what can't be sent.
+
+    Tuples become lists, keys become text, enums their values. The copy shares nothing that could be changed later.
+    """
+    try:
+        return _plain_dict(meta), []
+    except _Odd:
+        return _through_json(meta)
+
+
+class _Odd(Exception):
+    """Not made of plain values: it takes the long way."""
+
+
+def _plain_dict(meta: Mapping[Any, Any]) -> dict[str, Any]:
+    copy: dict[str, Any] = {}
+    for key, value in meta.items():
+        if key.__class__ is not str or not (key.isascii() or _is_utf8(key)):
+            raise _Odd
+        kind = value.__class__
+        if kind is str:
+            if not (value.isascii() or _is_utf8(value)):
+                raise _Odd
+        elif kind is int:
+            if not -_HUGE < value < _HUGE:
+                raise _Odd
+        elif kind is float:
+            # NaN and the infinities are the only numbers that are not 0 when taken from themselves.
+            if value - value != 0:
+                raise _Odd
+        elif kind is not bool and value is not None:
+            value = _copied(value, 1)
+        copy[key] = value
+    return copy
+
+
+def _copied(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if depth > MAX_DEPTH:
+        raise _Odd
+    if kind is list:
+        return [_copied(item, depth + 1) for item in value]
+    if kind is dict:
+        if not all(type(key) is str and _is_utf8(key) for key in value):
+            raise _Odd
+        return {key: _copied(item, depth + 1) for key, item in value.items()}
+    if value is None or kind is bool:
+        return value
+    if (
+        (kind is str and _is_utf8(value))
+        or (kind is int and -_HUGE < value < _HUGE)
+        or (kind is float and value - value == 0)
+    ):
+        return value
+    raise _Odd
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _through_json(meta: Mapping[Any, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    copy: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for key, value in meta.items():
+        try:
+            copy.update(_read_back(key, value))
+        except NotJson as error:
+            name = printable(str(key))[:80]
+            faults.append(Fault(name, "not-json", f"{name}: {error}", f"{name}: can't be sent"))
+    return copy, faults
+
+
+def _read_back(key: Any, value: Any) -> dict[str, Any]:
+    try:
+        text = json.dumps({key: value}, allow_nan=False, ensure_ascii=False)
+        # Half a surrogate pair (a name that was not UTF-8, say) is text for Python and for nobody else.
+        text.encode()
+        return _plain_dict(json.loads(text))
+    except UnicodeEncodeError as error:
+        raise NotJson(f"not UTF-8: {error.object[max(0, error.start - 20) : error.end]!r}") from None
+    except (RecursionError, _Odd):
+        raise NotJson("not JSON: nested too deeply, or a number of thousands of digits") from None
+    except (TypeError, ValueError) as error:
+        raise NotJson(f"not JSON: {str(error)[:120]}") from None
