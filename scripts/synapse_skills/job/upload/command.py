@@ -160,7 +160,8 @@ class Upload:
             retry_unknown=args.retry_unknown,
         )
         progress = Progress(quiet=args.json)
-        with State(folder.expanduser().absolute()) as state:
+        shared = bool(plan.state) and not args.state
+        with State(folder.expanduser().absolute(), named_by_plan=shared, say=progress.say) as state:
             engine = Engine(
                 plan, self.sources, self.place, self.describe, state, home / "left_out.jsonl", options, progress
             )

@@ -143,7 +143,7 @@ class Engine:
     def _open(self) -> None:
         self.inventory = Inventory(self.state.cache / "inventory.sqlite")
         self.inventory.borrow_guard(self.state.folder.parent / "inventory.sqlite")
-        journal = Journal(self.state.folder / "journal")
+        journal = Journal(self.state.folder / "journal", self.state.lease.fence)
         self.ledger = Ledger(self.state.cache / LEDGER, journal)
         if self.options.fresh and not self.options.dry_run:
             # What is known as far as it can be read, for the sake of what is still on its way.

@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,12 @@ class Journal:
 
     Args:
         folder: `<state>/journal`, made if it is missing.
+        fence: called before every record; raises if the folder is another run's by now.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fence: Callable[[], None] = lambda: None) -> None:
         self.folder = folder
+        self._fence = fence
         folder.mkdir(parents=True, exist_ok=True)
         self._handle: int | None = None
         self._name = ""
@@ -82,6 +84,7 @@ class Journal:
         """
         if self._handle is None or self._broken:
             raise OSError(errno.EIO, "the journal takes no more records after a failed write", str(self.folder))
+        self._fence()
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
         content = line.encode()
         self._broken = True

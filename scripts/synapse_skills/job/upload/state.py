@@ -6,11 +6,14 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from synapse_skills.errors import FindingError, OutOfReach
+from synapse_skills.job.upload.lease import Lease
+from synapse_skills.job.upload.places import cache_for
 from synapse_skills.report import write_json
 
 
@@ -24,14 +27,23 @@ class AlreadyRunning(OutOfReach):
 class State:
     """`<state>/`: journal, ledger, inventory and report of one job. A context manager that holds the lock.
 
-    Attributes:
+    Args:
         folder: the state folder, made if it is missing (0700).
+        named_by_plan: it was chosen to outlive this machine, so others may use it.
+        say: tells people that there is something to wait for.
+
+    Attributes:
         cache: where SQLite files lie; always a local disk.
+        lease: what tells runs on other machines that this one is alive.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, named_by_plan: bool = False, say: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.folder = folder
         self.cache = folder
+        self.lease = Lease(folder, say=say)
+        self._named_by_plan = named_by_plan
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -39,11 +51,7 @@ class State:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = (self.folder / "lock").open("a+", encoding="utf-8")
         except OSError as error:
-            raise OutOfReach(
-                f"The state folder {self.folder} can't be used: {error.strerror}",
-                hint="Name another one with --state, or mend its permissions.",
-                code="state-denied",
-            ) from None
+            raise _denied(self.folder, error) from None
         if not _try_lock(self._lock):
             self._lock.seek(0)
             holder = " ".join(self._lock.read(200).split())
@@ -53,11 +61,23 @@ class State:
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         self._lock.write(f"pid {os.getpid()} on {socket.gethostname()} since {started}\n")
         self._lock.flush()
+        try:
+            self.cache = cache_for(self.folder, named_by_plan=self._named_by_plan)
+            self.lease.take()
+        except BaseException as error:
+            self._unlock()
+            if isinstance(error, OSError):
+                raise _denied(self.folder, error) from None
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.lease.release()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.truncate(0)
             self._lock.close()
@@ -87,6 +107,14 @@ class State:
                 hint="Log in where the job began, or name another folder with --state.",
                 code="other-backend",
             )
+
+
+def _denied(folder: Path, error: OSError) -> OutOfReach:
+    return OutOfReach(
+        f"The state folder {folder} can't be used: {error.strerror}",
+        hint="Name another one with --state, or mend its permissions.",
+        code="state-denied",
+    )
 
 
 def _try_lock(stream: IO[str]) -> bool:
