@@ -108,11 +108,15 @@ def convert(stream: BinaryIO, suffix: str, target: Path, *, timeout: float | Non
 
 def _write(stream: BinaryIO, suffix: str, wanted: str, part: Path, timeout: float | None) -> tuple[str, ...]:
     """Make the content of the result in a file of its own; what is not as in the original."""
+    notes: tuple[str, ...]
     if suffix in VIDEO | AUDIO:
-        return transcode(stream, suffix, wanted, part, timeout)
-    no_notes: tuple[str, ...] = ()
+        notes = transcode(stream, suffix, wanted, part, timeout)
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        return notes
+    notes = ()
     if suffix == ".xml":
-        content, notes = voc_as_json(stream), no_notes
+        content = voc_as_json(stream)
     else:
         content, notes = convert_picture(stream, suffix, wanted)
     with part.open("xb") as written:
