@@ -76,6 +76,8 @@ class UploadReport(BaseModel):
     tasks: TaskCounts = TaskCounts()
     metadata_sources: list[str] = Field(default_factory=list)
     job_id: str | None = None
+    content: str | None = Field(default=None, description="Hash over the job folder that ran, as it ships.")
+    worker: dict[str, str] = Field(default_factory=dict, description="Python, SDK and system of where it ran.")
     problems: list[Problem] = Field(default_factory=list)
 
     @model_validator(mode="after")

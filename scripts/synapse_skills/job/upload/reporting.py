@@ -10,6 +10,7 @@ from typing import Any
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
 from synapse_skills.job.upload.checking import Checked
 from synapse_skills.job.upload.tally import Counts, Tally
+from synapse_skills.job.worker import job_id, worker
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problem, Problems, TaskCounts, UploadReport
 
@@ -65,6 +66,8 @@ def make_report(
         files=checked.files,
         tasks=TaskCounts(planned=counts.planned if with_tasks else 0, created=counts.with_task if with_tasks else 0),
         metadata_sources=[type(described_by).__name__.lower()] if described_by is not None else [],
+        job_id=job_id(),
+        worker=worker(),
         problems=found.as_list(),
     )
     report.exit_code = _exit_code(report, checked, error, interrupted=interrupted)
