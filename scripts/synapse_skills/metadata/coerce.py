@@ -10,7 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synapse_skills.metadata.forms import boolean, folded, integer, kind, moment, number, parsed, same, string, written
+from synapse_skills.metadata.forms import (
+    ISO_DATE,
+    boolean,
+    folded,
+    integer,
+    kind,
+    moment,
+    number,
+    parsed,
+    same,
+    string,
+    written,
+)
 from synapse_skills.metadata.plain import as_json
 from synapse_skills.metadata.wants import Reader, View
 
@@ -41,7 +53,14 @@ class Coercion:
         self._schema = schema
         self._validator = validator
         reader = Reader(schema)
-        self._fields = _changes(reader, reader.view(schema), self._fits, 0) if isinstance(schema, Mapping) else ()
+        view = reader.view(schema)
+        self._fields = _changes(reader, view, self._fits, 0) if isinstance(schema, Mapping) else ()
+        views = {name: reader.view(*parts) for name, parts in view.properties.items()}
+        self._polished = tuple(
+            (name, fine, right, change)
+            for name, _, right, change in self._fields
+            if (fine := _left_when_valid(views[name])) != _ALL
+        )
 
     def __call__(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """The metadata with its values as the schema wants them, in a new dict; what can't be coerced stays."""
@@ -50,7 +69,14 @@ class Coercion:
 
     def apply(self, meta: dict[str, Any]) -> dict[str, Any]:
         """The same for metadata that has been through `as_json`: itself if nothing changes."""
-        changed = _applied(self._fields, meta)
+        return self._unless_worse(meta, _applied(self._fields, meta))
+
+    def polish(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """The same for metadata that fits: only what fits in several forms can change, such as dates and 45.0."""
+        changed = _applied(self._polished, meta)
+        return meta if changed is meta else self._unless_worse(meta, changed)
+
+    def _unless_worse(self, meta: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
         if changed is meta:
             return meta
         validator = self._compiled()
@@ -79,15 +105,18 @@ class Coercion:
 
 
 Fits = Callable[[tuple[str, ...], Any], bool]
-Changes = tuple[tuple[str, frozenset[type], Change], ...]
-_NEVER: frozenset[type] = frozenset()
+# Of each field: its name, the Python types whose values stay, what tells that a text stays, what to do with the rest.
+Changes = tuple[tuple[str, frozenset[type], Callable[[str], object] | None, Change], ...]
+_NEVER: frozenset[type] = frozenset({_Absent})
+_ALL: frozenset[type] = frozenset({str, int, float, bool, type(None), list, dict, _Absent})
 
 
 def _applied(fields: Changes, meta: dict[str, Any]) -> dict[str, Any]:
     changed = meta
-    for name, fine, change in fields:
+    for name, fine, right, change in fields:
         value = meta.get(name, ABSENT)
-        if value.__class__ in fine or value is ABSENT:
+        kind = value.__class__
+        if kind in fine or (right is not None and kind is str and right(value)):
             continue
         new = change(value)
         if new is value:
@@ -102,7 +131,7 @@ def _applied(fields: Changes, meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changes(reader: Reader, view: View, fits: Fits, depth: int, path: tuple[str, ...] = ()) -> Changes:
-    """For each field of an object: its name, the Python types that need no look, and what to do with the others."""
+    """What to do with the fields of an object."""
     if depth > MAX_NESTING:
         return ()
     made = []
@@ -110,7 +139,7 @@ def _changes(reader: Reader, view: View, fits: Fits, depth: int, path: tuple[str
         inner = reader.view(*parts)
         change = _change(reader, inner, fits, depth, (*path, name), name in view.required)
         if change is not None:
-            made.append((name, _untouched(inner), change))
+            made.append((name, _untouched(inner), _right(inner), change))
     return tuple(made)
 
 
@@ -118,7 +147,7 @@ def _untouched(view: View) -> frozenset[type]:
     """Python types whose values are right as they are, so that most fields cost one look."""
     if view.enum is not None or view.intricate:
         return _NEVER
-    fine: set[type] = set()
+    fine: set[type] = {_Absent}
     if "string" in view.types and view.format not in ("date", "date-time"):
         fine.add(str)
     if "integer" in view.types or "number" in view.types:
@@ -130,6 +159,29 @@ def _untouched(view: View) -> frozenset[type]:
     if "null" in view.types:
         fine.add(type(None))
     return frozenset(fine)
+
+
+def _right(view: View) -> Callable[[str], object] | None:
+    """What tells at a glance that a text is as it should be."""
+    if view.enum is not None:
+        return frozenset(value for value in view.enum if isinstance(value, str)).__contains__
+    return ISO_DATE.fullmatch if "string" in view.types and view.format == "date" else None
+
+
+def _left_when_valid(view: View) -> frozenset[type]:
+    """Python types of values that are never changed where the metadata fits."""
+    if view.enum is not None:
+        return _ALL
+    seen: set[type] = set()
+    if "string" in view.types and view.format in ("date", "date-time"):
+        seen.add(str)
+    if "integer" in view.types and "number" not in view.types:
+        seen.add(float)
+    if "array" in view.types and view.items is not None:
+        seen.add(list)
+    if "object" in view.types and view.properties:
+        seen.add(dict)
+    return _ALL - seen
 
 
 def _change(reader: Reader, view: View, fits: Fits, depth: int, path: tuple[str, ...], required: bool) -> Change | None:

@@ -15,16 +15,20 @@ from typing import Any
 from synapse_skills.metadata.plain import as_json
 
 MAX_DIGITS = 4_000
+# So many decimal digits come back from a float as they went in.
+_SURELY_KEPT = 15
 # Above it a float no longer holds every integer.
 _EXACT = 2**53
 
 _TRUE = {"true", "t", "yes", "y", "1", "on", "예", "네", "참", "o", "○"}
 _FALSE = {"false", "f", "no", "n", "0", "off", "아니오", "아니요", "거짓", "x", "×"}
+_WORDS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
 _INTEGER = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(
     r"([0-9]{4})(?P<mark>\s*[-./]\s*|\s*년\s*)([0-9]{1,2})(?:\s*[-./]\s*|\s*월\s*)([0-9]{1,2})(?:\s*일|\.)?"
 )
+ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,9})?)?(Z|z|[+-][0-9]{2}:?[0-9]{2})?")
 _MIDNIGHT = re.compile(r"0{1,2}:00(?::00(?:\.0+)?)?")
@@ -63,6 +67,8 @@ def number(value: Any) -> Any:
     if not _NUMBER.fullmatch(text) or len(text) > MAX_DIGITS:
         return value
     number = float(text)
+    if len(text) <= _SURELY_KEPT and number != 0 and "e" not in text and "E" not in text:
+        return number
     # A text with more digits than a float keeps stays a text: the check will name it.
     return number if abs(number) != float("inf") and Decimal(repr(number)) == Decimal(text) else value
 
@@ -72,9 +78,10 @@ def boolean(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
         return bool(value)
     if isinstance(value, str):
+        if value in _WORDS:
+            return _WORDS[value]
         word = unicodedata.normalize("NFC", value.strip()).casefold()
-        if word in _TRUE or word in _FALSE:
-            return word in _TRUE
+        return _WORDS.get(word, value)
     return value
 
 
@@ -94,6 +101,8 @@ def string(value: Any, form: str) -> Any:
 
 def moment(text: str, form: str) -> str:
     """A date or a date with a time as ISO writes it; the same text if it isn't plainly one."""
+    if ISO_DATE.fullmatch(text):
+        return text
     stripped = text.strip()
     found = _COMPACT.fullmatch(stripped)
     if found:

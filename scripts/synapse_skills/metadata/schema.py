@@ -8,7 +8,7 @@ validators are known to differ, `doubts` says so: the backend's own has the last
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from synapse_skills.errors import FindingError, OutOfReach
@@ -75,7 +75,7 @@ class MetaCheck:
 
     def __init__(self, schema: Mapping[str, Any] | bool | None) -> None:
         self._validator = None if schema is None else compiled(dict(schema) if isinstance(schema, Mapping) else schema)
-        self._coercion = None if schema is None else Coercion(schema, self._validator)
+        self._coercion = Coercion(schema, self._validator)
 
     def faults(self, meta: Mapping[str, Any] | None) -> list[Fault]:
         """All that is wrong with one unit's metadata as it is, without coercion; empty if it fits."""
@@ -85,9 +85,6 @@ class MetaCheck:
     def errors(self, meta: Mapping[str, Any] | None) -> list[str]:
         """The messages of `faults`."""
         return [str(fault) for fault in self.faults(meta)]
-
-    def _fits(self, meta: dict[str, Any]) -> bool:
-        return self._validator is None or bool(self._validator.is_valid(meta))
 
     def _faults(self, meta: dict[str, Any]) -> list[Fault]:
         if self._validator is None or self._validator.is_valid(meta):
@@ -105,24 +102,30 @@ class MetaCheck:
         Values given by `described` always win. Returns the metadata (None when there is nothing to say) and what is
         wrong with it. What is returned is plain JSON: what was validated is what is sent.
         """
-        said, unfit = as_json(described)
+        full, unfit = as_json(described, {"name": unit_key, "dataset_key": unit_key})
         if unfit:
             return None, unfit
-        if self._coercion is not None:
-            said = self._coercion.apply(said)
-        full = {"name": unit_key, "dataset_key": unit_key, **said}
-        if self._fits(full):
+        if self._validator is None:
             return full, []
-        tried = [full]
-        for dropped in (("dataset_key",), ("name",), STANDARD_KEYS):
-            less = {key: value for key, value in full.items() if key not in dropped or key in said}
-            if less not in tried:
-                if self._fits(less):
-                    return less or None, []
-                tried.append(less)
+        if self._validator.is_valid(full):
+            return self._coercion.polish(full), []
+        said = as_json(described)[0]
+        better = self._coercion.apply(said)
+        # As coerced, then as it was: a schema can tie fields together in ways that no field shows.
+        starts = [better] if better is said else [better, said]
+        for meta in (form for start in starts for form in _forms(start, unit_key)):
+            if self._validator.is_valid(meta):
+                return self._coercion.polish(meta) or None, []
         # What the user has to mend is what no choice of ours can: the fewest faults, the least added.
-        faults = min((self._faults(meta) for meta in reversed(tried)), key=len)
-        return said or None, faults
+        faults = min((self._faults(meta) for meta in reversed(list(_forms(better, unit_key)))), key=len)
+        return better or None, faults
+
+
+def _forms(said: dict[str, Any], unit_key: str) -> Iterator[dict[str, Any]]:
+    """The metadata with `name` and `dataset_key`, with one of them, with none: whatever was not said already."""
+    added = tuple(key for key in STANDARD_KEYS if key not in said)
+    for choice in dict.fromkeys((added, added[:1], added[1:], ())):
+        yield dict.fromkeys(choice, unit_key) | said
 
 
 def check_meta(schema: Mapping[str, Any] | bool | None, meta: Mapping[str, Any] | None) -> list[str]:
