@@ -37,6 +37,7 @@ _KINDS = {
     ".jpeg": "JPEG",
 }
 _ORIENTATION = 0x0112
+_BITS = 258
 _PHOTOMETRIC = 262
 _DEPTHS = (8, 10, 12, 14, 16)
 _TOP = 65_535
@@ -81,7 +82,7 @@ def _converted(stream: BinaryIO, suffix: str, wanted: str, notes: list[str]) -> 
         profile = opened.info.get("icc_profile") or None
         if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
             notes.append("turned as its EXIF says")
-        if _is_wide_colour(opened):
+        if _is_wide_colour(opened, notes):
             turned = ImageOps.exif_transpose(_loaded(opened))
             return _of_array(_wide_colour(stream, opened, turned), wanted, profile, notes)
         is_inverted = opened.format == "TIFF" and _tag(opened, _PHOTOMETRIC) == 0
@@ -120,16 +121,16 @@ def _tag(opened: Any, number: int) -> Any:
     return opened.tag_v2.get(number)
 
 
-def _is_wide_colour(opened: Any) -> bool:
+def _is_wide_colour(opened: Any, notes: list[str]) -> bool:
     """Sixteen bits a channel in more than one channel: Pillow would keep the upper eight."""
-    if opened.mode not in ("RGB", "RGBA") or opened.format not in ("TIFF", "PNG"):
-        return False
-    return any(";16" in str(_raw_mode(tile)) for tile in opened.tile)
-
-
-def _raw_mode(tile: Any) -> Any:
-    args = tile[3]
-    return args[0] if isinstance(args, tuple) and args else args
+    if opened.format == "TIFF":
+        # By the file's own word: how Pillow unpacks the channels does not show it when they lie one after the other.
+        is_wide = max(_tag(opened, _BITS) or (1,)) > 8
+    else:
+        is_wide = opened.format == "PNG" and any(";16" in str(tile[3]) for tile in opened.tile)
+    if is_wide and opened.mode in ("CMYK", "LAB"):
+        notes.append("16 bit scaled to 8 bit")
+    return is_wide and opened.mode in ("RGB", "RGBA")
 
 
 def _wide_colour(stream: BinaryIO, opened: Picture, seen: Picture) -> NDArray[Any]:
@@ -159,7 +160,7 @@ def _wide_grey(picture: Picture, is_inverted: bool, notes: list[str]) -> NDArray
     import numpy as np
 
     values = np.asarray(picture)
-    if values.dtype != np.uint16:
+    if values.dtype.kind != "u" or values.dtype.itemsize != 2:
         low, high = float(values.min()), float(values.max())
         kind = "floating point" if picture.mode == "F" else "whole"
         if not (low >= 0 and high <= _TOP):  # also true of NaN
@@ -174,10 +175,9 @@ def _wide_grey(picture: Picture, is_inverted: bool, notes: list[str]) -> NDArray
         notes.append(
             f"{kind} values of 32 bit, which 16 bit hold exactly" if picture.mode == "F" else "values fit 16 bit"
         )
-        values = narrow
-    elif is_inverted:
-        values = _TOP - values  # zero is white in this file; Pillow turns it round for eight bits only
-    return values
+        return narrow
+    same = values.astype(np.uint16)  # in this machine's byte order
+    return _TOP - same if is_inverted else same  # zero is white: Pillow turns that round for eight bits only
 
 
 def _of_array(values: NDArray[Any], wanted: str, profile: bytes | None, notes: list[str]) -> bytes:
