@@ -127,6 +127,10 @@ class Faults:
             for group in self._sorted()
         ]
 
+    def kinds(self) -> list[str]:
+        """The summaries of all kinds, in the order of `problems`."""
+        return [group.summary for group in self._sorted()]
+
     def lines(self) -> list[str]:
         """For people: "age: not an integer × 10,000 — patient_001 (row 3): age: 'abc' is no integer; …"."""
         return [f"{group.summary} × {group.count:,} — {'; '.join(group.examples)}" for group in self._sorted()]
