@@ -5,6 +5,7 @@ the job does.
 """
 
 from synapse_skills.units.choice import Choice, Hypothesis, best
+from synapse_skills.units.described import Describe, Described, describe_for
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.freeze import Frozen, freeze_table
 from synapse_skills.units.grouping import by_file, by_regex, by_stem
@@ -18,6 +19,7 @@ from synapse_skills.units.names import compound_extensions, could_take, extensio
 from synapse_skills.units.pattern_file import BatchPattern, parse_pattern, read_pattern_file
 from synapse_skills.units.patterns import glob_escape
 from synapse_skills.units.place import Grouping, Place, Placed, PlaceFunction, Unplaced, by_folder
+from synapse_skills.units.rows import FrozenRows, KeyColumn, freeze_rows, key_columns
 from synapse_skills.units.survey import Survey, Unit, survey
 from synapse_skills.units.table import by_table, write_table
 
@@ -26,10 +28,14 @@ __all__ = [
     "SEVERITIES",
     "BatchPattern",
     "Choice",
+    "Describe",
+    "Described",
     "Finding",
     "Frozen",
+    "FrozenRows",
     "Grouping",
     "Hypothesis",
+    "KeyColumn",
     "Mapping",
     "MappingTables",
     "Place",
@@ -51,15 +57,18 @@ __all__ = [
     "compound_extensions",
     "content_guard",
     "could_take",
+    "describe_for",
     "dicom_without_suffix",
     "extension_of",
     "extensions_overlap",
+    "freeze_rows",
     "freeze_table",
     "glob_escape",
     "grouping_for",
     "guard_key",
     "hypotheses",
     "is_kind",
+    "key_columns",
     "looks_like",
     "mapping_for",
     "mapping_tables",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from synapse_skills.sources import File, Inventory
@@ -12,6 +13,14 @@ _COLUMNS = "SELECT id, source, path, size, mtime_ns FROM file WHERE"
 _BY_ID = f"{_COLUMNS} {{}}id > ? ORDER BY id LIMIT ?"
 # For a place that reads a table beside the files, row by row.
 _BY_PATH = f"{_COLUMNS} {{}}(source, path) > (?, ?) ORDER BY source, path LIMIT ?"
+# Two questions a page, and the idle-looking condition, which is the index's own: otherwise SQLite reads a folder with a
+# million files, or the whole index, once for each page.
+_PLACED = "SELECT unit, spec, id, source, path, size, mtime_ns FROM file"
+_SAME_GROUP = f"{_PLACED} WHERE unit = ? AND spec = ? AND id > ? ORDER BY id LIMIT ?"
+_NEXT_GROUPS = f"{_PLACED} WHERE unit IS NOT NULL AND (unit, spec) > (?, ?) ORDER BY unit, spec, id LIMIT ?"
+# Comes after every reason that files of no data unit ('') have in place of a specification.
+_LAST_TEXT = "\U0010ffff"
+_SMALL_PAGE = 1_000
 _INDEX = "CREATE INDEX IF NOT EXISTS file_unit ON file (unit, spec) WHERE unit IS NOT NULL"
 
 
@@ -41,3 +50,15 @@ def place_all(inventory: Inventory, place: PlaceFunction, specs: frozenset[str])
     with inventory.transaction() as connection:
         connection.execute(_INDEX)
     inventory.keep_state("placed_by", made_by)
+
+
+def placed_rows(inventory: Inventory) -> Iterator[tuple[Any, ...]]:
+    """Every file that is in a data unit: (unit, spec, id, source, path, size, mtime_ns), by unit, spec and id."""
+    unit, spec, last = "", _LAST_TEXT, 0
+    while True:
+        page = inventory.rows(_SAME_GROUP, (unit, spec, last, _SMALL_PAGE))
+        page += inventory.rows(_NEXT_GROUPS, (unit, spec, _SMALL_PAGE - len(page)))
+        if not page:
+            return
+        yield from page
+        unit, spec, last = page[-1][:3]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import batched, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from synapse_skills.errors import printable
 from synapse_skills.plan import Conversion, Limits, SpecPlan
@@ -33,7 +33,7 @@ from synapse_skills.units.checks import (
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.guard import ask_guard, content_guard, guard_key
 from synapse_skills.units.place import PlaceFunction
-from synapse_skills.units.placing import place_all
+from synapse_skills.units.placing import place_all, placed_rows
 from synapse_skills.units.sidecars import SIDECAR
 
 _PAGE = 1_000
@@ -41,13 +41,6 @@ _AHEAD = 3
 _GUARD_WORKERS = 3
 _FILES_A_TASK = 20
 _MOST_SUFFIXES = 50
-# Comes after every reason that files of no data unit ('') have in place of a specification.
-_LAST_TEXT = "\U0010ffff"
-# Two questions a page, and the idle-looking condition, which is the index's own: otherwise SQLite reads a folder with a
-# million files, or the whole index, once for each page.
-_COLUMNS = "SELECT unit, spec, id, source, path, size, mtime_ns FROM file"
-_SAME_GROUP = f"{_COLUMNS} WHERE unit = ? AND spec = ? AND id > ? ORDER BY id LIMIT ?"
-_NEXT_GROUPS = f"{_COLUMNS} WHERE unit IS NOT NULL AND (unit, spec) > (?, ?) ORDER BY unit, spec, id LIMIT ?"
 
 
 @dataclass
@@ -226,7 +219,7 @@ class Survey:
         needs_specs = any(spec.is_required for spec in self.specs)
         # A folder is a data unit whatever is in it; a name needs more than a file about it.
         of_names = not getattr(getattr(self.place, "grouping", None), "is_folder", True)
-        for key, rows in groupby(self._rows(), key=itemgetter(0)):
+        for key, rows in groupby(placed_rows(self.inventory), key=itemgetter(0)):
             candidates: dict[str, Candidates] = {}
             beside = Candidates()
             for _, spec, _, *values in rows:
@@ -251,17 +244,6 @@ class Survey:
             suffix = "other"
         count, first = self._no_spec.get(suffix, (0, path))
         self._no_spec[suffix] = (count + 1, min(first, path))
-
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        """(unit, spec, id, source, path, size, mtime_ns), page by page in the order of the index."""
-        unit, spec, last = "", _LAST_TEXT, 0
-        while True:
-            page = self.inventory.rows(_SAME_GROUP, (unit, spec, last, _PAGE))
-            page += self.inventory.rows(_NEXT_GROUPS, (unit, spec, _PAGE - len(page)))
-            if not page:
-                return
-            yield from page
-            unit, spec, last = page[-1][:3]
 
 
 def survey(
