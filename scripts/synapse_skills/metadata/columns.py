@@ -38,6 +38,7 @@ _MOST_DIGITS = 1e21  # larger ones are written with an exponent everywhere: they
 _KEPT_ROWS = 10
 _EXAMPLES = 3
 _EXAMPLE_CHARS = 40
+_LOOKS = 5  # chunks in which different examples are looked for
 
 
 @dataclass(slots=True)
@@ -64,6 +65,7 @@ class Profile:
     rounded: list[int] = field(default_factory=list)
     fractions: bool = False
     blanks: bool = False
+    looked: int = 0
     clock: bool = False
     exact: dict[int, int] = field(default_factory=dict)
 
@@ -92,7 +94,8 @@ class Profile:
     def _count(self, name: str, kind: type, count: int, numbers: Sequence[int], values: Sequence[Any]) -> None:
         self.kinds[name] += count
         kept = self.rows.setdefault(name, [])
-        if len(kept) >= _KEPT_ROWS and len(self.raw_examples) >= _EXAMPLES:
+        self.looked += 1
+        if len(kept) >= _KEPT_ROWS and (len(self.raw_examples) >= _EXAMPLES or self.looked > _LOOKS):
             return
         for number, value in zip(numbers, values, strict=True):
             if type(value) is kind and not (isinstance(value, str) and not value.strip()):

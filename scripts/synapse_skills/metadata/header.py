@@ -62,7 +62,8 @@ def find_header(head: Sequence[Row], merged: Sequence[tuple[Ref, Ref]] = (), *, 
         return None
     by_number = dict(rows)
     bottom = max([top] + [high[0] + 1 for low, high in merged if low[0] + 1 <= top <= high[0] + 1])
-    width = max(counts) + 1
+    # What stands behind the header of a CSV is a broken row; in a sheet it is a column without a name.
+    width = max(counts) + 1 if typed else len(by_number[top])
     names = tuple(_name(by_number, merged, top, bottom, column) for column in range(width))
     said = tuple(
         f"{name_of(*low)}:{name_of(*high)}" + (f" ({title})" if (title := _title(by_number, low)) else "")
