@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from job_fixture import Job
 
 from synapse_skills.job import worker
+from synapse_skills.job.content import content_hash
+from synapse_skills.job.markers import read_markers
 
 
 def test_the_job_id_comes_from_what_ray_gives_the_driver():
@@ -31,3 +34,16 @@ def test_the_report_names_python_and_sdk_and_no_host():
     assert found["python"].startswith("3.")
     assert found["synapse-sdk"]
     assert "host" not in found
+
+
+def test_a_job_that_is_read_from_a_log_says_its_report_there(tmp_path, sandbox):
+    job = Job(tmp_path / "job", sandbox)
+    job.units(2)
+    done = job.run("--dry-run", SYNAPSE_SKILLS_MARKERS="1")
+    log = "\n".join(f"(pid=7) {line}" for line in done.stdout.splitlines())
+    report = read_markers(log).last("report")
+    assert report is not None
+    assert (report["planned"], report["mode"], report["exit_code"]) == (2, "dry-run", 0)
+    assert report["content"] == content_hash(job.job)
+    assert "[" not in done.stdout + done.stderr
+    assert read_markers(job.run("--dry-run").stdout) == {}

@@ -22,6 +22,9 @@ from synapse_skills.errors import (
     redact,
     run,
 )
+from synapse_skills.job.content import content_hash
+from synapse_skills.job.markers import marker_lines
+from synapse_skills.job.worker import is_remote
 
 if TYPE_CHECKING:
     from synapse_skills.report import UploadReport
@@ -110,7 +113,11 @@ class Upload:
         args = parser.parse_args(argv)
         if os.environ.get(DRY_RUN_VARIABLE) == "1":
             args.dry_run = True
-        report, error = self.execute(args)
+        remote = is_remote()
+        report, error = self.execute(args, remote=remote)
+        if remote:
+            for line in marker_lines("report", report.model_dump(mode="json")):
+                print(line)
         if args.json:
             print(report.model_dump_json(indent=2))
         else:
@@ -123,8 +130,12 @@ class Upload:
             print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
         return report.exit_code
 
-    def execute(self, args: argparse.Namespace) -> tuple[UploadReport, SkillsError | None]:
-        """Run the upload with parsed flags; returns its report, which has also been written."""
+    def execute(self, args: argparse.Namespace, *, remote: bool = False) -> tuple[UploadReport, SkillsError | None]:
+        """Run the upload with parsed flags; returns its report, which has also been written.
+
+        Args:
+            remote: whoever started it reads a log: how far it is is said there in a form that can be read back.
+        """
         from synapse_skills.job.upload.engine import Engine, Options
         from synapse_skills.job.upload.progress import Progress
         from synapse_skills.job.upload.state import State
@@ -159,7 +170,8 @@ class Upload:
             retry_failed=args.retry_failed,
             retry_unknown=args.retry_unknown,
         )
-        progress = Progress(quiet=args.json)
+        progress = Progress(quiet=args.json, remote=remote)
+        content = _content(home)
         shared = bool(plan.state) and not args.state
         with State(folder.expanduser().absolute(), named_by_plan=shared, say=progress.say) as state:
             engine = Engine(
@@ -167,6 +179,7 @@ class Upload:
             )
             report, error = engine.run()
             progress.end()
+            report.content = content
             document = json.loads(report.model_dump_json())
             paths = [Path(args.report) if args.report else state.folder / "report.json"]
             if not args.dry_run:
@@ -183,6 +196,14 @@ class Upload:
                     )
                     report.exit_code = report.exit_code or error.exit_code
         return report, error
+
+
+def _content(home: Path) -> str | None:
+    """The hash over the job folder, before anything in it changes; None where it could not ship as it is."""
+    try:
+        return content_hash(home)
+    except SkillsError:
+        return None
 
 
 def _script_folder() -> Path:

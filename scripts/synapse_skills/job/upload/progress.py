@@ -9,6 +9,7 @@ import sys
 import time
 
 from synapse_skills.errors import printable, redact
+from synapse_skills.job.markers import progress_line
 
 LINE_EVERY_S = 10.0
 
@@ -16,8 +17,9 @@ LINE_EVERY_S = 10.0
 class Progress:
     """Counts what happens and shows it on stderr."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, remote: bool = False) -> None:
         self.quiet = quiet
+        self._remote = remote
         self._tty = sys.stderr.isatty() and not quiet
         self._stage = ""
         self._total = 0
@@ -56,25 +58,29 @@ class Progress:
         """Show how far it is."""
         if self._total:
             seconds = time.monotonic() - self._began
-            self._show(
+            shown = self._show(
                 f"{self._stage}: {self._done:,} of {self._total:,} data units, {self._files:,} files, "
                 f"{size_text(self._bytes)}, {seconds:.0f} s"
             )
+            if shown and self._remote:
+                print(progress_line(self._done, self._total, seconds, self._files, self._bytes), flush=True)
 
     def end(self) -> None:
         """Nothing more comes."""
         self._wipe()
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str) -> bool:
+        """Show it if it is time to; returns whether it was."""
         now = time.monotonic()
+        if self.quiet or now - self._last < (0.2 if self._tty else LINE_EVERY_S):
+            return False
+        self._last = now
         if self._tty:
-            if now - self._last >= 0.2:
-                self._last = now
-                print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
-                self._width = len(text)
-        elif not self.quiet and now - self._last >= LINE_EVERY_S:
-            self._last = now
+            print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+        else:
             print(text, file=sys.stderr, flush=True)
+        return True
 
     def _wipe(self) -> None:
         if self._width:
