@@ -19,7 +19,8 @@ from synapse_skills.units.patterns import glob_escape
 KINDS = ("", "source", "folder", "ending", "name")
 """What a marker is, the plainest first: nothing, the source, a folder inside, the end of the name, the whole name."""
 _SLACK = 0.01
-_SAID = "="
+# No folder and no name can begin like this.
+_SAID = "/="
 
 Units = Collection[Sequence[File]]
 
