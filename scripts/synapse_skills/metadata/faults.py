@@ -22,7 +22,7 @@ _FIXES = {
     "minLength": "Correct the values: their length is not what the schema allows.",
     "minItems": "Correct the lists: the number of items is not what the schema allows.",
     "pattern": "Write the values in the form that the schema's pattern asks for.",
-    "bad-sidecar": "Mend these files: one JSON or YAML object each, with text, numbers, true, false, lists and objects.",
+    "bad-sidecar": "Mend these files: one JSON or YAML object each, with text, numbers, lists and objects.",
     "describe": "Mend describe() in the script: it returns a dict with the metadata of one data unit.",
     "not-json": "Give text, numbers, true or false, lists or objects: nothing else can be sent.",
 }

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from synapse_skills.errors import EXIT_CODES, EXIT_QUESTIONS, FindingError, OutOfReach, UsageError, printable
 from synapse_skills.job.upload import job_flags
-from synapse_skills.plan import UploadPlan, plan_bytes, plan_hash, read_plan
+from synapse_skills.plan import METADATA_TABLE, UploadPlan, plan_bytes, plan_hash, read_plan
 from synapse_skills.rendering.script import environment, render_script
 from synapse_skills.report import write_bytes
+from synapse_skills.units import check_frozen, table_rule
 
 MARKER = ".synapse-job"
 SCRIPT = "upload.py"
@@ -48,6 +49,7 @@ def render_job(
     *,
     left_out: bytes = b"",
     placement: Path | None = None,
+    metadata: Path | None = None,
     force: bool = False,
     keep_edited: bool = False,
 ) -> Rendered:
@@ -58,12 +60,14 @@ def render_job(
         folder: the job folder itself, of its own: it ships whole.
         left_out: the content of left_out.jsonl.
         placement: the placement table of a plan grouped by table; the one that is in the folder already if None.
+        metadata: the frozen rows of a plan with a metadata table, in the same way.
         force: write over an edited script.
         keep_edited: leave an edited script as it is instead of refusing.
 
     Raises:
         UsageError: the folder can't be a job's: a shared one, or one that holds something else.
-        FindingError: another job's folder, an edited script, or no placement table.
+        FindingError: another job's folder, an edited script, a table that is not there, or frozen rows that are not
+            the plan's.
         OutOfReach: the folder can't be written.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link must stay one, to be refused
@@ -77,7 +81,7 @@ def render_job(
             hint="Keep the edit and accept what it counts with --set expected=dry-run, or render with --force.",
             code="script-edited",
         )
-    table = _placement(plan, folder, placement)
+    tables = _tables(plan, folder, placement, metadata)
     kept = edited and not force
     files = _files(plan, left_out)
     if not kept:
@@ -86,7 +90,7 @@ def render_job(
         _make_private(folder)
         _mark(folder, plan, ours | set(marker.get("script", [])))
         _write(folder, files)
-        _write_placement(plan, folder, table)
+        _write_tables(folder, tables)
         _mark(folder, plan, set(marker.get("script", [])) if kept else ours)
     except OSError as error:
         raise OutOfReach(
@@ -119,6 +123,7 @@ def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> 
         folder,
         left_out=left_out.read_bytes() if left_out.is_file() else b"",
         placement=beside / plan.grouping.table if plan.grouping.table else None,
+        metadata=beside / METADATA_TABLE,
         force=force,
     )
 
@@ -177,33 +182,43 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
             path.unlink()
 
 
-def _placement(plan: UploadPlan, folder: Path, given: Path | None) -> Path | None:
-    """The placement table to take, None if the plan has none."""
-    if plan.grouping.table is None:
-        return None
-    path = given or folder / plan.grouping.table
-    if not path.is_file():
-        raise FindingError(
-            f"There is no placement table at {printable(str(path))}, and the plan needs one.",
-            hint="Make the plan again with plan_upload: it writes the table beside plan.json.",
-            code="no-placement",
-        )
-    return path
+def _tables(plan: UploadPlan, folder: Path, placement: Path | None, metadata: Path | None) -> dict[str, Path]:
+    """Name in the job folder → the table to copy there, for every one that the plan needs."""
+    tables: dict[str, Path] = {}
+    if plan.grouping.table is not None:
+        tables[plan.grouping.table] = placement or folder / plan.grouping.table
+    rule = table_rule(plan.metadata)
+    if rule is not None:
+        tables[METADATA_TABLE] = metadata or folder / METADATA_TABLE
+    for name, path in tables.items():
+        if not path.is_file():
+            is_metadata = name == METADATA_TABLE
+            raise FindingError(
+                f"There is no {'metadata' if is_metadata else 'placement'} table at {printable(str(path))}, "
+                "and the plan needs one.",
+                hint="Make the plan again with plan_upload: it writes the table beside plan.json.",
+                code="no-metadata-table" if is_metadata else "no-placement",
+            )
+    if rule is not None:
+        check_frozen(rule, tables[METADATA_TABLE])
+    return tables
 
 
-def _write_placement(plan: UploadPlan, folder: Path, table: Path | None) -> None:
-    """Copy the placement table in pieces, as it may be large, and take away one that an earlier plan had."""
+def _write_tables(folder: Path, tables: dict[str, Path]) -> None:
+    """Copy the tables in pieces, as they may be large, and take away those that an earlier plan had."""
     for path in folder.glob("*.jsonl"):
-        if path.name not in (plan.grouping.table, "left_out.jsonl"):
+        if path.name not in tables and path.name != "left_out.jsonl":
             path.unlink()
-    if table is None or plan.grouping.table is None:
-        return
-    target = folder / plan.grouping.table
+    for name, table in tables.items():
+        _copy(table, folder / name)
+
+
+def _copy(table: Path, target: Path) -> None:
     if target.is_symlink() or not target.is_file():
         target.unlink(missing_ok=True)
     elif target.samefile(table) or filecmp.cmp(target, table, shallow=False):
         return
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{target.name}.")
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as copy, table.open("rb") as original:
             shutil.copyfileobj(original, copy)

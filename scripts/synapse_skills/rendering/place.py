@@ -18,6 +18,7 @@ class Parts:
     grouping: GroupingPlan
     compound: tuple[str, ...]
     tables: MappingTables
+    sidecars: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -31,7 +32,8 @@ class Parts:
         """The rule in words; no name of the user's is in it, as it stands in a comment."""
         if self.grouping.by == "table":
             return "The table beside this script says the data unit and the spec of each file."
-        return f"{self._units_in_words()}; {self.specs_in_words}."
+        beside = " Files like the sidecars' pattern hold metadata." if self.sidecars is not None else ""
+        return f"{self._units_in_words()}; {self.specs_in_words}.{beside}"
 
     def source(self) -> str:
         """Python source that makes the place."""
@@ -40,12 +42,15 @@ class Parts:
         name, positional, named = self._grouping_call()
         mappings = self._mapping_calls()
         group = _call(name, positional, named, depth=None)
-        flat = f"Place({group}, {' | '.join(_call(*mapping, depth=None) for mapping in mappings)})"
+        beside = f"sidecars={literal(self.sidecars)}" if self.sidecars is not None else ""
+        calls = " | ".join(_call(*mapping, depth=None) for mapping in mappings)
+        flat = f"Place({', '.join(filter(None, (group, calls, beside)))})"
         if len(flat) + len("place = ") <= WIDTH and "\n" not in flat:
             return flat
         group = _call(name, positional, named, depth=1)
         lines = [_call(*mapping, depth=1) for mapping in mappings]
-        return f"Place(\n{INDENT}{group},\n{INDENT}" + f"\n{INDENT}| ".join(lines) + ",\n)"
+        last = f"{INDENT}{beside},\n" if beside else ""
+        return f"Place(\n{INDENT}{group},\n{INDENT}" + f"\n{INDENT}| ".join(lines) + f",\n{last})"
 
     def _units_in_words(self) -> str:
         grouping = self.grouping
@@ -108,10 +113,15 @@ def _call(name: str, positional: Sequence[object], named: dict[str, object], *, 
     return f"{name}(\n" + "".join(f"{inner}{value},\n" for value in deeper) + f"{INDENT * depth})"
 
 
-def place_parts(grouping: GroupingPlan, specs: Sequence[SpecPlan], sources: Sequence[SourcePlan] = ()) -> Parts:
+def place_parts(
+    grouping: GroupingPlan,
+    specs: Sequence[SpecPlan],
+    sources: Sequence[SourcePlan] = (),
+    sidecars: str | None = None,
+) -> Parts:
     """What a script needs to write the place."""
     compound = compound_extensions(specs) if grouping.by == "stem" else ()
-    return Parts(grouping, compound, mapping_tables(specs, sources))
+    return Parts(grouping, compound, mapping_tables(specs, sources), sidecars)
 
 
 def place_of(
@@ -120,6 +130,15 @@ def place_of(
     sources: Sequence[SourcePlan] = (),
     *,
     folder: Path | None = None,
+    sidecars: str | None = None,
 ) -> PlaceFunction:
-    """The place itself, as the planner counts with it; `folder` is where a placement table lies."""
-    return place_for(grouping, specs, sources, folder=folder)
+    """The place itself, as the planner counts with it.
+
+    Args:
+        grouping: how files become data units.
+        specs: with `takes` and `pattern` as decided.
+        sources: those with a `spec` fill that one.
+        folder: where a placement table lies.
+        sidecars: a glob for files that hold metadata.
+    """
+    return place_for(grouping, specs, sources, folder=folder, sidecars=sidecars)

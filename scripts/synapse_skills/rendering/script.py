@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from synapse_skills.errors import printable
 from synapse_skills.plan import UploadPlan
+from synapse_skills.rendering.describe import describe_parts
 from synapse_skills.rendering.literal import WIDTH, literal
 from synapse_skills.rendering.place import place_parts
+from synapse_skills.units import sidecars_of
 
 
 def templates() -> Path:
@@ -41,10 +42,7 @@ def environment() -> jinja2.Environment:
 
 def render_script(plan: UploadPlan) -> bytes:
     """The script of an upload: the same plan gives the same bytes."""
-    place = place_parts(plan.grouping, plan.specs, plan.sources)
-    values: dict[str, Any] = {}
-    for rule in plan.metadata:
-        values.update(rule.values)
+    place = place_parts(plan.grouping, plan.specs, plan.sources, sidecars_of(plan.metadata))
     text = (
         environment()
         .get_template("upload/upload.py.j2")
@@ -54,7 +52,7 @@ def render_script(plan: UploadPlan) -> bytes:
             imports=", ".join(place.names),
             rule="\n# ".join(textwrap.wrap(place.rule, WIDTH)),
             place=place.source(),
-            constants=f"Constants({literal(values)})" if values else None,
+            describe=describe_parts(plan.metadata),
         )
     )
     return text.encode()

@@ -5,14 +5,14 @@ the job does.
 """
 
 from synapse_skills.units.choice import Choice, Hypothesis, best
-from synapse_skills.units.described import Describe, Described, describe_for
+from synapse_skills.units.described import Describe, Described, check_frozen, describe_for, table_rule
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
 from synapse_skills.units.freeze import Frozen, freeze_table
 from synapse_skills.units.grouping import by_file, by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
 from synapse_skills.units.hypotheses import hypotheses, recount
 from synapse_skills.units.kinds import alike, is_kind
-from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for
+from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for, sidecars_of
 from synapse_skills.units.looks import dicom_without_suffix, looks_like
 from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source, extensions_overlap, mapping_for
 from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
@@ -54,6 +54,7 @@ __all__ = [
     "by_source",
     "by_stem",
     "by_table",
+    "check_frozen",
     "compound_extensions",
     "content_guard",
     "could_take",
@@ -76,7 +77,9 @@ __all__ = [
     "place_for",
     "read_pattern_file",
     "recount",
+    "sidecars_of",
     "stem_of",
     "survey",
+    "table_rule",
     "write_table",
 ]

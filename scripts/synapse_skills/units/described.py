@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import SkillsError, printable
+from synapse_skills.errors import FindingError, SkillsError, printable
 from synapse_skills.metadata import (
     BadSidecar,
     Coercion,
@@ -64,6 +64,25 @@ def describe_for(rules: Sequence[MetadataRule], *, folder: Path | None = None) -
     if not parts:
         return None
     return parts[0] if len(parts) == 1 and type(parts[0]) is Constants else Merged(*parts)
+
+
+def table_rule(rules: Sequence[MetadataRule]) -> MetadataRule | None:
+    """The rule of a plan that takes metadata from a table, None if there is none."""
+    return next((rule for rule in rules if rule.kind == "table"), None)
+
+
+def check_frozen(rule: MetadataRule, path: Path) -> None:
+    """Make sure that frozen rows are those of the plan.
+
+    Raises:
+        FindingError: `metadata-changed`: they are others. `no-metadata-table`: they can't be read.
+    """
+    if rule.sha256 is not None and from_table(path.name, folder=path.parent).digest() != rule.sha256:
+        raise FindingError(
+            f"{printable(str(path))} holds other rows than the plan was made with.",
+            hint="Correct the table that it was made from and plan again; the frozen rows are not for editing.",
+            code="metadata-changed",
+        )
 
 
 class Described:

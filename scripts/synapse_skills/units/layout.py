@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synapse_skills.plan import GroupingPlan, SourcePlan, SpecPlan
+from synapse_skills.errors import FindingError
+from synapse_skills.plan import GroupingPlan, MetadataRule, SourcePlan, SpecPlan
 from synapse_skills.units.grouping import by_file, by_regex, by_stem
 from synapse_skills.units.mapping import InTurn, Mapping, by_extension, by_pattern, by_source
 from synapse_skills.units.names import compound_extensions, could_take
@@ -80,6 +81,7 @@ def place_for(
     sources: Sequence[SourcePlan] = (),
     *,
     folder: Path | None = None,
+    sidecars: str | None = None,
 ) -> PlaceFunction:
     """The place of a plan.
 
@@ -88,10 +90,22 @@ def place_for(
         specs: with `takes` and `pattern` as decided.
         sources: those with a `spec` fill that one.
         folder: where a placement table lies; beside the script if None.
+        sidecars: a glob for files that hold metadata (see `sidecars_of`).
 
     Raises:
         FindingError: `bad-grouping`, `bad-regex`, `bad-template`, `bad-pattern`, `bad-mapping`.
     """
     if grouping.by == "table":
+        if sidecars is not None:
+            raise FindingError(
+                "A layout by table can't tell which data unit a sidecar belongs to",
+                hint="Put the metadata into a table, or choose another layout.",
+                code="bad-grouping",
+            )
         return by_table(grouping.table or "", folder=folder)
-    return Place(grouping_for(grouping, specs), mapping_of(mapping_tables(specs, sources)))
+    return Place(grouping_for(grouping, specs), mapping_of(mapping_tables(specs, sources)), sidecars)
+
+
+def sidecars_of(rules: Sequence[MetadataRule]) -> str | None:
+    """The glob of a plan's metadata rules that says which files are sidecars, None if there are none."""
+    return next((rule.pattern for rule in rules if rule.kind == "sidecars"), None)
