@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -138,4 +139,77 @@ def replaced(path: Path, part: str, change: Any) -> Path:
             content = old.read(name)
             new.writestr(name, change(content) if name == part else content)
     path.write_bytes(buffer.getvalue())
+    return path
+
+
+def record(kind: int, content: bytes = b"") -> bytes:
+    """One record of an .xls."""
+    return struct.pack("<HH", kind, len(content)) + content
+
+
+def number_record(row: int, column: int, value: float) -> bytes:
+    """A cell with a number."""
+    return record(0x0203, struct.pack("<HHHd", row, column, 0, value))
+
+
+def label_record(row: int, column: int, text: str) -> bytes:
+    """A cell with its text in it."""
+    return record(0x0204, struct.pack("<HHHHB", row, column, 0, len(text), 1) + text.encode("utf-16-le"))
+
+
+def shared_record(row: int, column: int, index: int) -> bytes:
+    """A cell with a shared text."""
+    return record(0x00FD, struct.pack("<HHHI", row, column, 0, index))
+
+
+def error_record(row: int, column: int) -> bytes:
+    """A cell with #N/A."""
+    return record(0x0205, struct.pack("<HHHBB", row, column, 0, 0x2A, 1))
+
+
+def raw_xls(path: Path, cells: Iterable[bytes], *, shared: bytes = b"", globals_: bytes = b"") -> Path:
+    """An .xls whose only sheet holds these records, in a compound file of one stream."""
+    begin = record(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0)) + globals_
+    head = len(begin) + 4 + 6 + 2 + 1 + len(shared) + 4
+    sheets = record(0x0085, struct.pack("<IBBBB", head, 0, 0, 1, 0) + b"S")
+    book = begin + sheets + shared + record(0x000A)
+    book += record(0x0809, struct.pack("<HHHHII", 0x0600, 0x10, 0, 0, 0, 0)) + b"".join(cells) + record(0x000A)
+    return compound(path, {"Workbook": book})
+
+
+def compound(path: Path, streams: Mapping[str, bytes]) -> Path:
+    """A compound file with these streams, each of them filled up to 4,096 bytes."""
+    sectors: list[bytes] = []
+    table: list[int] = []
+    starts: list[int] = []
+    padded = [content.ljust(4096, b"\0") for content in streams.values()]
+    for content in padded:
+        starts.append(len(sectors))
+        pieces = [content[at : at + 512].ljust(512, b"\0") for at in range(0, len(content), 512)]
+        table += [len(sectors) + at + 1 for at in range(len(pieces) - 1)] + [0xFFFFFFFE]
+        sectors += pieces
+
+    def entry(name: str, kind: int, start: int, size: int, child: int = 0xFFFFFFFF) -> bytes:
+        encoded = (name + "\0").encode("utf-16-le")
+        head = encoded.ljust(64, b"\0") + struct.pack("<HBB3I", len(encoded), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
+        return head + b"\0" * 36 + struct.pack("<III", start, size, 0)
+
+    entries = entry("Root Entry", 5, 0xFFFFFFFE, 0, 1)
+    for (name, _), start, content in zip(streams.items(), starts, padded, strict=True):
+        entries += entry(name, 2, start, len(content))
+    directory = len(sectors)
+    pieces = [entries[at : at + 512].ljust(512, b"\0") for at in range(0, len(entries), 512)]
+    table += [directory + at + 1 for at in range(len(pieces) - 1)] + [0xFFFFFFFE]
+    sectors += pieces
+    first = len(sectors)
+    count = 1
+    while count * 128 < len(table) + count:
+        count += 1
+    table += [0xFFFFFFFD] * count
+    packed = struct.pack(f"<{len(table)}I", *table).ljust(count * 512, b"\xff")
+    numbers = [first + at for at in range(count)] + [0xFFFFFFFF] * (109 - count)
+    header = bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 16 + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + b"\0" * 6
+    header += struct.pack("<IIIIIIIII", 0, count, directory, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    header += struct.pack("<109I", *numbers)
+    path.write_bytes(header + b"".join(sectors) + packed)
     return path

@@ -46,6 +46,8 @@ class Seen:
         high: the last ones; -1 if there is no value.
         errors: cells that show #N/A and the like.
         unvalued: formulas that were never calculated.
+        text_bytes: all text, at most; a shared one counts for each cell that shows it.
+        announced: cells that an .xls says it has.
     """
 
     low: list[int] = field(default_factory=lambda: [1 << 40, 1 << 40])
@@ -53,6 +55,7 @@ class Seen:
     errors: list[Ref] = field(default_factory=list)
     unvalued: list[Ref] = field(default_factory=list)
     text_bytes: int = 0
+    announced: int = 0
 
     def hold(self, row: int, column: int) -> None:
         """Make the rectangle hold a cell."""
@@ -100,6 +103,8 @@ def _too_large(seen: Seen) -> str:
         return f"has a value in column {seen.high[1] + 1:,}, and a sheet ends at {limits.MAX_COLUMNS:,}"
     if seen.cells > limits.MAX_CELLS:
         return f"spans {seen.cells:,} cells, more than {limits.MAX_CELLS:,}: up to {name_of(*seen.high)}"
+    if seen.announced > limits.MAX_ANNOUNCED:
+        return f"announces {seen.announced:,} cells, more than an .xls can have"
     if seen.text_bytes > limits.MAX_TEXT_BYTES:
         return f"holds {seen.text_bytes // limits.MIB:,} MB of text, more than {limits.MAX_TEXT_BYTES // limits.MIB:,}"
     return ""

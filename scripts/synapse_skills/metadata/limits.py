@@ -23,6 +23,9 @@ MAX_COLUMNS = 16_384
 MAX_CELLS = 10_000_000
 """Cells of the smallest rectangle that holds all values of a sheet: calamine allocates 32 bytes for each of them."""
 
+MAX_ANNOUNCED = 65_536 * 256
+"""Cells that a sheet of an .xls says it has: all that its format allows."""
+
 MAX_TEXT_BYTES = 512 * MIB
 """All text of a sheet, a text counted once for each cell that shows it."""
 

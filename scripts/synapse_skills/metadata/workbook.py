@@ -47,6 +47,11 @@ class Workbook:
             if zipfile.is_zipfile(io.BytesIO(content)):
                 raise bad(path, "is two files in one", _SAVE)
             self._seen = biff.look(path, content)
+            for seen in self._seen:
+                # calamine reads all sheets of an .xls when it opens it.
+                cells.check_size(path, seen)
+            if sum(seen.cells for seen in self._seen) > limits.MAX_CELLS:
+                raise bad(path, f"spans more than {limits.MAX_CELLS:,} cells in all its sheets", _SAVE)
         else:
             self._parts = Parts(path, content)
             self._parts.verify()
