@@ -7,6 +7,7 @@ before anything in it is looked up. What goes in or comes out has no other way: 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -41,17 +42,25 @@ _TICK_S = 0.05
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _DONE_US = re.compile(r"^out_time_us=(-?\d+)", re.MULTILINE)
 _SIZE = re.compile(r"^ +Stream #0:\d+.*?: Video: .*?, (\d+)x(\d+)", re.MULTILINE)
+_VERSION = re.compile(r"ffmpeg version n?(\d+)\.(\d+)")
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 # What may be missing at the end of a recording before it counts as cut off.
 _MISSING_SHARE = 0.1
 _MISSING_S = 1.0
+# Writers are careless about padding; a stream's writer does not know the size and says about 4 GiB.
+_RIFF_SLACK = 4096
+_RIFF_UNKNOWN = 0xFFFF_0000
 
 _VIDEO_OUT = [
     *("-map", "0:V:0", "-map", "0:a:0?", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"),
-    # Padded, not scaled: coordinates of annotations stay what they are.
-    *("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k"),
-    *("-movflags", "+faststart", "-f", "mp4"),
+    *("-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k"),
+    # In finer steps than any camera's: without it frames of a phone, whose distances vary, would fall together.
+    *("-enc_time_base", "1:90000", "-movflags", "+faststart", "-f", "mp4"),
 ]
+# Padded, not scaled: coordinates of annotations stay what they are. In full colour resolution, because pad takes the
+# last column of an odd picture away otherwise.
+_EVEN = ["-vf", "format=yuv444p,pad=ceil(iw/2)*2:ceil(ih/2)*2"]
+_IS_ODD = "not divisible by 2"
 _AUDIO_OUT = {
     ".mp3": ["-map", "0:a:0", "-c:a", "libmp3lame", "-q:a", "2", "-f", "mp3"],
     ".m4a": ["-map", "0:a:0", "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", "-f", "ipod"],
@@ -87,10 +96,15 @@ def transcode(stream: BinaryIO, suffix: str, wanted: str, out: Path, timeout: fl
         named = os.environ.get(PROGRAM_VARIABLE)
         where = f"{PROGRAM_VARIABLE} names no program: {printable(named)}" if named else "there is no ffmpeg here"
         raise NoFfmpeg(f"{suffix} to {wanted} needs ffmpeg, and {where}")
+    _refuse_cut_off(stream)
     is_video = suffix in VIDEO
     seconds = timeout if timeout is not None else VIDEO_SECONDS if is_video else AUDIO_SECONDS
     with _readable(stream, out.parent) as (name, handles):
-        code, said = _run(command(program, name, wanted, out, seconds), handles, seconds, out.parent)
+        words = command(program, name, wanted, out, seconds)
+        code, said = _run(words, handles, seconds, out.parent)
+        if code != 0 and _IS_ODD in said:
+            out.unlink(missing_ok=True)
+            code, said = _run([*words[:-1], *_EVEN, words[-1]], handles, seconds, out.parent)
     if code != 0:
         if "No space left on device" in said:
             raise DiskFull("the disk is full")
@@ -100,9 +114,20 @@ def transcode(stream: BinaryIO, suffix: str, wanted: str, out: Path, timeout: fl
     return tuple(_notes(said))
 
 
+def _refuse_cut_off(stream: BinaryIO) -> None:
+    """An AVI or WAV that says how long it is, and isn't: ffmpeg would take what is there for all of it."""
+    head = stream.read(12)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if head[:4] == b"RIFF" and head[8:] in (b"AVI ", b"WAVE"):
+        said = int.from_bytes(head[4:8], "little") + 8
+        if size + _RIFF_SLACK < said < _RIFF_UNKNOWN:
+            raise ConversionFailed(f"only {size:,} of its {said:,} bytes are there: cut off")
+
+
 def command(program: str, name: str, wanted: str, out: Path, seconds: float) -> list[str]:
     """The command line for one file."""
-    result = _VIDEO_OUT if wanted == ".mp4" else _AUDIO_OUT[wanted]
+    result = [*_frames_kept(program), *_VIDEO_OUT] if wanted == ".mp4" else _AUDIO_OUT[wanted]
     return [
         *(program, "-nostdin", "-hide_banner", "-loglevel", "level+info", "-nostats", "-progress", "pipe:2"),
         # Should nobody be left to end it, it ends itself: seconds of processor time, on all threads.
@@ -114,6 +139,24 @@ def command(program: str, name: str, wanted: str, out: Path, seconds: float) -> 
         *result,
         f"file:{out.resolve()}",
     ]
+
+
+def _frames_kept(program: str) -> tuple[str, str]:
+    """No frame is added to even out their distances: frame 100 is frame 100, whoever has marked something on it."""
+    version = _VERSION.match(_version(program))
+    is_old = version is not None and (int(version.group(1)), int(version.group(2))) < (5, 1)
+    return ("-vsync" if is_old else "-fps_mode", "vfr")
+
+
+@functools.lru_cache(maxsize=8)
+def _version(program: str) -> str:
+    try:
+        told = subprocess.run(  # noqa: S603
+            [program, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return told.stdout[:200].decode("utf-8", "replace")
 
 
 @contextmanager
