@@ -15,14 +15,12 @@ from synapse_skills.errors import FindingError, redact
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.lookup import print_of
 from synapse_skills.job.upload.tally import Tally
-from synapse_skills.metadata import MetaCheck
-from synapse_skills.plan import UploadPlan
+from synapse_skills.metadata import Fault, Faults
+from synapse_skills.plan import METADATA_TABLE, UploadPlan
 from synapse_skills.report import FileCounts, Problems
 from synapse_skills.sources import Inventory, Source
-from synapse_skills.units import FIXES, Unit, survey
+from synapse_skills.units import FIXES, Describe, Described, Unit, check_frozen, survey, table_rule
 
-Describe = Callable[[Unit], Mapping[str, Any]]
-META_FIX = "Mend the metadata so that it fits the collection's schema."
 DIFFERS_FIX = (
     "The source or the script has changed since the plan was made: look at the difference, then plan again "
     "(`--set expected=dry-run` accepts what an edited script counts)."
@@ -62,28 +60,26 @@ class Checker:
         self.plan = plan
         self.sources = sources
         self.place = place
-        self.describe = describe
         self.inventory = inventory
-        self.meta = MetaCheck(plan.meta_schema)
+        self.described = Described(describe, plan.meta_schema)
         self._progress = progress
-        self._survey = survey(inventory, sources, place, plan.specs, plan.limits, progress=progress)
+        self._survey = survey(
+            inventory, sources, place, plan.specs, plan.limits, progress=progress, conversions=plan.conversions
+        )
 
     def units(self) -> Iterator[Unit]:
         """All data units in the order of their keys."""
         return self._survey.units()
 
-    def meta_of(self, unit: Unit) -> tuple[dict[str, Any] | None, list[str]]:
+    def meta_of(self, unit: Unit) -> tuple[dict[str, Any] | None, list[Fault]]:
         """The metadata of a data unit as it is sent, and what is wrong with it."""
-        described: Mapping[str, Any] = {}
-        if self.describe is not None:
-            try:
-                described = self.describe(unit)
-            except Exception as error:
-                return None, [f"describe failed: {type(error).__name__}: {error}"]
-            if not isinstance(described, Mapping):
-                return None, [f"describe gave {type(described).__name__}, not a dict"]
-        meta, faults = self.meta.complete(described, unit.key)
-        return meta, [str(fault) for fault in faults]
+        return self.described.meta_of(unit)
+
+    def tell(self, unit: Unit, faults: list[Fault], problems: Problems) -> None:
+        """Report what is wrong with the metadata of one data unit."""
+        found = Faults()
+        found.add(self.described.where(unit), faults)
+        _merge(found, problems)
 
     def basis_of(self, unit: Unit, meta: Mapping[str, Any] | None) -> str:
         """A print of what a data unit was made from, to notice that it has changed since."""
@@ -94,9 +90,15 @@ class Checker:
         """Scan the sources and give every data unit its verdict.
 
         Raises:
-            OutOfReach: a source can't be read. FindingError: left_out.jsonl is damaged, or `place` misbehaves.
+            OutOfReach: a source can't be read. FindingError: left_out.jsonl or the frozen rows of metadata are damaged
+                or not the plan's, or `place` misbehaves.
         """
         checked = Checked()
+        rule = table_rule(self.plan.metadata)
+        if rule is not None:
+            check_frozen(rule, left_out.parent / METADATA_TABLE)
+        self.described.forget()
+        faults = Faults()
         walk = self.inventory.walk(self.sources, progress=self._progress)
         tally.leave_out(read_left_out(left_out))
         by_spec = dict.fromkeys((spec.name for spec in self.plan.specs), 0)
@@ -123,17 +125,16 @@ class Checker:
                 continue
             for finding in unit.findings:
                 checked.problems.add(finding.code, finding.message, fix=FIXES[finding.code])
-            for error in errors[:1]:
-                checked.problems.add(
-                    "meta-invalid",
-                    f"{unit.key}: {error}",
-                    fix=META_FIX,
-                )
+            if errors:
+                faults.add(self.described.where(unit), errors)
             tally.plan(unit.key, "quarantined" if unit.findings or errors else "ready")
         ledger.commit()
         stay_at_home = [p for p in self._survey.problems.as_list() if p.code in ("belongs-to-nothing", "no-spec")]
         for problem in [*walk.problems.as_list(), *stay_at_home]:
             checked.problems.merge(problem)
+        _merge(faults, checked.problems)
+        for problem in self.described.conflicts():
+            checked.problems.merge(problem, group=problem.fix)
         checked.left_out = tally.left_out()
         checked.files.by_spec = by_spec
         if not checked.planned and not checked.left_out:
@@ -157,6 +158,12 @@ class Checker:
                 checked.problems.add(
                     "differs-from-plan", f"{what}: {planned:,} planned, {found:,} found", fix=DIFFERS_FIX
                 )
+
+
+def _merge(faults: Faults, problems: Problems) -> None:
+    """One problem for each kind of fault."""
+    for problem in faults.problems():
+        problems.merge(problem, group=problem.fix)
 
 
 def read_left_out(path: Path) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.errors import OutOfReach
-from synapse_skills.job.upload.checking import META_FIX, Checker
+from synapse_skills.job.upload.checking import Checker
 from synapse_skills.job.upload.create import MAX_IN_FLIGHT, Creator, Ready, Stopped
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.match import Matcher
@@ -207,7 +207,7 @@ class Flow:
         if errors:
             # It was fit when it was checked: `describe` says something else now.
             self.tally.plan(unit.key, "quarantined")
-            self.problems.add("meta-invalid", f"{unit.key}: {errors[0]}", fix=META_FIX)
+            self.checker.tell(unit, errors, self.problems)
             return None
         basis = self.checker.basis_of(unit, meta)
         if standing.state == "failed":

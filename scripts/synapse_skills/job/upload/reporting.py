@@ -11,6 +11,7 @@ from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPT
 from synapse_skills.job.upload.checking import Checked
 from synapse_skills.job.upload.tally import Counts, Tally
 from synapse_skills.job.worker import job_id, worker
+from synapse_skills.metadata import kinds_of
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problem, Problems, TaskCounts, UploadReport
 
@@ -42,7 +43,8 @@ def make_report(
     """
     found = Problems()
     for problem in [*checked.problems.as_list(), *problems.as_list()]:
-        found.merge(problem)
+        # Several problems may have one of these codes: each says what it is about in its own words.
+        found.merge(problem, group=problem.fix if problem.code in ("meta-invalid", "metadata-conflict") else "")
     counts = NOTHING_YET
     if tally is not None:
         counts = tally.counts()
@@ -65,7 +67,7 @@ def make_report(
         left_out=checked.left_out,
         files=checked.files,
         tasks=TaskCounts(planned=counts.planned if with_tasks else 0, created=counts.with_task if with_tasks else 0),
-        metadata_sources=[type(described_by).__name__.lower()] if described_by is not None else [],
+        metadata_sources=kinds_of(described_by),
         job_id=job_id(),
         worker=worker(),
         problems=found.as_list(),
