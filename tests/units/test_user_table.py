@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from metadata.workbooks import workbook
 from synapse_skills.errors import FindingError, UsageError
 from synapse_skills.plan import Limits
 from synapse_skills.sources import Inventory, Source
@@ -91,6 +92,19 @@ def test_cp949_and_composed_names(freeze: Freeze, tmp_path: Path) -> None:
     assert rows(tmp_path) == [(path, "각하", "image_1")]
 
 
+def test_a_workbook_places_too(freeze: Freeze, tmp_path: Path, inventory: Inventory) -> None:
+    freeze(TABLE)
+    rows_ = [["Our files"], [], *(line.split(",") for line in TABLE.splitlines()), [None, "one", "image_1"]]
+    table = workbook(tmp_path / "t.xlsx", rows_)
+    frozen = freeze_table(table, inventory, [Source(str(tmp_path / "data"))], SEED_SPECS, tmp_path / "placement.jsonl")
+    assert rows(tmp_path) == WANTED
+    said = {problem.code: problem.examples for problem in frozen.problems.as_list()}
+    assert said["table-incomplete-row"] == ["line 8: one"]
+    workbook(table, [["file", "unit", "file"], ["2.png", "two", "x"]])
+    with pytest.raises(FindingError, match="two columns"):
+        freeze_table(table, inventory, [Source(str(tmp_path / "data"))], SEED_SPECS, tmp_path / "placement.jsonl")
+
+
 def test_absolute_paths_say_the_source(tmp_path: Path, inventory: Inventory) -> None:
     sources = [Source(str(write_tree(tmp_path / name, ["1.png"]))) for name in "ab"]
     inventory.walk(sources)
@@ -142,7 +156,7 @@ def test_everything_that_can_be_wrong_has_a_count_and_a_line(freeze: Freeze, tmp
         (b"a,b\n1,2\n", "has no column for the data unit"),
         (b"unit,b\n1,2\n", "has no column for the file"),
         (b"file,unit,file\n1,2,3\n", "two columns called file"),
-        (b"PK\x03\x04", "is a workbook"),
+        (b"PK\x03\x04", "is no whole workbook"),
         (b"file,unit\n\xff\xff\xff", "is neither UTF-8"),
         (b"file,unit\na\0b,c\n", "holds zero bytes"),
         (b'{"file": "x"\n', "line 1 is not a JSON object"),

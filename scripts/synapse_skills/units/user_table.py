@@ -1,11 +1,10 @@
-"""A user's own table of files, data units and specifications: CSV, TSV or JSON, in the encoding that it has.
+"""A user's own table of files, data units and specifications: a workbook, CSV, TSV or JSON, in the encoding it has.
 
 One row a file (columns file, unit and perhaps spec), or one row a data unit with a column for each specification.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -16,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import FindingError, UsageError, printable
+from synapse_skills import metadata
+from synapse_skills.errors import printable
+from synapse_skills.metadata.text import bad, encoding_of, first_bytes
+from synapse_skills.metadata.workbook import is_workbook
 from synapse_skills.plan import SpecPlan
-from synapse_skills.units.looks import HEAD_BYTES, looks_like
+from synapse_skills.units.looks import HEAD_BYTES
 
 _COLUMNS = {
     "file": "file files path paths filepath filename relativepath relpath 파일 파일명 파일경로 경로",
@@ -27,7 +29,6 @@ _COLUMNS = {
 }
 _NAMES = {name: column for column, names in _COLUMNS.items() for name in names.split()}
 _DELIMITERS = ",\t;|"
-_CHUNK = 1 << 20
 MAX_CELL = 1 << 20
 MAX_LIST_BYTES = 32 << 20
 
@@ -54,49 +55,15 @@ def read_table(path: Path, specs: Sequence[SpecPlan]) -> Iterator[Cell]:
 
     Raises:
         UsageError: `no-table`: there is no such file.
-        FindingError: `bad-table`: no table, a workbook, unknown encoding, or columns that are not there.
+        FindingError: `bad-table`: no table, damaged, unknown encoding, or columns that are not there.
     """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
-    except OSError as error:
-        raise UsageError(
-            f"The table {printable(str(path))} can't be read: {error.strerror or error}",
-            hint="Check the path.",
-            code="no-table",
-        ) from None
-    if looks_like(head) in (".zip", ".xls"):
-        raise _bad(path, "is a workbook, and only text tables are read so far", "Save it as CSV.")
+    if is_workbook(first_bytes(path, HEAD_BYTES)):
+        yield from _cells(path, _sheet(path), specs)
+        return
     encoding = encoding_of(path)
     with path.open(encoding=encoding, newline="") as text:
         lines = _objects(path, text) if _is_json(path, text) else _rows(path, text)
         yield from _cells(path, lines, specs)
-
-
-def encoding_of(path: Path) -> str:
-    """UTF-8 or UTF-16 by its mark, UTF-8 if it is that all through, else CP949, as Korean Excel writes CSV.
-
-    Raises:
-        FindingError: `bad-table`: none of these.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(4)
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    for encoding in ("utf-8", "cp949"):
-        decoder = codecs.getincrementaldecoder(encoding)()
-        try:
-            with path.open("rb") as stream:
-                while chunk := stream.read(_CHUNK):
-                    if "\0" in decoder.decode(chunk):
-                        raise _bad(path, "holds zero bytes: it is no text", "Save it as UTF-8.")
-                decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    raise _bad(path, "is neither UTF-8, UTF-16 nor CP949", "Save it as UTF-8.")
 
 
 def _is_json(path: Path, text: io.TextIOWrapper) -> bool:
@@ -121,19 +88,30 @@ def _lines(text: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
 
 def _listed(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
     if path.stat().st_size > MAX_LIST_BYTES:
-        raise _bad(path, "is one list, which must be read whole", "Write one JSON object a line, without the list.")
+        raise bad(path, "is one list, which must be read whole", "Write one JSON object a line, without the list.")
     try:
         yield from enumerate(json.load(text), 1)
     except (ValueError, RecursionError) as error:
-        raise _bad(path, f"is not JSON: {error}", 'One object a line: {"file": …, "unit": …}.') from None
+        raise bad(path, f"is not JSON: {error}", 'One object a line: {"file": …, "unit": …}.') from None
 
 
 def _objects(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, str]]]:
     """JSON Lines, or a list of objects: (line or number, column → text)."""
     for number, row in _listed(path, text) if _first(text) == "[" else _lines(text):
         if not isinstance(row, dict):
-            raise _bad(path, f"line {number} is not a JSON object", 'One object a line: {"file": …, "unit": …}.')
+            raise bad(path, f"line {number} is not a JSON object", 'One object a line: {"file": …, "unit": …}.')
         yield number, {str(key): "" if value is None else _text(value) for key, value in row.items()}
+
+
+def _sheet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """A workbook: (row, column → text)."""
+    table = metadata.read_table(path)
+    for problem in table.problems.as_list():
+        if problem.code == "table-duplicate-column":
+            raise bad(path, f"has two columns with one name: {problem.examples[0]}", "Rename one of them.")
+    names = [column.name for column in table.columns]
+    for row in table.rows():
+        yield row.number, {name: _text(row.values.get(name, "")) for name in names}
 
 
 def _rows(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, str]]]:
@@ -142,7 +120,7 @@ def _rows(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, s
     while not header.strip():
         header = text.readline()
         if not header:
-            raise _bad(path, "is empty", "It needs a line with the names of its columns.")
+            raise bad(path, "is empty", "It needs a line with the names of its columns.")
     text.seek(0)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=lambda mark: header.count(mark))
     csv.field_size_limit(MAX_CELL)
@@ -158,11 +136,11 @@ def _rows(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, s
                 names = [name.strip() for name in row]
                 twice = {name for name in names if name and names.count(name) > 1}
                 if twice:
-                    raise _bad(path, f"has two columns called {', '.join(sorted(twice))}", "Rename one of them.")
+                    raise bad(path, f"has two columns called {', '.join(sorted(twice))}", "Rename one of them.")
                 continue
             yield line, dict(zip(names, row, strict=False))
     except csv.Error as error:
-        raise _bad(path, f"line {reader.line_num} is no row: {error}", "Save it as CSV again.") from None
+        raise bad(path, f"line {reader.line_num} is no row: {error}", "Save it as CSV again.") from None
 
 
 def _cells(path: Path, rows: Iterator[tuple[int, dict[str, str]]], specs: Sequence[SpecPlan]) -> Iterator[Cell]:
@@ -193,7 +171,7 @@ def _layout(path: Path, line: int, names: Sequence[str], known: dict[str, str]) 
     wide = {name: known[name.strip().casefold()] for name in names if name.strip().casefold() in known}
     if "unit" not in found or ("file" not in found and not wide):
         lacks = "the data unit (unit)" if "unit" not in found else "the file (file)"
-        raise _bad(
+        raise bad(
             path,
             f"has no column for {lacks}: line {line} has {', '.join(printable(name) for name in names[:10])}",
             "Call the columns file, unit and spec; or unit and one column for each specification.",
@@ -207,7 +185,3 @@ def _plain(name: str) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _bad(path: Path, what: str, hint: str) -> FindingError:
-    return FindingError(f"The table {printable(path.name)} {what}", hint=hint, code="bad-table")
