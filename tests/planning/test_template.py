@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 from python_calamine import CalamineWorkbook
 
+import check_excel
 from planning.conversation import LOOSE, SCANS, SITES, User, collection, spec, units
-from sandbox_fixture import SandboxFactory, seed_with
-from synapse_skills.errors import FindingError, OutOfReach, UsageError
+from planning.test_uploads import run_job
+from sandbox_fixture import Sandbox, sandboxes, seed_with
+from synapse_skills.errors import FindingError, OutOfReach, UsageError, run
 from synapse_skills.metadata.wants import wants
 from synapse_skills.plan import MetadataRule
 from synapse_skills.planning import template
@@ -44,16 +47,34 @@ SCHEMA: dict[str, Any] = {
         EVIL: {"type": "string"},
     },
 }
-HOSTILE = ["001", "=1+1", "+x", "-x", "@SUM(A1)", "#REF!", "TRUE", "1e5", "2024-01-02", "_x0041_", "a_x000D_b", "환자 9"]
+HOSTILE = [
+    "001",
+    "=1+1",
+    "+x",
+    "-x",
+    "@SUM(A1)",
+    "#REF!",
+    "TRUE",
+    "1e5",
+    "2024-01-02",
+    "_x0041_",
+    "a_x000D_b",
+    "환자 9",
+]
+
+
+@pytest.fixture(scope="module")
+def rich_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    specs = (spec("image_1", [".png"], required=True, primary=True, kind="image"),)
+    with sandboxes(tmp_path_factory.mktemp("rich")) as start:
+        yield start(seed=seed_with(collections=[collection(1, "Patients", *specs, schema=SCHEMA)]))
 
 
 @pytest.fixture
-def rich(user: User, sandbox_factory: SandboxFactory, monkeypatch: pytest.MonkeyPatch) -> User:
+def rich(user: User, rich_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user whose only collection has a schema with everything in it."""
-    specs = (spec("image_1", [".png"], required=True, primary=True, kind="image"),)
-    box = sandbox_factory(seed=seed_with(collections=[collection(1, "Patients", *specs, schema=SCHEMA)]))
-    monkeypatch.setenv("SYNAPSE_HOST", box.host)
-    monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", box.token)
+    monkeypatch.setenv("SYNAPSE_HOST", rich_box.host)
+    monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", rich_box.token)
     return user
 
 
@@ -323,3 +344,89 @@ def test_names_that_the_job_fills_in_are_not_demanded() -> None:
     columns = [column_of(field) for field in wants({"required": ["name", "x"], "properties": {"name": {}, "x": {}}})]
     assert [(column.name, column.required) for column in columns] == [("name", False), ("x", True)]
     assert escaped("x_x0041_") == "x_x005F_x0041_"
+
+
+def fill_in(path: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """What a person does in Excel: dates as dates, choices from the lists; the formats of the columns stay."""
+    book = load_workbook(path)
+    sheet = book.worksheets[0]
+    header = [cell.value for cell in sheet[1]]
+    for row in sheet.iter_rows(min_row=2):
+        for name, value in rows[str(row[0].value)].items():
+            row[header.index(name)].value = value
+    book.save(path)
+
+
+FILLED: dict[str, dict[str, Any]] = {
+    "001": {
+        "patient": "007",
+        "sex": "F",
+        "born": date(1960, 5, 3),
+        "operated": True,
+        "age": 64,
+        "weight": 61.5,
+        "tags": "a; b",
+        "diagnosis": DIAGNOSES[3],
+        "scanned": datetime(2024, 1, 19, 10, 30),
+        "grade": 2,
+    },
+    "=1+1": {"patient": "환자", "sex": "M", "born": date(2001, 12, 31), "operated": False, "weight": 70},
+    "환자 9": {"patient": "9", "sex": "M", "born": "1899-12-31", "operated": "FALSE"},
+}
+SENT: dict[str, dict[str, Any]] = {
+    "001": {
+        **FILLED["001"],
+        "born": "1960-05-03",
+        "tags": ["a", "b"],
+        "scanned": "2024-01-19T10:30:00",
+    },
+    "=1+1": {**FILLED["=1+1"], "born": "2001-12-31"},
+    "환자 9": {**FILLED["환자 9"], "operated": False},
+}
+
+
+def a_filled_in_template(rich: User) -> Path:
+    rich.files({f"{name}/a.png": units(1, "a.png")["p001/a.png"] for name in FILLED})
+    assert rich.say(path="scans").status != "ready"
+    _, out = made_for(rich)
+    fill_in(out, FILLED)
+    return out
+
+
+def test_what_was_filled_in_is_fit(rich: User, capsys: pytest.CaptureFixture[str]) -> None:
+    out = a_filled_in_template(rich)
+    schema = rich.folder / "schema.json"
+    schema.write_text(json.dumps(SCHEMA))
+    assert run(check_excel.main, [str(out), "--key", "data_unit", "--schema", str(schema), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [problem["code"] for problem in report["problems"] if problem["severity"] == "error"] == []
+    fill_in(out, {**FILLED, "001": {"born": "yesterday", "sex": "X"}})
+    assert run(check_excel.main, [str(out), "--key", "data_unit", "--schema", str(schema), "--json"]) == 1
+
+
+def test_the_script_makes_a_template(rich: User, capsys: pytest.CaptureFixture[str]) -> None:
+    rich.files(units(2, "a.png"))
+    rich.say(path="scans")
+    call = ["--make-template", str(rich.folder / "t.xlsx"), "--job", str(rich.home())]
+    assert run(check_excel.main, [*call, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 2
+    assert run(check_excel.main, call) == 2 and "--force" in capsys.readouterr().err
+    assert run(check_excel.main, [*call, "--force"]) == 0
+    assert "2 rows, one for each data unit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("call", [[], ["--job", "x"], ["--make-template", "t.xlsx"], ["t.xlsx", "--force"]])
+def test_flags_that_do_not_go_together(call: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        check_excel.main(call)
+    assert caught.value.code == 2
+
+
+def test_a_filled_in_template_is_planned_and_arrives_with_its_types(rich: User, rich_box: Sandbox) -> None:
+    out = a_filled_in_template(rich)
+    document = rich.say(f"metadata.table={out}", path="scans")
+    assert document.status == "ready", document.as_dict()
+    assert run_job(rich, rich_box, "scans") == 0
+    arrived = {row["meta"]["patient"]: row["meta"] for row in rich_box.units(1)}
+    assert arrived == {meta["patient"]: meta for meta in SENT.values()}
+    assert {type(arrived["007"][name]) for name in ("age", "grade")} == {int}
