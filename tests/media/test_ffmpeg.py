@@ -405,12 +405,11 @@ def test_a_file_that_names_others_makes_nothing_be_read(tmp_path, recordings, na
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         content = traps(secret, listening.getsockname()[1])[name]
-        for suffix in (".avi", ".mkv", ".mov"):
-            folder = tmp_path / suffix[1:]
-            folder.mkdir()
-            with pytest.raises(ConversionFailed, match="can't convert it"):
-                converted(folder, content, suffix, ".mp4")
-            assert not (folder / "result.mp4").exists()
+        folder = tmp_path / "x"
+        folder.mkdir()
+        with pytest.raises(ConversionFailed, match="can't convert it"):
+            converted(folder, content, ".avi", ".mp4")
+        assert not (folder / "result.mp4").exists()
         with pytest.raises(BlockingIOError):
             listening.accept()
 
