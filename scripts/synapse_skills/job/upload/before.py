@@ -25,8 +25,22 @@ SELECT id, 1, 1 FROM server_unit WHERE taken = 0
   AND (path_print = :path OR (path_print IS NULL AND meta_print = :meta)) AND (meta_print IS NULL OR meta_print = :meta)
 ORDER BY groups_print IS :groups DESC, id LIMIT 1
 """
+# What has to hold beside the content: worth asking before a file is hashed, or converted to be hashed.
 _MAY_BE = """
-SELECT 1 FROM server_unit WHERE taken = 0 AND (path_print = :path OR meta_print = :meta) LIMIT 1
+SELECT 1 FROM server_unit WHERE taken = 0 AND (
+  path_print = :path
+  OR (meta_print = :meta AND (path_print IS NULL
+    OR (SELECT count(*) FROM (SELECT 1 FROM server_unit WHERE meta_print = :meta LIMIT 2)) < 2)))
+LIMIT 1
+"""
+# Where the content can't be compared: the same path, and nothing that speaks against it; or the same metadata, that
+# only one row has, where no paths are shown.
+_BY_NAME_ALONE = """
+SELECT id FROM server_unit WHERE taken = 0 AND (
+  (path_print = :path AND (meta_print IS NULL OR meta_print = :meta))
+  OR (path_print IS NULL AND meta_print = :meta
+    AND (SELECT count(*) FROM (SELECT 1 FROM server_unit WHERE meta_print = :meta LIMIT 2)) < 2))
+ORDER BY groups_print IS :groups DESC, id LIMIT 1
 """
 
 
@@ -80,6 +94,11 @@ class Before:
             return None
         same = all(row[1 + at] for at, part in enumerate(("path", "meta")) if part in self._shown)
         return int(row[0]), same
+
+    def find_by_name(self, prints: Mapping[str, str]) -> int | None:
+        """The row of a unit whose content can't be compared, by all else that the rows show."""
+        row = self._ledger.db.execute(_BY_NAME_ALONE, dict(prints)).fetchone()
+        return int(row[0]) if row else None
 
     def _has(self, condition: str) -> bool:
         query = f"SELECT 1 FROM server_unit WHERE {condition} LIMIT 1"  # noqa: S608 - conditions from this class

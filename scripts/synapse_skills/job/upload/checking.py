@@ -14,11 +14,13 @@ from typing import Any
 from synapse_skills.errors import FindingError, redact
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.lookup import print_of
+from synapse_skills.job.upload.outlook import Outlook
+from synapse_skills.job.upload.staging import Targets
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.metadata import Fault, Faults
 from synapse_skills.plan import METADATA_TABLE, UploadPlan
 from synapse_skills.report import FileCounts, Problems
-from synapse_skills.sources import Inventory, Source
+from synapse_skills.sources import File, Inventory, Source
 from synapse_skills.units import FIXES, Describe, Described, Unit, check_frozen, survey, table_rule
 
 DIFFERS_FIX = (
@@ -63,6 +65,8 @@ class Checker:
         self.inventory = inventory
         self.described = Described(describe, plan.meta_schema)
         self._progress = progress
+        self.outlook = Outlook(plan)
+        self._targets = Targets(plan)
         self._survey = survey(
             inventory, sources, place, plan.specs, plan.limits, progress=progress, conversions=plan.conversions
         )
@@ -83,8 +87,13 @@ class Checker:
 
     def basis_of(self, unit: Unit, meta: Mapping[str, Any] | None) -> str:
         """A print of what a data unit was made from, to notice that it has changed since."""
-        files = {spec: [file.key, file.size] for spec, file in unit.files.items()}
+        # A file that is sent as it is has no third part: what earlier versions have noted stays comparable.
+        files = {spec: [file.key, file.size, *self._target(spec, file)] for spec, file in unit.files.items()}
         return print_of([files, meta, list(self.plan.groups)])
+
+    def _target(self, spec: str, file: File) -> list[str]:
+        target = self._targets.of(spec, file)
+        return [target] if target else []
 
     def check(self, ledger: Ledger, tally: Tally, left_out: Path) -> Checked:
         """Scan the sources and give every data unit its verdict.
@@ -127,6 +136,8 @@ class Checker:
                 checked.problems.add(finding.code, finding.message, fix=FIXES[finding.code])
             if errors:
                 faults.add(self.described.where(unit), errors)
+            if not unit.findings and not errors:
+                self.outlook.see(unit, ledger)
             tally.plan(unit.key, "quarantined" if unit.findings or errors else "ready")
         ledger.commit()
         stay_at_home = [p for p in self._survey.problems.as_list() if p.code in ("belongs-to-nothing", "no-spec")]

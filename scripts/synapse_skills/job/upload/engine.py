@@ -27,6 +27,7 @@ from synapse_skills.job.upload.reporting import make_report
 from synapse_skills.job.upload.send import Sender
 from synapse_skills.job.upload.settle import Settler
 from synapse_skills.job.upload.signals import gentle_stop, interruptible
+from synapse_skills.job.upload.staging import FOLDER, Stager
 from synapse_skills.job.upload.state import State
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.plan import UploadPlan
@@ -35,6 +36,8 @@ from synapse_skills.sources import File, Inventory, Source, open_inside
 
 PATIENCE_S = 60.0
 TICK_S = 0.5
+# Seconds that ffmpeg may take for one file, where its own are not meant.
+CONVERSION_VARIABLE = "SYNAPSE_SKILLS_CONVERSION_S"
 LEDGER = "ledger.sqlite"
 
 
@@ -164,6 +167,12 @@ class Engine:
         )
         self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
         self._roots = [source.root() for source in self.sources]
+        obstacle = self.checker.outlook.obstacle(self.state.cache)
+        if obstacle is not None and not self.options.dry_run:
+            raise obstacle
+        if obstacle is not None:
+            # What is counted here may be sent from another machine.
+            self.problems.add(obstacle.code, str(obstacle), severity="warning", fix=obstacle.hint)
 
     async def _upload(self) -> None:
         assert self.ledger is not None and self.tally is not None
@@ -171,10 +180,18 @@ class Engine:
         self.state.belongs_to(who.host, who.tenant, self.plan.data_collection)
         workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
         patience = float(os.environ.get("SYNAPSE_SKILLS_PATIENCE_S", PATIENCE_S))
+        stager = self._stager()
+        try:
+            await self._through(who, workers, patience, stager)
+        finally:
+            stager.close()
+
+    async def _through(self, who: Login, workers: int, patience: float, stager: Stager) -> None:
         async with Api(who, patience=patience, connections=workers + 8) as api:
             presigns = await look_at(api, self.plan, self.problems)
             self._start_journal(who)
-            flow = self._assemble(api, workers)
+            stager.open()
+            flow = self._assemble(api, stager)
             self.flow = flow
             with gentle_stop(flow.stop):
                 ticking = asyncio.create_task(flow.guarded(self._tick))
@@ -199,7 +216,7 @@ class Engine:
             self.ledger,
             pace,
             presigns=presigns,
-            opener=self._opener,
+            stager=flow.stager,
             unchanged=self._unchanged,
             on_unit=flow.arrived,
             on_bytes=self.progress.moved,
@@ -225,7 +242,18 @@ class Engine:
                 count=ours - theirs,
             )
 
-    def _assemble(self, api: Api, workers: int) -> Flow:
+    def _stager(self) -> Stager:
+        seconds = os.environ.get(CONVERSION_VARIABLE)
+        return Stager(
+            self.plan,
+            self.state.cache / FOLDER,
+            opener=self._opener,
+            unchanged=self._unchanged,
+            problems=self.problems,
+            timeout=float(seconds) if seconds else None,
+        )
+
+    def _assemble(self, api: Api, stager: Stager) -> Flow:
         assert self.ledger is not None and self.tally is not None
         server = Server(api, self.plan.data_collection, self.plan.project)
         creator = Creator(
@@ -239,8 +267,8 @@ class Engine:
             settle_after_s=self.plan.limits.settle_after_s,
             say=self.progress.say,
         )
-        matcher = Matcher(self.ledger, server, creator, self.problems, self._opener, self.progress.say)
-        return Flow(self.plan, self.checker, self.ledger, self.tally, creator, settler, matcher, self.problems)
+        matcher = Matcher(self.ledger, server, creator, self.problems, stager, self.progress.say)
+        return Flow(self.plan, self.checker, self.ledger, self.tally, creator, settler, matcher, stager, self.problems)
 
     def _start_journal(self, who: Login) -> None:
         assert self.ledger is not None

@@ -21,6 +21,7 @@ from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.match import Matcher
 from synapse_skills.job.upload.send import Job, Sender
 from synapse_skills.job.upload.settle import Settler
+from synapse_skills.job.upload.staging import Stager
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
@@ -29,13 +30,21 @@ from synapse_skills.units import Unit
 LINGER_S = 1.0
 GRACE_S = 30.0
 TRIES = 4
-QUARANTINE = frozenset({"changed-while-reading", "vanished", "unreadable-file", "link-outside"})
+QUARANTINE = frozenset(
+    {"changed-while-reading", "vanished", "unreadable-file", "link-outside"}
+    # What is made of a file is judged when it is made: all else was found before anything was sent.
+    | {"conversion-failed", "conversion-timeout", "refused-by-guard", "oversized-file"}
+)
 FIXES = {
     "changed-while-reading": "Let the file come to rest and run it again.",
     "vanished": "Put the file back, or plan again.",
     "unreadable-file": "Give read permission and run it again.",
     "link-outside": "Replace the link with the file itself.",
     "transfer-failed": "Run it again: files that have arrived are not sent twice.",
+    "conversion-failed": "Open the file in the program that made it and save it again, or leave its data unit out.",
+    "conversion-timeout": "Cut the recording into shorter parts, or convert it by hand.",
+    "refused-by-guard": "What came of the conversion is refused: look at the original, or leave its data unit out.",
+    "oversized-file": "Raise max_file_size_mb, convert to a format that is smaller, or leave the data unit out.",
 }
 
 
@@ -60,6 +69,7 @@ class Flow:
         creator: Creator,
         settler: Settler,
         matcher: Matcher,
+        stager: Stager,
         problems: Problems,
     ) -> None:
         self.plan = plan
@@ -69,6 +79,7 @@ class Flow:
         self.creator = creator
         self.settler = settler
         self.matcher = matcher
+        self.stager = stager
         self.problems = problems
         self.moved = Moved()
         self.sender: Sender | None = None
@@ -89,6 +100,7 @@ class Flow:
         """A signal: send nothing new; what is on its way to be created is waited for."""
         self.stopped_by_signal = True
         self.creator.stopping = True
+        self.stager.stop()
         self._wake.set()
 
     async def guarded(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -221,10 +233,11 @@ class Flow:
         return Job(unit, meta, basis, len(unit.files))
 
     def _draft(self, unit: Unit, meta: dict[str, Any] | None) -> dict[str, Any]:
-        names = [file.name for file in unit.files.values()]
+        names = {spec: self.stager.name(spec, file) for spec, file in unit.files.items()}
+        all_names = list(names.values())
         paths = {
-            spec: f"{unit.key}/{file.name}" if names.count(file.name) == 1 else f"{unit.key}/{spec}/{file.name}"
-            for spec, file in unit.files.items()
+            spec: f"{unit.key}/{name}" if all_names.count(name) == 1 else f"{unit.key}/{spec}/{name}"
+            for spec, name in names.items()
         }
         payload: dict[str, Any] = {
             "data_collection": self.plan.data_collection,

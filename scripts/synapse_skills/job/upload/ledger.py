@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS batch(
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, floor INTEGER NOT NULL, sent_at REAL NOT NULL, state TEXT NOT NULL,
   units INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS confirmed(
-  source INTEGER, path TEXT, size INTEGER, mtime_ns INTEGER, checksum TEXT, PRIMARY KEY(source, path)) WITHOUT ROWID;
+  source INTEGER, path TEXT, size INTEGER, mtime_ns INTEGER, checksum TEXT, target TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY(source, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS server_unit(
   id INTEGER PRIMARY KEY, path_print TEXT, meta_print TEXT, checksum_print TEXT, groups_print TEXT,
   taken INTEGER NOT NULL DEFAULT 0);
@@ -106,6 +107,9 @@ class Ledger:
         # The journal is what must survive; this file only must not be torn.
         self.db.execute("PRAGMA synchronous=NORMAL")
         self.db.executescript(_SCHEMA)
+        if "target" not in {row[1] for row in self.db.execute("PRAGMA table_info(confirmed)")}:
+            # From a version that converted nothing: all that it sent, it sent as it was.
+            self.db.execute("ALTER TABLE confirmed ADD COLUMN target TEXT NOT NULL DEFAULT ''")
         if self.info("version") not in (None, LEDGER_VERSION):
             self._drop()
         self.set_info("version", LEDGER_VERSION)
@@ -343,11 +347,15 @@ class Ledger:
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def checksum_of(self, source: int, path: str, size: int, mtime_ns: int) -> str | None:
-        """The checksum that the backend confirmed for exactly this file, None if it was not sent or has changed."""
+    def checksum_of(self, source: int, path: str, size: int, mtime_ns: int, target: str = "") -> str | None:
+        """The checksum that the backend confirmed for exactly this file, None if it was not sent or has changed.
+
+        Args:
+            target: the extension that it was converted to; what was sent as something else is not this file.
+        """
         row = self.db.execute(
-            "SELECT checksum FROM confirmed WHERE source=? AND path=? AND size=? AND mtime_ns=?",
-            (source, path, size, mtime_ns),
+            "SELECT checksum FROM confirmed WHERE source=? AND path=? AND size=? AND mtime_ns=? AND target=?",
+            (source, path, size, mtime_ns, target),
         ).fetchone()
         return str(row[0]) if row else None
 
@@ -355,6 +363,10 @@ class Ledger:
         """Forget that files have arrived: they travel again."""
         self.write_many("DELETE FROM confirmed WHERE source=? AND path=?", files)
 
-    def confirm(self, source: int, path: str, size: int, mtime_ns: int, checksum: str) -> None:
-        """Remember that a file has arrived."""
-        self.write("INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?, ?)", (source, path, size, mtime_ns, checksum))
+    def confirm(self, source: int, path: str, size: int, mtime_ns: int, checksum: str, target: str = "") -> None:
+        """Remember that a file has arrived, as it is or converted."""
+        self.write(
+            "INSERT OR REPLACE INTO confirmed(source, path, size, mtime_ns, checksum, target) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (source, path, size, mtime_ns, checksum, target),
+        )

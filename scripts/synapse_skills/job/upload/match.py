@@ -2,6 +2,12 @@
 
 The first run of a state folder can't know whether it is the first run of the job. So it reads the collection once,
 up to the newest id at that moment, and a planned unit whose prints agree with a row's takes that row.
+
+A unit with converted files needs more thought. Its content is that of the results, and the same original may become
+other bytes: another Pillow or zlib, another ffmpeg. So a content that agrees proves that a row is ours, and one that
+does not agree proves nothing. Where path and metadata agree, the row is taken for ours, and the report names it: the
+other mistake, a whole collection twice after a lost state, could not be mended. Results of ffmpeg, which take minutes,
+are compared only where the names alone do not say it.
 """
 
 from __future__ import annotations
@@ -9,15 +15,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 from synapse_skills.backend.api import NotThere, Refused
+from synapse_skills.errors import OutOfReach, SkillsError
 from synapse_skills.job.upload.before import Before
 from synapse_skills.job.upload.create import Creator
 from synapse_skills.job.upload.ledger import NOTHING, Ledger
 from synapse_skills.job.upload.lookup import Server, prints_of
+from synapse_skills.job.upload.staging import FFMPEG, Staged, Stager
 from synapse_skills.report import Problems
-from synapse_skills.sources import File
 from synapse_skills.units import Unit
 
 PAGE = 1000
@@ -28,7 +35,7 @@ class Matcher:
     """Finds planned data units among those that the collection held before.
 
     Args:
-        opener: opens a file for reading: where the server shows checksums, contents have to agree too.
+        stager: turns a file into what is sent: where the server shows checksums, contents have to agree too.
     """
 
     def __init__(
@@ -37,14 +44,14 @@ class Matcher:
         server: Server,
         creator: Creator,
         problems: Problems,
-        opener: Callable[[File], BinaryIO],
+        stager: Stager,
         say: Callable[[str], None],
     ) -> None:
         self.ledger = ledger
         self.server = server
         self.creator = creator
         self.problems = problems
-        self.opener = opener
+        self.stager = stager
         self.say = say
         self.before = Before(ledger)
         self._any = False
@@ -102,13 +109,30 @@ class Matcher:
         if not self._any:
             return False
         prints = prints_of(payload)
+        lanes = {self.stager.lane(spec, file) for spec, file in unit.files.items()} - {""}
+        found: tuple[int, bool] | None = None
+        unsure = None
         if self.before.shows_content:
             if not self.before.may_have(prints):
                 return False
-            prints["checksum"] = await self._checksum_print(unit)
-            if prints["checksum"] == NOTHING:
-                return False
-        found = self.before.find(prints)
+            if FFMPEG in lanes:
+                unsure = self.before.find_by_name(prints)
+            if unsure is None:
+                prints["checksum"] = await self._checksum_print(unit)
+                found = self.before.find(prints) if prints["checksum"] != NOTHING else None
+                if found is None and lanes:
+                    unsure = self.before.find_by_name(prints)
+        else:
+            found = self.before.find(prints)
+        if found is None and unsure is not None:
+            found = unsure, True
+            self.problems.add(
+                "matched-by-name",
+                f"{unit.key}: data unit id {unsure}",
+                severity="warning",
+                fix="It is there with the same path and metadata; converted content can't be compared for sure. If the "
+                "originals have changed since, look in Synapse.",
+            )
         if found is None:
             return False
         identity, same = found
@@ -125,17 +149,27 @@ class Matcher:
     async def _checksum_print(self, unit: Unit) -> str:
         sums = {}
         for spec, file in unit.files.items():
-            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns)
+            target = self.stager.target(spec, file)
+            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns, target)
+            staged: Staged | None = None
             try:
-                sums[spec] = {"checksum": known or await asyncio.to_thread(self._sha1, file)}
-            except OSError:
+                if known is None:
+                    staged = await self.stager.stage(spec, file)
+                    known = await asyncio.to_thread(_sha1, staged)
+            except OutOfReach:
+                raise
+            except (OSError, SkillsError):
                 # Whatever is wrong with the file, sending it will say so.
                 return NOTHING
+            finally:
+                self.stager.release(staged)
+            sums[spec] = {"checksum": known}
         return prints_of({"files": sums})["checksum"]
 
-    def _sha1(self, file: File) -> str:
-        digest = hashlib.sha1(usedforsecurity=False)
-        with self.opener(file) as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+
+def _sha1(staged: Staged) -> str:
+    digest = hashlib.sha1(usedforsecurity=False)
+    with staged.open() as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

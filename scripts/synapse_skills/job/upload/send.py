@@ -1,4 +1,4 @@
-"""Files on their way: presign → PUT → confirm, a pipeline without barriers.
+"""Files on their way: stage → presign → PUT → confirm, a pipeline without barriers.
 
 Presigning and confirming take whatever is waiting, so that a slow file holds up nobody. A data unit goes on to be
 created only when all its files are confirmed.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from synapse_skills.backend import Pace, Ticket, Transfer, TransferFailed
 from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.backend.transfer import CHANGED, LINK_LIFE_S, Expired, Sent
 from synapse_skills.errors import OutOfReach, SkillsError
 from synapse_skills.job.upload.ledger import Ledger
+from synapse_skills.job.upload.staging import Staged, Stager
 from synapse_skills.sources import File
 from synapse_skills.units import Unit
 
@@ -47,6 +48,7 @@ class _Item:
     job: Job
     spec: str
     file: File
+    staged: Staged
     attempts: int = 0
     ticket: Ticket | None = None
     presigned_at: float = 0.0
@@ -58,7 +60,7 @@ class Sender:
 
     Args:
         presigns: whether the default storage hands out links; if not, files go through the backend.
-        opener: opens a file for reading, refusing links that lead out of its source.
+        stager: turns a file into what is sent.
         unchanged: whether a file on disk is still the one that was scanned.
         on_unit: awaited with each unit whose files have all arrived or failed.
     """
@@ -70,7 +72,7 @@ class Sender:
         pace: Pace,
         *,
         presigns: bool,
-        opener: Callable[[File], BinaryIO],
+        stager: Stager,
         unchanged: Callable[[File], bool],
         on_unit: Callable[[Job], Awaitable[None]],
         on_bytes: Callable[[int], None],
@@ -79,35 +81,64 @@ class Sender:
         self.ledger = ledger
         self.pace = pace
         self.presigns = presigns
-        self.opener = opener
+        self.stager = stager
         self.unchanged = unchanged
         self.on_unit = on_unit
         self.on_bytes = on_bytes
         self._group = GROUP
         self._taken = asyncio.Event()
+        self._to_stage: dict[str, asyncio.Queue[_Item]] = {lane: asyncio.Queue() for lane in stager.lanes}
         self._to_presign: asyncio.Queue[_Item] = asyncio.Queue()
         self._to_put: asyncio.Queue[_Item] = asyncio.Queue()
         self._to_confirm: asyncio.Queue[_Item] = asyncio.Queue()
 
     def loops(self) -> list[Callable[[], Coroutine[None, None, None]]]:
         """The workers, to be run until they are cancelled; an error in one of them stops the upload."""
-        return [self._presigning] * 2 + [self._confirming] * 2 + [self._putting] * self.pace.ceiling
+        staging = [
+            functools.partial(self._staging, lane) for lane, width in self.stager.lanes.items() for _ in range(width)
+        ]
+        return [*staging, *[self._presigning] * 2, *[self._confirming] * 2, *[self._putting] * self.pace.ceiling]
 
     async def send(self, job: Job) -> None:
         """Put a unit's files on their way; those that arrived in an earlier run are reused."""
         waiting = []
         for spec, file in job.unit.files.items():
-            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns)
+            target = self.stager.target(spec, file)
+            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns, target)
             if known is not None:
                 job.checksums[spec] = known
                 job.reused += 1
             else:
-                waiting.append(_Item(job, spec, file))
+                waiting.append(_Item(job, spec, file, self.stager.plain(file)))
         job.left = len(waiting)
         if not waiting:
             await self.on_unit(job)
         for item in waiting:
-            self._again(item)
+            lane = self.stager.lane(item.spec, item.file)
+            if lane:
+                self._to_stage[lane].put_nowait(item)
+            else:
+                self._again(item)
+
+    async def _staging(self, lane: str) -> None:
+        while True:
+            item = await self._to_stage[lane].get()
+            if item.job.code:
+                # Another file of this unit has failed for good: the rest need not be made.
+                await self._done(item)
+                continue
+            try:
+                item.staged = await self.stager.stage(item.spec, item.file)
+            except OSError as error:
+                await self._unreadable(item, error)
+            except OutOfReach:
+                # Not this file alone: nothing like it can be made here.
+                raise
+            except SkillsError as error:
+                self._fail(item, error.code, str(error))
+                await self._done(item)
+            else:
+                self._again(item)
 
     def _again(self, item: _Item) -> None:
         (self._to_presign if self.presigns else self._to_put).put_nowait(item)
@@ -119,7 +150,7 @@ class Sender:
                 await self._taken.wait()
             items = await _gather(self._to_presign, self._group)
             try:
-                tickets = await self.transfer.presign([(_name(item.file), item.file.size) for item in items])
+                tickets = await self.transfer.presign([(item.staged.name, item.staged.size) for item in items])
             except NotThere:
                 # This backend has no presigning: everything goes through it.
                 self.presigns = False
@@ -146,7 +177,7 @@ class Sender:
         tickets: list[Ticket | None] = []
         for item in items:
             try:
-                tickets += await self.transfer.presign([(_name(item.file), item.file.size)])
+                tickets += await self.transfer.presign([(item.staged.name, item.staged.size)])
             except Refused as refused:
                 self._fail(item, "transfer-failed", str(refused))
                 tickets.append(None)
@@ -172,9 +203,7 @@ class Sender:
                 self._fail(item, error.code, str(error))
                 await self._done(item)
             except OSError as error:
-                gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
-                self._fail(item, "vanished" if gone else "unreadable-file", error.strerror or str(error))
-                await self._done(item)
+                await self._unreadable(item, error)
             except OutOfReach:
                 # Not this file alone: nothing gets through any more.
                 raise
@@ -183,16 +212,13 @@ class Sender:
                 await self._done(item)
 
     async def _put(self, item: _Item) -> None:
-        file, name = item.file, _name(item.file)
-
-        def opener() -> BinaryIO:
-            return self.opener(file)
-
+        staged = item.staged
         if item.ticket is None:
-            item.result = await self.transfer.through_backend(name, file.size, opener)
+            item.result = await self.transfer.through_backend(staged.name, staged.size, staged.open)
         else:
-            item.result = await self.transfer.put(item.ticket, name, file.size, opener)
-        if not await asyncio.to_thread(self.unchanged, file):
+            item.result = await self.transfer.put(item.ticket, staged.name, staged.size, staged.open)
+        # What was made for this can't have changed; its original was looked at when it was made.
+        if staged.path is None and not await asyncio.to_thread(self.unchanged, item.file):
             raise TransferFailed("the file changed while it was read", again=True, code=CHANGED)
         if item.ticket is None:
             await self._arrived(item, item.result.sha1)
@@ -232,7 +258,8 @@ class Sender:
 
     async def _arrived(self, item: _Item, checksum: str) -> None:
         file = item.file
-        self.ledger.confirm(file.source, file.path, file.size, file.mtime_ns, checksum)
+        target = self.stager.target(item.spec, file)
+        self.ledger.confirm(file.source, file.path, file.size, file.mtime_ns, checksum, target)
         item.job.checksums[item.spec] = checksum
         item.job.sent += 1
         self.on_bytes(file.size)
@@ -246,19 +273,21 @@ class Sender:
             self._fail(item, "transfer-failed", why)
             await self._done(item)
 
+    async def _unreadable(self, item: _Item, error: OSError) -> None:
+        gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        self._fail(item, "vanished" if gone else "unreadable-file", error.strerror or str(error))
+        await self._done(item)
+
     def _fail(self, item: _Item, code: str, why: str) -> None:
         if not item.job.code:
             item.job.code = code
             item.job.error = f"{item.file.path}: {why}" if item.file.name not in why else why
 
     async def _done(self, item: _Item) -> None:
+        self.stager.release(item.staged)
         item.job.left -= 1
         if item.job.left == 0:
             await self.on_unit(item.job)
-
-
-def _name(file: File) -> str:
-    return file.name
 
 
 async def _gather(queue: asyncio.Queue[_Item], most: int) -> list[_Item]:

@@ -1,0 +1,291 @@
+"""stage → send → release: what is sent for a file of a data unit.
+
+A file that the collection takes is sent as it is, and costs nothing here. One that it does not take is converted
+first, into a folder of this run's own, checked as it will arrive, sent, and removed. Whatever else has to be brought
+near before it can be sent goes the same way: a lane of its own, so many at a time, and no more on the disk than there
+is room for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from synapse_skills.backend.transfer import CHANGED
+from synapse_skills.errors import OutOfReach, SkillsError
+from synapse_skills.job.upload.create import Stopped
+from synapse_skills.media import convert, estimate, needs_ffmpeg, stop_conversions
+from synapse_skills.plan import UploadPlan
+from synapse_skills.report import Problems
+from synapse_skills.sources import File
+from synapse_skills.units.checks import MEBIBYTE, by_spec, converts
+from synapse_skills.units.guard import ask_guard
+
+FOLDER = "staging"
+QUICK, FFMPEG = "quick", "ffmpeg"
+# What may lie in the folder at once, and what is left free on its disk: the ledger and the journal live there too.
+KEEP = 4 << 30
+SPARE = 64 << 20
+_STOP_S = 0.2
+
+
+class Unfit(SkillsError):
+    """What would be sent of this file is not fit to be sent: its data unit is set aside."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What is sent for one file.
+
+    Attributes:
+        name: as it arrives.
+        size: in bytes.
+        open: for reading, as often as it is sent.
+        path: where it lies if it was made for this; None for a file that is sent as it is.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], BinaryIO]
+    path: Path | None = None
+
+
+class Stager:
+    """Turns files into what is sent.
+
+    Args:
+        folder: for what is made; nothing else is in it, and what an earlier run has left is removed by `open`.
+        opener: opens a file for reading, refusing links that lead out of its source.
+        unchanged: whether a file on disk is still the one that was scanned.
+        problems: gets what is not in the result as it was in the original.
+        timeout: seconds for ffmpeg; its own if None.
+    """
+
+    def __init__(
+        self,
+        plan: UploadPlan,
+        folder: Path,
+        *,
+        opener: Callable[[File], BinaryIO],
+        unchanged: Callable[[File], bool],
+        problems: Problems,
+        timeout: float | None = None,
+    ) -> None:
+        self._targets = Targets(plan)
+        self._folder = folder
+        self._most_mb = plan.limits.max_file_size_mb
+        self._opener = opener
+        self._unchanged = unchanged
+        self._problems = problems
+        self._timeout = timeout
+        cores = os.cpu_count() or 1
+        self.lanes: dict[str, int] = {QUICK: min(4, cores), FFMPEG: 1 if cores < 4 else 2} if plan.conversions else {}
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._running: set[Future[tuple[Staged, tuple[str, ...]]]] = set()
+        self._numbers = itertools.count(1)
+        self._held = 0  # bytes of results that wait to be sent
+        self._promised = 0  # bytes that conversions under way may come to
+        self._moved = asyncio.Event()
+        self._stopped = threading.Event()
+        self._noted: set[str] = set()
+
+    def open(self) -> None:
+        """Remove what a killed run has left, and make the folder if anything is to be staged.
+
+        Raises:
+            OSError: it can't be.
+        """
+        empty(self._folder)
+        if self.lanes:
+            self._folder.mkdir(mode=0o700)
+            self._pools = {
+                lane: ThreadPoolExecutor(width, thread_name_prefix=f"staging-{lane}")
+                for lane, width in self.lanes.items()
+            }
+
+    def lane(self, spec: str, file: File) -> str:
+        """Where a file waits to be staged; '' if it is sent as it is."""
+        target = self._targets.of(spec, file)
+        return "" if not target else FFMPEG if needs_ffmpeg(file.suffix, target) else QUICK
+
+    def target(self, spec: str, file: File) -> str:
+        """What a file becomes (`.png`); '' if it is sent as it is."""
+        return self._targets.of(spec, file)
+
+    def name(self, spec: str, file: File) -> str:
+        """A file's name as it arrives."""
+        return self._targets.name(spec, file)
+
+    def plain(self, file: File) -> Staged:
+        """A file that is sent as it is."""
+        return Staged(file.name, file.size, lambda: self._opener(file))
+
+    async def stage(self, spec: str, file: File) -> Staged:
+        """Make what is sent for a file; to be given back with `release`, whatever becomes of it.
+
+        Raises:
+            Unfit, ConversionFailed: this file's data unit can't be sent. OSError: the file can't be read.
+            OutOfReach: no file like it can be sent here: the disk is full, there is no ffmpeg.
+            Stopped: the run is being stopped.
+        """
+        target = self._targets.of(spec, file)
+        if not target:
+            return self.plain(file)
+        need = estimate(file.suffix, target, file.size)
+        await self._room(need, file)
+        self._promised += need
+        try:
+            path = self._folder / f"{next(self._numbers)}{target}"
+            work = self._pools[self.lane(spec, file)].submit(self._make, spec, file, target, path)
+            self._running.add(work)
+            work.add_done_callback(self._running.discard)
+            staged, notes = await asyncio.wrap_future(work)
+        except Exception as error:
+            if self._stopped.is_set():
+                # Its converter was ended: that says nothing about the file.
+                raise Stopped from error
+            raise
+        finally:
+            self._promised -= need
+            self._moved.set()
+        self._held += staged.size
+        for note in notes:
+            self._note(file, note)
+        return staged
+
+    def release(self, staged: Staged | None) -> None:
+        """It has arrived, or will not be sent: what was made for it goes."""
+        if staged is None or staged.path is None:
+            return
+        staged.path.unlink(missing_ok=True)
+        self._held -= staged.size
+        self._moved.set()
+
+    def stop(self) -> None:
+        """End what is being converted, at once where that is another program."""
+        if self.lanes and not self._stopped.is_set():
+            self._stopped.set()
+            for work in list(self._running):
+                work.cancel()
+            stop_conversions()
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        self.stop()
+        while self._running:
+            # One may have been between being allowed and being started when the others were ended.
+            wait(list(self._running), timeout=_STOP_S)
+            stop_conversions()
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+        empty(self._folder)
+
+    async def _room(self, need: int, file: File) -> None:
+        """Wait until a result of this size has room beside the others.
+
+        Raises:
+            OutOfReach: it has none even when it is alone.
+        """
+        while True:
+            free = free_bytes(self._folder) - self._promised
+            fits = need + SPARE <= free
+            alone = not self._held and not self._promised
+            if fits and (alone or self._held + self._promised + need <= KEEP):
+                return
+            if alone:
+                raise no_room(self._folder, free, need, f"converting {file.path} may take")
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _make(self, spec: str, file: File, target: str, path: Path) -> tuple[Staged, tuple[str, ...]]:
+        """In a thread: convert one file and look at what comes of it."""
+        if self._stopped.is_set():
+            raise Stopped
+        with self._opener(file) as stream:
+            made = convert(stream, file.suffix, path, timeout=self._timeout)
+        try:
+            if not self._unchanged(file):
+                raise Unfit(CHANGED, "the file changed while it was converted")
+            if made.bytes > self._most_mb * MEBIBYTE:
+                raise Unfit(
+                    "oversized-file",
+                    f"as {target} it has {made.bytes / MEBIBYTE:,.1f} MB, the limit is {self._most_mb:g} MB",
+                )
+            if why := ask_guard(self._folder, File(0, path.name, made.bytes, path.stat().st_mtime_ns)):
+                raise Unfit("refused-by-guard", f"as {target} it is refused: {why}")
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise OutOfReach(
+                f"What was converted can't be read in {self._folder}: {error.strerror or error}",
+                hint="Check the disk that the state is on, then run it again: it goes on where it was.",
+                code="disk-full" if full else "os-error",
+            ) from None
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return Staged(self._targets.name(spec, file), made.bytes, lambda: path.open("rb"), path), made.notes
+
+    def _note(self, file: File, note: str) -> None:
+        kind = re.sub(r"\d+", "N", note)
+        example = "" if kind in self._noted else f"{file.path}: {note}"
+        self._noted.add(kind)
+        self._problems.add(
+            "changed-by-conversion",
+            example,
+            severity="info",
+            fix="The originals are untouched. Where it matters, convert such files by hand and plan again.",
+        )
+
+
+class Targets:
+    """What the plan says that files become."""
+
+    def __init__(self, plan: UploadPlan) -> None:
+        self._converts = by_spec(plan.conversions)
+
+    def of(self, spec: str, file: File) -> str:
+        """The extension that a file gets; '' if it is sent as it is."""
+        return (converts(self._converts, spec, file) or "") if self._converts else ""
+
+    def name(self, spec: str, file: File) -> str:
+        """A file's name as it arrives: `001.tiff` becomes `001.png`."""
+        target = self.of(spec, file)
+        return f"{file.name[: len(file.name) - len(file.suffix)]}{target}" if target else file.name
+
+
+def empty(folder: Path) -> None:
+    """Remove a folder with all that is in it; of a link only the link."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def free_bytes(folder: Path) -> int:
+    """What is free on a folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
+def no_room(folder: Path, free: int, need: int, why: str) -> OutOfReach:
+    """There is too little disk space to convert."""
+    return OutOfReach(
+        f"{why} {need / MEBIBYTE:,.1f} MB beside {SPARE / MEBIBYTE:,.0f} MB to spare, and {folder.parent} has "
+        f"{max(free, 0) / MEBIBYTE:,.1f} MB free.",
+        hint="Free some disk space, or name a folder on another disk with --state; then run it again.",
+        code="disk-full",
+    )
