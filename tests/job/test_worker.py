@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from job_fixture import Job
 
+from job_fixture import Job
 from synapse_skills.job import worker
 from synapse_skills.job.content import content_hash
 from synapse_skills.job.markers import read_markers

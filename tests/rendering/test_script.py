@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from rendering.plans import CASES, IMAGE, LABEL, plan
+from synapse_skills.errors import EXIT_ENVIRONMENT
 from synapse_skills.metadata import Constants
 from synapse_skills.plan import MetadataRule, SourcePlan, SpecPlan, UploadPlan, plan_bytes
 from synapse_skills.rendering import place_of, render_script
@@ -145,3 +149,16 @@ def test_the_more_particular_pattern_comes_first() -> None:
     text = render_script(plan(specs=(image, mask, LABEL))).decode()
     assert text.index("*_mask.png") < text.index("'*.png'")
     assert json.loads(plan_bytes(plan(specs=(image, mask))))["specs"][0]["name"] == "image_1"
+
+
+def test_an_old_python_reads_far_enough_to_say_that_it_is_too_old(tmp_path: Path) -> None:
+    text = render_script(plan()).decode()
+    guard = text[: text.index("from synapse_skills")]
+    ast.parse(guard, feature_version=(3, 6))
+    # Only what stands above the guard is read before it speaks; the rest must be parsed as well, whatever it imports.
+    ast.parse(text, feature_version=(3, 6))
+    script = tmp_path / "upload.py"
+    script.write_text(text.replace("(3, 12)", "(9, 0)"), encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_ENVIRONMENT
+    assert "needs Python 3.12" in done.stderr and "Traceback" not in done.stderr

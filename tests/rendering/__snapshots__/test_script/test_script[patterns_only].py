@@ -1,5 +1,11 @@
 """Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
 
+import sys
+
+if sys.version_info < (3, 12):
+    sys.stderr.write("error: this job needs Python 3.12 or newer, and this is " + sys.version.split()[0] + "\n")
+    sys.exit(3)
+
 from synapse_skills.job.upload import Upload
 from synapse_skills.sources import Source
 from synapse_skills.units import Place, by_folder, by_pattern
