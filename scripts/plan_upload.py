@@ -47,6 +47,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--collection", metavar="ID", help="data collection that the files go to: number or name")
     command.add_argument("--storage", metavar="ID", help="must be the default storage: uploads always land there")
     command.add_argument("--project", metavar="ID", help="make a task in it for every data unit; `list` shows them")
+    command.add_argument(
+        "--excel",
+        "--metadata",
+        metavar="FILE",
+        help="table with metadata, a row for each data unit: .xlsx, .xls, .csv, .tsv, .json, .jsonl",
+    )
     command.add_argument("--batch-size", metavar="N", help="data units created with one request (default: 100)")
     command.add_argument("--name", metavar="NAME", help="name of the job (default: the folder's)")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="answer one question; repeatable")
@@ -81,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "data_collection": args.collection,
         "storage": args.storage,
         "project": args.project,
+        "metadata.table": args.excel,
         "limits.batch_size": args.batch_size,
         "name": args.name,
     }

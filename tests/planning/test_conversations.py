@@ -322,15 +322,15 @@ def test_names_that_are_not_unicode_need_consent(user: User) -> None:
     assert document.status == "ready" and "undecodable-name" in document.summary
 
 
-def test_a_schema_that_constants_can_not_satisfy_blocks_with_why(user: User) -> None:
+def test_what_a_schema_requires_is_asked(user: User) -> None:
     user.files(units(2, "a.png", "a.json"))
     document = user.say(path="scans", collection=SITES)
-    assert (document.status, document.exit_code, codes(document)) == ("blocked", 1, ["meta-schema"])
-    assert "site" in document.problems[0]["examples"][0]
-    wrong = user.say("metadata.constants.site=7", path="scans")
-    assert codes(wrong) == ["meta-schema"]
+    question = asked(document, "metadata.said.site")
+    assert "site (string)" in question["question"] and question["options"] == []
+    wrong = user.say("metadata.constants.site=[]", path="scans")
+    assert "site" in asked(wrong, "metadata.constants.site")["error"]
     right = user.say("metadata.constants.site=서울", path="scans")
-    assert right.status == "ready" and user.plan()["metadata"] == [{"kind": "constants", "values": {"site": "서울"}}]
+    assert right.status == "ready" and user.plan()["metadata"][0]["values"] == {"site": "서울"}
     assert "Constants({'site': '서울'})" in (user.home() / "job/upload.py").read_text()
     assert "jsonschema-rs==" in (user.home() / "job/requirements.txt").read_text()
 

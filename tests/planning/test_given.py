@@ -109,7 +109,6 @@ def test_each_parameter_means_what_it_says(user: User) -> None:
     ("params", "told"),
     [
         ({"paths": "scans"}, "Did you mean path?"),
-        ({"excel_metadata_path": "m.xlsx"}, "later version"),
         ({"extra_params": {"x": 1}}, "plugin"),
         ({"use_single_path": "yes"}, "neither true nor false"),
         ({"path": "scans", "assets": {"image_1": {"path": "x"}}}, "use_single_path"),

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from synapse_skills.errors import printable, redact
-from synapse_skills.plan import Expected, MetadataRule, SourcePlan, UploadPlan, plan_bytes, plan_hash
-from synapse_skills.planning.counted import MISSING, amount
+from synapse_skills.plan import Expected, SourcePlan, UploadPlan, plan_bytes, plan_hash
+from synapse_skills.planning.counted import MISSING, amount, with_metadata
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import filled_sources, specs_of
 from synapse_skills.planning.findings import LEAVE_OUT, consented, counted, limits_of
 from synapse_skills.planning.groupings import in_words
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.layout import grouping_of
+from synapse_skills.planning.metadata_facts import sidecars_of
+from synapse_skills.planning.metadata_rules import meta_of, metadata_rules, summary_lines
 from synapse_skills.planning.sources import sources_of
-from synapse_skills.planning.upload import constants_of
 from synapse_skills.sources.source import suffix_of
 
 MAX_LINES = 40
@@ -33,7 +34,6 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
     limits = limits_of(settled)
     specs = specs_of(facts, settled)
     total = counted(facts, settled, limits, guard=True)
-    constants = constants_of(settled)
     codes = consented(settled)
     return UploadPlan(
         name=settled["name"],
@@ -47,7 +47,7 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
         grouping=grouping_of(settled),
         specs=specs,
         meta_schema=facts.collection(settled["data_collection"]).meta_schema,
-        metadata=(MetadataRule(values=constants),) if constants else (),
+        metadata=metadata_rules(facts, settled),
         limits=limits,
         incomplete=settled["incomplete"],
         leave_out=tuple(code for code in codes if code != MISSING),
@@ -68,10 +68,19 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
     codes = set(consented(settled))
     if not codes:
         return
+    from synapse_skills.metadata import Faults
+
     survey = facts.survey(
-        filled_sources(facts, settled), grouping_of(settled), specs_of(facts, settled), limits_of(settled), guard=True
+        filled_sources(facts, settled),
+        grouping_of(settled),
+        specs_of(facts, settled),
+        limits_of(settled),
+        guard=True,
+        sidecars=sidecars_of(settled),
     )
-    for unit in survey.units():
+    meta = meta_of(facts, settled)
+    described = meta.described(facts.home.folder) if meta is not None and facts.home is not None else None
+    for unit in with_metadata(survey.units(), described, Faults()):
         if codes.isdisjoint(unit.codes):
             continue
         why = "; ".join(finding.message for finding in unit.findings[:5])
@@ -131,7 +140,7 @@ def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[st
         lines.append(f"    {spec.name}: {what or 'no files'}, {need}, {count:,} files, {share}")
     if len(plan.specs) > MAX_SPECS:
         lines.append(f"    and {len(plan.specs) - MAX_SPECS} more specs")
-    lines += ["  metadata    " + json.dumps(rule.values, ensure_ascii=False) for rule in plan.metadata]
+    lines += summary_lines(plan, facts, settled)
     if plan.groups:
         lines.append(f"  groups      {' / '.join(plan.groups)}")
     codes = [*([MISSING] if plan.incomplete == LEAVE_OUT else []), *plan.leave_out]

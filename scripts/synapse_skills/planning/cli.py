@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from synapse_skills.errors import (
     EXIT_OK,
     EXIT_QUESTIONS,
     OutOfReach,
+    SkillsError,
     UsageError,
     redact,
 )
@@ -22,10 +24,11 @@ from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines, summary
 from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
-from synapse_skills.planning.given import Given, without_spare_sources
+from synapse_skills.planning.given import Given, without_spare_sources, without_stale_table
 from synapse_skills.planning.home import Home, find_home
 from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
 from synapse_skills.planning.looking import Look
+from synapse_skills.planning.metadata_rules import metadata_problems, schema_item
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
 from synapse_skills.report import write_bytes, write_lines
@@ -95,6 +98,7 @@ def plan_upload(request: Request) -> Document:
     answers = merge(request.flags, sets, file, changed, own, given.answers)
     answers = {key: value for key, value in answers.items() if key in said or _is_known(key)}
     answers = without_spare_sources(answers, frozenset(request.flags) | frozenset(sets))
+    answers = without_stale_table(answers, own, merge(request.flags, sets, file))
     remembered = frozenset(own) - frozenset(merge(request.flags, sets, file))
     looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "fresh")
     for look in looks:
@@ -144,6 +148,8 @@ def _document(outcome: Outcome, facts: Facts, given: Given) -> Document:
         document.understood = [_of_sample(item, facts) for item in document.understood]
         document.understood.append({"key": "sample", "value": facts.sampled, "because": WHOLE_COMES})
     document.problems = [refusal.as_dict() for refusal in outcome.refusals]
+    with contextlib.suppress(SkillsError):  # a backend or table that can't be reached is among the refusals
+        _add_schema(document, facts, outcome)
     if "sources" in outcome.settled:
         document.problems += _notes(facts, outcome)
     blocking = [refusal.exit_code for refusal in outcome.refusals]
@@ -152,6 +158,14 @@ def _document(outcome: Outcome, facts: Facts, given: Given) -> Document:
         document.status, document.questions = "blocked", []
         document.exit_code = max(blocking)
     return document
+
+
+def _add_schema(document: Document, facts: Facts, outcome: Outcome) -> None:
+    """What the collection wants stands right behind the collection."""
+    item = schema_item(facts, outcome.settled)
+    if item is not None:
+        keys = [each["key"] for each in document.understood]
+        document.understood.insert(keys.index("data_collection") + 1, item)
 
 
 def _of_sample(item: dict[str, Any], facts: Facts) -> dict[str, Any]:
@@ -166,13 +180,17 @@ def _notes(facts: Facts, outcome: Outcome) -> list[dict[str, Any]]:
     known = {refusal.code for refusal in outcome.refusals}
     # By the key of its row: a source whose own rows are not settled yet was walked with what was said.
     found = list(facts.walked.problems.as_list()) if facts.walked is not None else []
+    found += metadata_problems(facts, outcome.settled, done=outcome.done)
     if outcome.done:
         found += facts.last_counted().problems
-    return [
+    notes = [
         {**problem.model_dump(mode="json"), "fix": redact(problem.fix)}
         for problem in found
         if problem.code not in known and (problem.severity != "error" or not outcome.done)
     ]
+    # What does not fit is told by fault, also beside its refusal, which only counts; by consent it is a warning.
+    unfit = [problem.model_dump(mode="json") for problem in facts.last_counted().unfit]
+    return notes + [{**problem, "severity": "warning" if outcome.done else "error"} for problem in unfit]
 
 
 def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> None:
@@ -225,7 +243,8 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
 
 def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:
     table = home.folder / plan.grouping.table if plan.grouping.table else None
-    render_job(plan, home.job, left_out=left_out, placement=table, keep_edited=True)
+    rows = home.metadata if any(rule.kind == "table" for rule in plan.metadata) else None
+    render_job(plan, home.job, left_out=left_out, placement=table, metadata=rows, keep_edited=True)
     write_bytes(home.left_out, left_out)
     write_bytes(home.plan, plan_bytes(plan))
 

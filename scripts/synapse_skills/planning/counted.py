@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection as Collection_
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from synapse_skills.errors import printable, redact
 from synapse_skills.report import MAX_EXAMPLES, Problem
 
 if TYPE_CHECKING:
-    from synapse_skills.units import Survey, Unit
+    from synapse_skills.metadata import Faults
+    from synapse_skills.units import Described, Survey, Unit
 
 MISSING = "missing-required-spec"
 OVERSIZED = "oversized-file"
+UNFIT = "meta-invalid"
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Counted:
     """What one pass over the data units came to. `clean*` are those without any finding.
 
     Units with findings are counted by the set of their codes: one that stays at home for one finding needs no
-    consent for another.
+    consent for another. `unfit` says what is wrong with metadata, one problem for each kind of fault.
     """
 
     units: int = 0
@@ -50,6 +53,7 @@ class Counted:
     by_codes: dict[frozenset[str], dict[str, Found]] = field(default_factory=dict)
     largest: int = 0
     problems: list[Problem] = field(default_factory=list)
+    unfit: list[Problem] = field(default_factory=list)
 
     def found(self, consented: Collection_[str] = ()) -> dict[str, Found]:
         """Findings by code, of the units that no consent covers yet."""
@@ -100,10 +104,27 @@ class Progress:
             self._stream.flush()
 
 
-def count(units: Iterator[Unit], survey: Survey, progress: Progress) -> Counted:
-    """One pass over the data units, flat in memory."""
-    total = Counted()
+def with_metadata(units: Iterable[Unit], described: Described | None, faults: Faults) -> Iterator[Unit]:
+    """Data units with what is wrong with their metadata among their findings."""
+    from synapse_skills.units import Finding
+
     for unit in units:
+        if described is not None:
+            _, found = described.meta_of(unit)
+            if found:
+                where = described.where(unit)
+                faults.add(where, found)
+                told = "; ".join(str(fault) for fault in found[:MAX_EXAMPLES])
+                unit.findings.append(Finding(UNFIT, unit.key, redact(f"{printable(where)}: {told}")))
+        yield unit
+
+
+def count(units: Iterator[Unit], survey: Survey, progress: Progress, described: Described | None = None) -> Counted:
+    """One pass over the data units, flat in memory; with `described` their metadata is made and checked too."""
+    from synapse_skills.metadata import Faults
+
+    total, faults = Counted(), Faults()
+    for unit in with_metadata(units, described, faults):
         total.units += 1
         progress("data units counted", total.units)
         total.largest = max(total.largest, *(file.size for file in unit.files.values()), 0)
@@ -124,4 +145,7 @@ def count(units: Iterator[Unit], survey: Survey, progress: Progress) -> Counted:
             if len(found.examples) < MAX_EXAMPLES:
                 found.examples.append(finding.message)
     total.problems = survey.problems.as_list()
+    total.unfit = faults.problems(UNFIT)
+    if described is not None:
+        total.problems += described.conflicts()
     return total

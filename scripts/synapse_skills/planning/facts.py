@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, SkillsError
@@ -21,10 +22,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from synapse_skills.backend import Backend, Collection
+    from synapse_skills.planning.metadata_facts import Meta
     from synapse_skills.sources import File, Inventory, Source, Walk
-    from synapse_skills.units import Frozen, Hypothesis, Survey
+    from synapse_skills.units import Frozen, Hypothesis, PlaceFunction, Survey
 
     Sources = tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Files that hold metadata and are no data: what says how the data lies must not count them.
+
+    Attributes:
+        sidecars: a glob.
+        tables: tables that lie in a source, by its number and their path.
+    """
+
+    sidecars: str | None = None
+    tables: tuple[tuple[int, str], ...] = ()
 
 
 class Facts:
@@ -43,6 +58,7 @@ class Facts:
         self.seen: Seen = ""
         self.sampled = 0
         self.walked: Walk | None = None
+        self.aside = Aside()
         self.answers = answers
         self._progress = progress or Progress()
         self._stack = ExitStack()
@@ -56,7 +72,7 @@ class Facts:
         self._progress.close()
         self._stack.close()
 
-    def _once[T](self, key: Any, find: Callable[[], T]) -> T:
+    def once[T](self, key: Any, find: Callable[[], T]) -> T:
         """Find a thing out at most once; an error is remembered too, so that a dead backend is asked once."""
         if key not in self._kept:
             try:
@@ -78,7 +94,7 @@ class Facts:
 
             return self._stack.enter_context(Backend())
 
-        return self._once("backend", connect)
+        return self.once("backend", connect)
 
     def collections(self) -> list[Collection]:
         """All collections that files can be uploaded to, by id."""
@@ -94,15 +110,15 @@ class Facts:
                     continue  # no specs: nothing can be uploaded to it
             return sorted(rows, key=lambda row: row.id)
 
-        return self._once("collections", find)
+        return self.once("collections", find)
 
     def collection(self, identity: int) -> Collection:
         """One collection."""
-        return self._once(("collection", identity), lambda: self.backend().collection(identity))
+        return self.once(("collection", identity), lambda: self.backend().collection(identity))
 
     def default_storage(self) -> dict[str, Any]:
         """Where uploads land."""
-        return self._once("storage", lambda: self.backend().default_storage())
+        return self.once("storage", lambda: self.backend().default_storage())
 
     def projects(self, collection: int) -> tuple[list[dict[str, Any]], list[int]]:
         """All projects by id, and the ids of those that belong to a collection."""
@@ -113,11 +129,11 @@ class Facts:
             # A backend that ignores the filter says nothing about which ones belong.
             return rows, own if len(own) < len(rows) else []
 
-        return self._once(("projects", collection), find)
+        return self.once(("projects", collection), find)
 
     def project(self, identity: int) -> dict[str, Any]:
         """One project."""
-        return self._once(("project", identity), lambda: self.backend().project(identity))
+        return self.once(("project", identity), lambda: self.backend().project(identity))
 
     # ---- the files
 
@@ -137,7 +153,7 @@ class Facts:
             self.sampled = walk.files if seen == "sample" else 0
             return walk
 
-        return self._once(("walk", _places(sources)), find)
+        return self.once(("walk", _places(sources)), find)
 
     def inventory(self) -> Inventory:
         """The inventory in the job's home."""
@@ -151,29 +167,47 @@ class Facts:
             self._stack.enter_context(self.home.held())
             return self._stack.enter_context(Inventory(self.home.inventory))
 
-        return self._once("inventory", find)
+        return self.once("inventory", find)
+
+    def set_aside(self, *, sidecars: str | None = None, tables: tuple[tuple[int, str], ...] | None = None) -> None:
+        """Say which files hold metadata: from here on nothing counts them as data."""
+        if sidecars is not None:
+            self.aside = replace(self.aside, sidecars=sidecars)
+        if tables is not None:
+            self.aside = replace(self.aside, tables=tables)
 
     def kinds(self, sources: Sources, specs: Sequence[SpecPlan]) -> Kinds:
         """How many files of each extension there are, and how many of them these specs take."""
         self.walk(sources)
-        return self._once(("kinds", _places(sources), tuple(specs)), lambda: measure(self._files("files read"), specs))
+        key = ("kinds", _places(sources), tuple(specs), self.aside)
+        return self.once(key, lambda: measure(self._files("files read"), specs))
 
     def _files(self, what: str) -> Iterator[File]:
-        """All files of the inventory, with progress."""
-        for number, file in enumerate(self.inventory().files(), 1):
+        """All files of the inventory that are data, with progress."""
+        for number, file in enumerate(self.data_files(), 1):
             if number % 5_000 == 0:
                 self._progress(what, number)
             yield file
+
+    def data_files(self) -> Iterator[File]:
+        """All files of the inventory but those that hold metadata."""
+        from synapse_skills.units.sidecars import Sidecars
+
+        reads = Sidecars(self.aside.sidecars) if self.aside.sidecars is not None else None
+        tables = frozenset(self.aside.tables)
+        for file in self.inventory().files():
+            if (reads is None or not reads.is_one(file)) and (not tables or (file.source, file.path) not in tables):
+                yield file
 
     def hypotheses(self, sources: Sources, specs: tuple[SpecPlan, ...]) -> list[Hypothesis]:
         """Every layout that is possible, the likeliest first."""
         from synapse_skills.units import hypotheses
 
         self.walk(sources)
-        return self._once(
-            ("hypotheses", sources, specs),
+        return self.once(
+            ("hypotheses", sources, specs, self.aside),
             lambda: hypotheses(
-                self.inventory(), specs, sources, progress=lambda count: self._progress("layouts compared", count)
+                self.data_files, specs, sources, progress=lambda count: self._progress("layouts compared", count)
             ),
         )
 
@@ -188,9 +222,9 @@ class Facts:
         self.walk(sources)
 
         def find() -> Hypothesis:
-            return hypotheses(self.inventory(), specs, sources, groupings=[grouping])[0]
+            return hypotheses(self.data_files, specs, sources, groupings=[grouping])[0]
 
-        return self._once(("hypothesis", sources, specs, grouping), find)
+        return self.once(("hypothesis", sources, specs, grouping, self.aside), find)
 
     def finds(self, sources: Sources, pattern: str) -> bool:
         """Whether a pattern is one, and finds a file whatever the layout is."""
@@ -205,7 +239,7 @@ class Facts:
             self.walk(sources)
             return pattern.startswith("/") or any(mapping(file, file.key) for file in self._files("files compared"))
 
-        return self._once(("finds", _places(sources), pattern), find)
+        return self.once(("finds", _places(sources), pattern, self.aside), find)
 
     def placement(self, sources: Sources, path: Path, specs: tuple[SpecPlan, ...]) -> Frozen:
         """Match a table that places files with the files, and freeze it in the job's home.
@@ -229,14 +263,14 @@ class Facts:
             clear = by_extension({extension: names[0] for extension, names in takers.items() if len(names) == 1})
             return freeze_table(path, self.inventory(), sources, specs, frozen, mapping=clear)
 
-        return self._once(("placement", _places(sources), path, specs), find)
+        return self.once(("placement", _places(sources), path, specs), find)
 
     def dicom(self, sources: Sources, specs: tuple[SpecPlan, ...]) -> str | None:
         """The spec of files without a suffix, if they are DICOM; some of them are opened for it."""
         from synapse_skills.units import dicom_without_suffix
 
         self.walk(sources)
-        return self._once(
+        return self.once(
             ("dicom", _places(sources), specs),
             lambda: dicom_without_suffix(self.inventory().files(), [each.root() for each in sources], specs),
         )
@@ -258,7 +292,7 @@ class Facts:
                     held[suffix] = held.get(suffix, 0) + 1
             return counts
 
-        return self._once(("by source", _places(sources)), find)
+        return self.once(("by source", _places(sources)), find)
 
     def clues(
         self, sources: Sources, specs: tuple[SpecPlan, ...], extension: str, grouping: GroupingPlan
@@ -272,7 +306,7 @@ class Facts:
             group = grouping_for(grouping, specs)
             return clues(self._files("files compared"), extension, compound_extensions(specs), group, grouping.ignore)
 
-        return self._once(("clues", _places(sources), specs, extension, grouping), find)
+        return self.once(("clues", _places(sources), specs, extension, grouping, self.aside), find)
 
     def matches(self, sources: Sources, grouping: GroupingPlan, specs: tuple[SpecPlan, ...], pattern: str) -> int:
         """How many files of the data units a pattern finds.
@@ -288,23 +322,50 @@ class Facts:
             place = Place(grouping_for(grouping, specs), by_pattern({"it": pattern}))
             return sum(isinstance(place(file), Placed) for file in self._files("files compared"))
 
-        return self._once(("matches", _places(sources), grouping, specs, pattern), find)
+        return self.once(("matches", _places(sources), grouping, specs, pattern, self.aside), find)
 
     # ---- the data units
 
+    def place(
+        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], sidecars: str | None
+    ) -> PlaceFunction:
+        """The place that answers for these decisions, as the job will have it."""
+        from synapse_skills.rendering import place_of
+        from synapse_skills.units import Place
+
+        places = [SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in sources]
+        place = place_of(grouping, specs, places, folder=self.home.folder if self.home else None)
+        return replace(place, sidecars=sidecars) if sidecars and isinstance(place, Place) else place
+
+    def place_all(
+        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], sidecars: str | None
+    ) -> None:
+        """Write every file's data unit into the inventory; places that are there already stay."""
+        from synapse_skills.units.placing import place_all
+
+        self.walk(sources)
+        place_all(
+            self.inventory(), self.place(sources, grouping, specs, sidecars), frozenset(spec.name for spec in specs)
+        )
+
     def survey(
-        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], limits: Limits, *, guard: bool
+        self,
+        sources: Sources,
+        grouping: GroupingPlan,
+        specs: Sequence[SpecPlan],
+        limits: Limits,
+        *,
+        guard: bool,
+        sidecars: str | None = None,
     ) -> Survey:
         """A fresh survey, to be iterated once."""
-        from synapse_skills.rendering import place_of
         from synapse_skills.units import survey
 
         self.walk(sources)
-        places = [SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in sources]
         return survey(
             self.inventory(),
             sources,
-            place_of(grouping, specs, places, folder=self.home.folder if self.home else None),
+            self.place(sources, grouping, specs, sidecars),
             specs,
             limits,
             guard=guard,
@@ -312,20 +373,31 @@ class Facts:
         )
 
     def counted(
-        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], limits: Limits, *, guard: bool
+        self,
+        sources: Sources,
+        grouping: GroupingPlan,
+        specs: Sequence[SpecPlan],
+        limits: Limits,
+        *,
+        guard: bool,
+        sidecars: str | None = None,
+        meta: Meta | None = None,
     ) -> Counted:
-        """What the data units come to; without the content guard it opens no file."""
-        key = ("counted", sources, grouping, tuple(specs), limits.max_file_size_mb, guard)
+        """What the data units come to; without the content guard it opens no file, and looks at no metadata."""
+        rules = meta.key if meta is not None and guard else ""
+        size = limits.max_file_size_mb
+        key = ("counted", sources, grouping, tuple(specs), size, sidecars, guard, rules)
 
         def find() -> Counted:
             # With nothing to leave out yet, a full pass also answers the cheaper question.
-            full = self._kept.get((*key[:-1], True))
+            full = self._kept.get((*key[:-2], True, ""))
             if isinstance(full, Counted) and not guard:
                 return full
-            survey = self.survey(sources, grouping, specs, limits, guard=guard)
-            return count(survey.units(), survey, self._progress)
+            survey = self.survey(sources, grouping, specs, limits, guard=guard, sidecars=sidecars)
+            described = meta.described(self.home.folder) if meta is not None and guard and self.home else None
+            return count(survey.units(), survey, self._progress, described)
 
-        self._last = self._once(key, find)
+        self._last = self.once(key, find)
         return self._last
 
     def last_counted(self) -> Counted:

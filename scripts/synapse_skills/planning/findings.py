@@ -8,7 +8,7 @@ from typing import Any
 from synapse_skills.errors import printable
 from synapse_skills.plan import Limits
 from synapse_skills.planning.answers import number_of, one_of, shown, text_list, whole
-from synapse_skills.planning.counted import MISSING, OVERSIZED, Counted, amount
+from synapse_skills.planning.counted import MISSING, OVERSIZED, UNFIT, Counted, amount
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import filled_sources, specs_of
 from synapse_skills.planning.interview import (
@@ -23,6 +23,8 @@ from synapse_skills.planning.interview import (
     Stopped,
 )
 from synapse_skills.planning.layout import grouping_of, kinds_of
+from synapse_skills.planning.metadata_facts import sidecars_of
+from synapse_skills.planning.metadata_rules import meta_of
 from synapse_skills.planning.sources import paths_of, sources_of
 
 DEFAULT = Limits()
@@ -42,6 +44,7 @@ WORDS = {
     "refused-by-guard": ("hold a file that the content guard refuses", "Leave out refused"),
     "unreadable-file": ("hold a file that can't be read", "Leave out unreadable"),
     "wrong-extension": ("hold a file whose extension its spec does not take", "Leave out wrong extension"),
+    UNFIT: ("have metadata that does not fit the schema", "Leave out unfit metadata"),
     "key-too-long": ("have a name that is too long", "Leave out long names"),
     "undecodable-name": ("names are not UTF-8, so their files can't be read", "Go on without them"),
     "unreadable-folder": ("folders can't be opened", "Go on without them"),
@@ -63,7 +66,13 @@ def limits_of(settled: Settled) -> Limits:
 def counted(facts: Facts, settled: Settled, limits: Limits, *, guard: bool) -> Counted:
     """The data units with what was decided so far."""
     return facts.counted(
-        filled_sources(facts, settled), grouping_of(settled), specs_of(facts, settled), limits, guard=guard
+        filled_sources(facts, settled),
+        grouping_of(settled),
+        specs_of(facts, settled),
+        limits,
+        guard=guard,
+        sidecars=sidecars_of(settled),
+        meta=meta_of(facts, settled) if guard else None,
     )
 
 
@@ -307,7 +316,7 @@ LEAVE = Decision(
     "Codes of findings: exactly the data units that have one are left out, each named in left_out.jsonl.",
     _decide_leave_out,
     _parse_leave_out,
-    needs=("specs.*.pattern",),
+    needs=("specs.*.pattern", "metadata.said.*"),
     whole=True,
 )
 

@@ -75,6 +75,17 @@ def without_spare_sources(answers: Mapping[str, Any], said_now: frozenset[str]) 
     return {key: value for key, value in answers.items() if not is_spare(key)}
 
 
+def without_stale_table(
+    answers: Mapping[str, Any], own: Mapping[str, Any], said_now: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Another table than before takes back what was said about the columns of that one."""
+    before, now = own.get("metadata.table"), said_now.get("metadata.table")
+    if now is None or before == now:
+        return dict(answers)
+    of_table = ("metadata.sheet", "metadata.key", "metadata.rows", "metadata.field.")
+    return {key: value for key, value in answers.items() if key in said_now or not key.startswith(of_table)}
+
+
 def source_flags(paths: list[str], pairs: list[str], *, recursive: bool | None) -> Answers:
     """`PATH … --source SPEC=PATH … --no-recursive` as answers; a number goes with each source that names a spec.
 
@@ -184,13 +195,6 @@ def _assets(value: Any, answers: Answers, notes: list[dict[str, Any]], given: Ma
     return []
 
 
-def _excel(value: Any, answers: Answers, notes: list[dict[str, Any]], given: Mapping[str, Any]) -> list[str]:
-    return [
-        "excel_metadata_path: metadata from a table comes with a later version; for now only values that are the same "
-        "for all data units can be given, with --set metadata.constants.FIELD=VALUE"
-    ]
-
-
 def _asynchronous(value: Any, answers: Answers, notes: list[dict[str, Any]], given: Mapping[str, Any]) -> list[str]:
     """true is how every upload works; false is one transfer at a time."""
     if not isinstance(value, bool):
@@ -220,6 +224,7 @@ _PLAIN = {
     "project": "project",
     "max_file_size_mb": "limits.max_file_size_mb",
     "creating_data_unit_batch_size": "limits.batch_size",
+    "excel_metadata_path": "metadata.table",
 }
 _Reader = Callable[[Any, Answers, list[dict[str, Any]], Mapping[str, Any]], list[str]]
 _OTHERS: dict[str, _Reader] = {
@@ -227,7 +232,6 @@ _OTHERS: dict[str, _Reader] = {
     "path": _path,
     "is_recursive": _recursive,
     "assets": _assets,
-    "excel_metadata_path": _excel,
     "use_async_upload": _asynchronous,
     "extra_params": _extra,
 }
@@ -240,7 +244,6 @@ PARAMETERS = {
     "is_recursive": "`sources.recursive`",
     "assets": "one of `sources` each, with `sources.N.spec` and `sources.N.recursive`; the same folder for all is one",
     "use_async_upload": "true: as always; false: `limits.workers=1`",
-    "excel_metadata_path": "refused: metadata from a table comes with a later version",
     "extra_params": "refused unless empty: they are for an upload plugin, and none runs here",
 }
 """What each parameter comes to, for the reference."""

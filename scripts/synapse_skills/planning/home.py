@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import OutOfReach, UsageError, printable
+from synapse_skills.plan import METADATA_TABLE
 from synapse_skills.planning.answers import read_answers
 from synapse_skills.report import write_json
 
@@ -68,6 +69,11 @@ class Home:
     def left_out(self) -> Path:
         """Where the data units that stay at home are named."""
         return self.folder / "left_out.jsonl"
+
+    @property
+    def metadata(self) -> Path:
+        """Where the rows of a metadata table are, by data unit."""
+        return self.folder / METADATA_TABLE
 
     @property
     def stays_home(self) -> Path:

@@ -29,6 +29,7 @@ _FLAGS = """
 | `--no-recursive` | `sources.recursive=false` |
 | `--collection` | `data_collection` |
 | `--storage`, `--project`, `--name` | `storage`, `project`, `name` |
+| `--excel`, `--metadata` | `metadata.table` |
 | `--batch-size` | `limits.batch_size` |
 
 ## Parameters of `--params`

@@ -248,5 +248,5 @@ BY = Decision(
     "How files become data units: `folder`, `stem` (matching names), `file` (each), `pattern` (a regex) or `table`.",
     _decide_by,
     _parse_by,
-    needs=("sources.*.spec", "metadata.constants.*"),
+    needs=("sources.*.spec", "metadata.sidecars"),
 )

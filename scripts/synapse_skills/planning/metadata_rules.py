@@ -1,0 +1,196 @@
+"""Settled decisions → the plan's metadata rules, and what is told about them: the schema's table, problems, lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from synapse_skills.errors import FindingError, printable
+from synapse_skills.plan import METADATA_TABLE, MetadataRule, UploadPlan
+from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.interview import Settled
+from synapse_skills.planning.metadata_facts import NONE, Meta, fields_of, frozen, schema_of, sidecars_of, table_of
+from synapse_skills.planning.metadata_fields import (
+    FOLDER,
+    PREFIX,
+    coverage,
+    sidecar_fields,
+    table_fields,
+    type_words,
+    unknown_columns,
+)
+from synapse_skills.planning.metadata_values import CONSTANTS, FOLDERS, SAID
+from synapse_skills.report import Problem, Problems
+
+if TYPE_CHECKING:
+    from synapse_skills.units.rows import FrozenRows
+
+MAX_FIELDS = 60
+MAX_LINE_FIELDS = 8
+NOT_YET = "nothing yet"
+
+
+def _values(settled: Settled, prefix: str) -> dict[str, Any]:
+    return {
+        key.removeprefix(prefix): value
+        for key, value in sorted(settled.items())
+        if key.startswith(prefix) and not key.endswith("*")
+    }
+
+
+def _folders_of(settled: Settled) -> dict[str, int]:
+    folders = _values(settled, FOLDERS)
+    for key, value in sorted(settled.items()):
+        if key.startswith(PREFIX) and isinstance(value, str) and value.startswith(FOLDER):
+            folders.setdefault(key.removeprefix(PREFIX), int(value.removeprefix(FOLDER)))
+    return dict(sorted(folders.items()))
+
+
+def rows_of(facts: Facts, settled: Settled) -> FrozenRows | None:
+    """The table's rows, frozen; None without a table."""
+    if table_of(facts, settled) is None:
+        return None
+    return frozen(facts, settled, table_fields(facts, settled))
+
+
+def constants_of(settled: Settled) -> dict[str, Any]:
+    """What data units get that have no other value."""
+    return _values(settled, CONSTANTS)
+
+
+def metadata_rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
+    """Where metadata comes from, in the order of the merge."""
+    rules = []
+    if constants := constants_of(settled):
+        rules.append(MetadataRule(kind="constants", values=constants))
+    if folders := _folders_of(settled):
+        rules.append(MetadataRule(kind="folders", folders=folders))
+    if settled.get("metadata.name", NONE) != NONE:
+        rules.append(MetadataRule(kind="name", regex=settled["metadata.name"]))
+    table, rows = table_of(facts, settled), rows_of(facts, settled)
+    if table is not None and rows is not None:
+        renamed = {name: field for name, field in table_fields(facts, settled).items() if field not in (None, name)}
+        rules.append(
+            MetadataRule(
+                kind="table",
+                table=METADATA_TABLE,
+                sha256=rows.sha256,
+                file=str(table.path),
+                sheet=table.sheet,
+                key=settled["metadata.key"],
+                fields={name: field for name, field in renamed.items() if field is not None},
+                rows=rows.units - rows.without_row,
+            )
+        )
+    if pattern := sidecars_of(settled):
+        rules.append(MetadataRule(kind="sidecars", pattern=pattern, fields=sidecar_fields(facts, settled)))
+    if said := _values(settled, SAID):
+        rules.append(MetadataRule(kind="said", values=said))
+    return tuple(rules)
+
+
+def meta_of(facts: Facts, settled: Settled) -> Meta | None:
+    """What data units are described and checked with; None if there is nothing to describe and nothing to check."""
+    rules, schema = metadata_rules(facts, settled), schema_of(facts, settled)
+    return Meta(rules, schema) if rules or schema is not None else None
+
+
+# ---- what is told
+
+
+def schema_item(facts: Facts, settled: Settled) -> dict[str, Any] | None:
+    """What the collection wants and what covers it, as an entry of `understood`."""
+    if "data_collection" not in settled:
+        return None
+    schema = schema_of(facts, settled)
+    if schema is None:
+        return None
+    fields, given = fields_of(facts, settled), coverage(facts, settled)
+    table = [
+        {
+            "field": field.name,
+            "type": type_words(field),
+            "required": field.required,
+            "covered by": ", then ".join(given.get(field.name, [NOT_YET])),
+        }
+        for field in fields[:MAX_FIELDS]
+    ]
+    required = [field for field in fields if field.required]
+    left = [field.name for field in required if field.name not in given]
+    because = f"the collection's metadata schema: {len(required)} of {len(fields)} fields are required"
+    if left:
+        because += f"; not covered yet: {', '.join(map(printable, left[:8]))}"
+    if len(fields) > MAX_FIELDS:
+        because += f"; the first {MAX_FIELDS} are shown"
+    return {"key": "meta_schema", "value": table, "because": because}
+
+
+def metadata_problems(facts: Facts, settled: Settled, *, done: bool) -> list[Problem]:
+    """What is odd about the metadata, as far as it is known by now."""
+    if "data_collection" not in settled:
+        return []
+    try:
+        return list(_problems(facts, settled, done=done))
+    except FindingError:
+        return []  # it is among the refusals already
+
+
+def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem]:
+    from synapse_skills.metadata import doubts
+
+    found = Problems()
+    for doubt in doubts(schema_of(facts, settled)):
+        fix = "Nothing to do unless the backend refuses data units for it: it may see this in another way."
+        found.add("schema-doubt", str(doubt), severity="warning", fix=fix)
+    yield from found.as_list()
+    if "metadata.key" not in settled or table_of(facts, settled) is None:
+        return
+    table = table_of(facts, settled)
+    assert table is not None
+    yield from table.problems.as_list()
+    if "metadata.rows" in settled or done:
+        rows = rows_of(facts, settled)
+        assert rows is not None
+        # Errors were asked about: what was agreed to is told once more.
+        for problem in rows.problems.as_list():
+            mild = "warning" if problem.severity == "error" else problem.severity
+            yield problem.model_copy(update={"severity": mild})
+    unknown = unknown_columns(facts, settled)
+    if unknown:
+        dropped = Problems()
+        fix = "They are left out: the schema takes no other fields. Say metadata.field.FIELD=COLUMN if one is meant."
+        for name in unknown:
+            dropped.add("column-not-in-schema", printable(name), severity="warning", fix=fix)
+        yield from dropped.as_list()
+
+
+def summary_lines(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
+    """The plan's metadata as text: a line for each source, one for the schema."""
+    lines = [f"  metadata    {_rule_words(rule)}" for rule in plan.metadata]
+    schema = schema_of(facts, settled)
+    if schema is not None:
+        given = coverage(facts, settled)
+        parts = [f"{field.name} ← {given.get(field.name, ['nothing'])[-1]}" for field in fields_of(facts, settled)]
+        more = f", and {len(parts) - MAX_LINE_FIELDS} more" if len(parts) > MAX_LINE_FIELDS else ""
+        lines.append(f"  schema      {'; '.join(parts[:MAX_LINE_FIELDS])}{more}")
+    return lines
+
+
+def _rule_words(rule: MetadataRule) -> str:
+    if rule.kind == "folders":
+        return "folders of the names: " + ", ".join(f"{field} {number}" for field, number in rule.folders.items())
+    if rule.kind == "name":
+        return f"parts of the names: {rule.regex}"
+    if rule.kind == "table":
+        sheet = f", sheet {rule.sheet}" if rule.sheet else ""
+        return f"{rule.file}{sheet}: key {rule.key}, rows for {rule.rows:,} data units"
+    if rule.kind == "sidecars":
+        return f"sidecars like {rule.pattern}"
+    values = ", ".join(f"{field} = {_shown(value)}" for field, value in rule.values.items())
+    return f"{'the same for all' if rule.kind == 'said' else 'unless given otherwise'}: {values}"
+
+
+def _shown(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
