@@ -31,7 +31,7 @@ from metadata.workbooks import (
     workbook,
 )
 from synapse_skills.errors import FindingError, UsageError
-from synapse_skills.metadata import limits, read_table
+from synapse_skills.metadata import extents, limits, read_table
 
 SMALL = sheet_data(["name", "age"], ["P1", "45"])
 NAMES = f'<row r="1">{text_cell("A1", "name")}{text_cell("B1", "age")}</row>'
@@ -69,8 +69,13 @@ FAR = [
 ]
 
 
+@pytest.mark.parametrize("without_numpy", [False, True])
 @pytest.mark.parametrize("far", FAR)
-def test_one_cell_far_away_does_not_take_the_memory(tmp_path: Path, far: str) -> None:
+def test_one_cell_far_away_does_not_take_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: str, without_numpy: bool
+) -> None:
+    if without_numpy:
+        monkeypatch.setattr(extents, "numpy", None)
     refused(
         raw_workbook(tmp_path / "t.xlsx", f'<sheetData>{NAMES}<row r="2">{far}</row></sheetData>'),
         "value|spans|damaged",
@@ -282,3 +287,34 @@ def test_broken_bytes_never_raise_anything_else(tmp_path: Path, rounds: int) -> 
         path.write_bytes(whole)
         replaced(path, chance.choice(names), broken)
         _survives(path, path.read_bytes())
+
+
+@pytest.mark.parametrize("without_numpy", [False, True])
+@pytest.mark.parametrize(
+    ("piece", "extent"),
+    [
+        (b"", ()),
+        (b'<cols><col min="1"/></cols><row r="7">', ()),
+        (b'<c r="B3"/><c r="AA10" s="1"><v>1</v></c>', (2, 1, 9, 26)),
+        (b'<c r="A1048576"><c r="XFD1"', (0, 0, 1048575, 16383)),
+        (b"<c r='A1'>", None),
+        (b'<c r="A1"><c>', None),
+        (b'<c r="A1"><c/>', None),
+        (b'<c\tr="A1">', None),
+        (b'<c s="1" r="A1">', None),
+        (b'<c r="a1">', None),
+        (b'<c r="1A">', None),
+        (b'<c r="A1A">', None),
+        (b'<c r="A">', None),
+        (b'<c r="A0">', None),
+        (b'<c r="ABCD1">', None),
+        (b'<c r="A12345678">', None),
+        (b'<c r="&#65;1">', None),
+    ],
+)
+def test_where_the_cells_are(
+    monkeypatch: pytest.MonkeyPatch, piece: bytes, extent: tuple[int, ...] | None, without_numpy: bool
+) -> None:
+    if without_numpy:
+        monkeypatch.setattr(extents, "numpy", None)
+    assert extents.extent_of(piece) == extent

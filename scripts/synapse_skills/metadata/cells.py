@@ -17,15 +17,13 @@ from typing import Any
 from xml.parsers import expat
 
 from synapse_skills.metadata import limits
+from synapse_skills.metadata.extents import column_of, extent_of
 from synapse_skills.metadata.parts import Parts, xml_parser
 from synapse_skills.metadata.text import bad
 
 _SAVE = "Open it in Excel or LibreOffice and save it again as .xlsx, or as CSV in UTF-8."
-_REF = re.compile(rb'<c r="([A-Z]{1,3}[1-9][0-9]{0,6})"')
-_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_DIGITS = b"0123456789"
-# What the search does not understand: prefixes, cells without a reference first.
-_STRANGE = re.compile(rb":c[\s/>]|<c(?:[\t\r\n/>]| (?!r=))")
+# Cells with a prefix, which the search does not understand.
+_PREFIXED = re.compile(rb":c[\s/>]")
 _ERROR = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"[^>]*? t="e"')
 _NO_VALUE = re.compile(
     rb'<c r="([A-Z]{1,3})([0-9]{1,7})"([^>]*)>\s*<f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(</c>|<v\s*/>|<v>\s*</v>)'
@@ -150,19 +148,17 @@ def _searched(path: Path, chunks: Iterable[bytes], lengths: list[int]) -> Seen |
     """By regular expressions; None if the sheet is written in a way that they may not understand."""
     seen = Seen()
     longest = max(lengths, default=0)
-    columns: set[bytes] = set()
     for piece in _pieces(path, chunks):
         # Comments, CDATA, declarations, UTF-16: left to the parser.
-        if b"<!" in piece or b"\0" in piece or (b":c" in piece and _STRANGE.search(piece)):
+        if b"<!" in piece or b"\0" in piece or (b":c" in piece and _PREFIXED.search(piece)):
             return None
-        found = _REF.findall(piece)
-        if len(found) != piece.count(b"<c") and (_STRANGE.search(piece) or len(found) != piece.count(b"<c ")):
+        extent = extent_of(piece)
+        if extent is None:
             return None
-        if not found:
+        if not extent:
             continue
-        columns |= {ref.rstrip(_DIGITS) for ref in found}
-        numbers: Iterable[int] = [int(row) - 1 for row in {ref.lstrip(_LETTERS) for ref in found}]
-        seen.low[0], seen.high[0] = min(seen.low[0], *numbers), max(seen.high[0], *numbers)
+        seen.hold(*extent[:2])
+        seen.hold(*extent[2:])
         seen.text_bytes += len(piece) if b'inlineStr"' in piece or b't="str"' in piece else 0
         if shared := piece.count(b't="s"'):
             if shared * longest < len(piece):
@@ -172,9 +168,6 @@ def _searched(path: Path, chunks: Iterable[bytes], lengths: list[int]) -> Seen |
                 numbers = map(int, _SHARED.findall(piece))
                 seen.text_bytes += sum(lengths[number] for number in numbers if number < len(lengths))
         _note(path, seen, piece)
-    if columns:
-        letters = [column_of(column) for column in columns]
-        seen.low[1], seen.high[1] = min(letters), max(letters)
     return seen
 
 
@@ -284,14 +277,6 @@ def _place(ref: str) -> tuple[int | None, int | None]:
     digits = ref[len(text) :]
     row = int(digits[:12]) - 1 if digits.isdecimal() else None
     return row, column_of(text[:8].upper().encode()) if text else None
-
-
-def column_of(letters: bytes) -> int:
-    """`C` → 2."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number - 1
 
 
 def letter_of(column: int) -> str:

@@ -305,5 +305,6 @@ def _profiled(grid: Grid, header: Header, shift: int, notes: Notes, typed: bool)
             profiles.append(Profile(typed))
         for profile, column in zip(profiles, wide, strict=False):
             profile.add(numbers, column)
-        row_count += sum(1 for row in chunk if any(map(is_filled, row)))
+        # The first cell settles it for nearly every row.
+        row_count += sum(1 for row in chunk if (row and is_filled(row[0])) or any(map(is_filled, row)))
     return profiles, row_count
