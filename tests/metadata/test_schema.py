@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -10,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synapse_skills.metadata import BadSchema, Constants, MetaCheck, check_meta
+from synapse_skills.metadata import BadSchema, Constants, MetaCheck, check_meta, doubts, wants
 
 SCHEMA = {
     "type": "object",
@@ -69,6 +73,120 @@ def test_schema_that_cannot_be_used(schema: dict[str, Any]) -> None:
 
 def test_formats_are_not_enforced() -> None:
     assert check_meta({"properties": {"d": {"type": "string", "format": "date"}}}, {"d": "yesterday"}) == []
+
+
+def test_no_request_and_no_file_is_opened(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    # The pipe has no writer: whoever opens it to read waits for ever, and is killed.
+    pipe = tmp_path / "schema.json"
+    os.mkfifo(pipe)
+    host = f"http://127.0.0.1:{server.server_port}"
+    try:
+        for reference in (f"{host}/a.json", f"{host}/b.json#/x", pipe.as_uri(), str(pipe), "other.json", "//h/x"):
+            for schema in (
+                {"$ref": reference},
+                {"properties": {"x": {"$ref": reference}}},
+                {"$id": f"{host}/base", "allOf": [{"$ref": reference}]},
+                {"$schema": f"{host}/dialect", "$ref": reference},
+            ):
+                with pytest.raises(BadSchema):
+                    MetaCheck(schema)
+                assert wants(schema) is not None and doubts(schema) is not None
+        # A dialect that nobody knows is not looked for either.
+        assert MetaCheck({"$schema": f"{host}/dialect", "required": ["a"]}).errors({}) == ["a is missing"]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert asked == []
+
+
+def nested(levels: int, inside: Any) -> dict[str, Any]:
+    for _ in range(levels):
+        inside = {"properties": {"a": inside}}
+    return dict(inside)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        [],
+        3,
+        {"required": ["a", "a"]},
+        {"multipleOf": 0},
+        {"maximum": float("nan")},
+        {"const": "\ud800"},
+        {"properties": {1: {}}},
+        {"$ref": "#/nowhere"},
+        {"$ref": "#nowhere"},
+        {"$schema": 7},
+        {"properties": {"x": {"pattern": "(?P<"}}},
+        {"not": {"pattern": "^a\\Z"}},
+        nested(300, {}),
+        nested(5_000, {}),
+    ],
+    ids=lambda schema: str(schema)[:40] if not isinstance(schema, dict) or "properties" not in schema else "nested",
+)
+def test_broken_schemas_say_why_in_one_line(schema: Any) -> None:
+    with pytest.raises(BadSchema) as caught:
+        MetaCheck(schema)
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "meta", "wrong"),
+    [
+        (True, {"a": 1}, []),
+        (False, {"a": 1}, ["the metadata: {a: 1} is not allowed here"]),
+        ({}, {"a": 1}, []),
+        ({"type": "array"}, {}, ["the metadata: {} is no list"]),
+        ({"minProperties": 1}, {}, ["the metadata: {} has fewer than 1 fields"]),
+        ({"properties": {"x": {"type": "integer"}}}, {"x": 2**70}, []),
+        ({"properties": {"x": {"maximum": 2**65}}}, {"x": 2**66}, [f"x: {2**66} is more than {2**65}"]),
+        ({"properties": {"x": {"const": 2**70}}}, {"x": 2**70}, []),
+        ({"properties": {"x": {"const": 2**70}}}, {"x": 2**70 + 1}, [f"x: {2**70 + 1} is not {2**70}"]),
+        (nested(100, {"type": "integer"}), {"a": 1}, []),
+        ({"$ref": "#"}, {"a": 1}, []),
+    ],
+)
+def test_odd_schemas_that_hold(schema: Any, meta: dict[str, Any], wrong: list[str]) -> None:
+    assert check_meta(schema, meta) == wrong
+
+
+def test_numbers_of_thousands_of_digits_and_deep_nesting_can_not_be_sent() -> None:
+    for value in (10**5_000, -(10**5_000), [10**5_000], float("nan"), [float("-inf")]):
+        assert [fault.rule for fault in MetaCheck(None).faults({"x": value})] == ["not-json"]
+    value: Any = 1
+    for _ in range(150):
+        value = [value]
+    assert MetaCheck({"required": ["x"]}).faults({"x": value}) == []
+
+
+def test_what_is_returned_shares_nothing_with_what_was_given() -> None:
+    given_meta = {"site": "a", "tags": [{"deep": [1]}]}
+    meta, _ = MetaCheck(SCHEMA).complete(given_meta, "p1")
+    assert meta is not None
+    given_meta["tags"][0]["deep"].append(2)  # type: ignore[index]
+    assert meta["tags"] == [{"deep": [1]}]
+
+
+def test_fields_that_the_job_adds_are_not_said_to_be_missing() -> None:
+    schema = {**SCHEMA, "required": ["site", "name"]}
+    assert [str(fault) for fault in MetaCheck(schema).complete({}, "p1")[1]] == ["site is missing"]
+
+
+def test_values_are_coerced_before_they_are_validated() -> None:
+    meta, faults = MetaCheck(SCHEMA).complete({"site": 7, "age": "45"}, "p1")
+    assert (meta, faults) == ({"name": "p1", "dataset_key": "p1", "site": "7", "age": 45}, [])
 
 
 class Color(StrEnum):

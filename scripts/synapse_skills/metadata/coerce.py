@@ -224,7 +224,9 @@ class _Typed:
 
     def __call__(self, value: Any) -> Any:
         own, types = kind(value), self.view.types
-        if own in types or (own == "integer" and "number" in types):
+        # A text may be let in by one alternative, and this one only as the number of another.
+        elsewhere = own == "string" and self.view.intricate and not self.fits(self.path, value)
+        if (own in types or (own == "integer" and "number" in types)) and not elsewhere:
             return self._inside(value, own)
         if value is None or (isinstance(value, str) and not value.strip()):
             return None if value is not None and "null" in types and self.required else ABSENT
