@@ -415,6 +415,12 @@ def test_wide_colour_in_a_file_that_is_too_large(tmp_path, monkeypatch):
         converted(tmp_path, tiff(noise((30, 40, 3), 65536, np.uint16)), ".tiff", ".png")
 
 
+def test_wide_colour_of_too_many_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_WIDE_PIXELS", 1199)
+    with pytest.raises(ConversionFailed, match="16-bit colour is converted up to 1,199 pixels"):
+        converted(tmp_path, tiff(noise((30, 40, 3), 65536, np.uint16)), ".tiff", ".png")
+
+
 def test_readers_that_disagree_are_not_believed(tmp_path, monkeypatch):
     wide = noise((30, 40, 3), 65536, np.uint16)
     decoded = cv2.imdecode

@@ -108,6 +108,7 @@ def convert(stream: BinaryIO, suffix: str, target: Path, *, timeout: float | Non
 
 def _write(stream: BinaryIO, suffix: str, wanted: str, part: Path, timeout: float | None) -> tuple[str, ...]:
     """Make the content of the result in a file of its own; what is not as in the original."""
+    content: bytes | memoryview
     notes: tuple[str, ...]
     if suffix in VIDEO | AUDIO:
         notes = transcode(stream, suffix, wanted, part, timeout)

@@ -20,7 +20,7 @@ _SPACES = {"1": "GRAY", "L": "GRAY", "LA": "GRAY", "P": "RGB", "RGB": "RGB", "RG
 _AFTER_HEADER = 8 + 25
 
 
-def png(picture: Picture, profile: bytes | None, notes: list[str]) -> bytes:
+def png(picture: Picture, profile: bytes | None, notes: list[str]) -> bytes | memoryview:
     """Every value kept; inks and other colour spaces become sRGB."""
     import numpy as np
 
@@ -36,7 +36,7 @@ def png(picture: Picture, profile: bytes | None, notes: list[str]) -> bytes:
     return written.getvalue()
 
 
-def png_of_array(values: NDArray[Any], profile: bytes | None, notes: list[str]) -> bytes:
+def png_of_array(values: NDArray[Any], profile: bytes | None, notes: list[str]) -> bytes | memoryview:
     """Grey, or red, green, blue (and alpha), of 8 or 16 bits."""
     import cv2
 
@@ -46,9 +46,9 @@ def png_of_array(values: NDArray[Any], profile: bytes | None, notes: list[str]) 
     if not is_made:
         raise ConversionFailed("a picture of this size can't be written as PNG")
     profile = _fitting(profile, "GRAY" if values.ndim == 2 else "RGB", notes)
-    if profile is None:
-        return encoded.tobytes()
     content = memoryview(encoded.data)
+    if profile is None:
+        return content
     return b"".join((content[:_AFTER_HEADER], _profile_chunk(profile), content[_AFTER_HEADER:]))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Above this a picture is refused: decoded it would take more memory than a worker can spare.
 MAX_PIXELS = 150_000_000
+MAX_WIDE_PIXELS = 75_000_000  # of 16-bit colour, which is held several times over: 2.4 GB at the most
 MAX_WIDE_BYTES = 1 << 30
 MAX_JPEG_SIDE = 65_500
 
@@ -44,7 +45,7 @@ _TOP = 65_535
 _MESSAGE_CHARS = 120
 
 
-def convert_picture(stream: BinaryIO, suffix: str, wanted: str) -> tuple[bytes, tuple[str, ...]]:
+def convert_picture(stream: BinaryIO, suffix: str, wanted: str) -> tuple[bytes | memoryview, tuple[str, ...]]:
     """The first picture of a file as `.png` or `.jpg`, and what is not as in the original.
 
     Raises:
@@ -73,7 +74,7 @@ def _reason(error: Exception) -> str:
     return f"the picture is damaged or cut off: {text[:_MESSAGE_CHARS] or name}"
 
 
-def _converted(stream: BinaryIO, suffix: str, wanted: str, notes: list[str]) -> bytes:
+def _converted(stream: BinaryIO, suffix: str, wanted: str, notes: list[str]) -> bytes | memoryview:
     from PIL import Image, ImageOps
 
     with Image.open(stream, formats=_FORMATS) as opened:
@@ -83,6 +84,8 @@ def _converted(stream: BinaryIO, suffix: str, wanted: str, notes: list[str]) -> 
         if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
             notes.append("turned as its EXIF says")
         if _is_wide_colour(opened, notes):
+            if opened.width * opened.height > MAX_WIDE_PIXELS:
+                raise ConversionFailed(f"16-bit colour is converted up to {MAX_WIDE_PIXELS:,} pixels")
             turned = ImageOps.exif_transpose(_loaded(opened))
             return _of_array(_wide_colour(stream, opened, turned), wanted, profile, notes)
         is_inverted = opened.format == "TIFF" and _tag(opened, _PHOTOMETRIC) == 0
@@ -180,7 +183,7 @@ def _wide_grey(picture: Picture, is_inverted: bool, notes: list[str]) -> NDArray
     return _TOP - same if is_inverted else same  # zero is white: Pillow turns that round for eight bits only
 
 
-def _of_array(values: NDArray[Any], wanted: str, profile: bytes | None, notes: list[str]) -> bytes:
+def _of_array(values: NDArray[Any], wanted: str, profile: bytes | None, notes: list[str]) -> bytes | memoryview:
     """16-bit values as a 16-bit PNG, or scaled as a JPEG of eight."""
     import numpy as np
     from PIL import Image
