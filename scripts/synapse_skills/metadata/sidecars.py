@@ -64,6 +64,8 @@ class FromSidecars:
         renamed: dict[str, Any] = {}
         for name, value in values.items():
             field = self.fields.get(name, name)
+            if not field and name in self.fields:
+                continue  # the schema has no such field, and the plan says so
             if field in renamed:
                 raise BadSidecar(path, "gives one field under two names", field)
             renamed[field] = value

@@ -16,7 +16,7 @@ from synapse_skills.planning.findings import LEAVE_OUT, consented, counted, limi
 from synapse_skills.planning.groupings import in_words
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.layout import grouping_of
-from synapse_skills.planning.metadata_facts import sidecars_of
+from synapse_skills.planning.metadata_facts import aside_of
 from synapse_skills.planning.metadata_rules import meta_of, metadata_rules, summary_lines
 from synapse_skills.planning.sources import sources_of
 from synapse_skills.sources.source import suffix_of
@@ -70,13 +70,15 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
         return
     from synapse_skills.metadata import Faults
 
+    aside = aside_of(facts, settled)
     survey = facts.survey(
         filled_sources(facts, settled),
         grouping_of(settled),
         specs_of(facts, settled),
         limits_of(settled),
         guard=True,
-        sidecars=sidecars_of(settled),
+        sidecars=aside.sidecars,
+        tables=aside.tables,
     )
     meta = meta_of(facts, settled)
     described = meta.described(facts.home.folder) if meta is not None and facts.home is not None else None
@@ -98,7 +100,11 @@ def stays_home_lines(facts: Facts) -> Iterator[bytes]:
 
 def _at_home(facts: Facts) -> str:
     """How many files no data unit takes, by extension: `6 files (2 .tiff, 1 .bmp)`; '' if there is none."""
-    kinds = Counter(suffix_of(path) or "without extension" for _, path, _, _ in facts.inventory().untaken())
+    kinds = Counter(
+        suffix_of(path) or "without extension"
+        for _, path, _, why in facts.inventory().untaken()
+        if why != "metadata-table"
+    )
     if not kinds:
         return ""
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(MAX_KINDS))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, SkillsError
 from synapse_skills.plan import GroupingPlan, Limits, SourcePlan, SpecPlan
+from synapse_skills.planning.aside import NOTHING, Aside
 from synapse_skills.planning.counted import Counted, Progress, count
 from synapse_skills.planning.evidence import MAX_WORDS, Clue, Kinds, clues, measure
 from synapse_skills.planning.home import Home
@@ -27,19 +28,6 @@ if TYPE_CHECKING:
     from synapse_skills.units import Frozen, Hypothesis, PlaceFunction, Survey
 
     Sources = tuple[Source, ...]
-
-
-@dataclass(frozen=True)
-class Aside:
-    """Files that hold metadata and are no data: what says how the data lies must not count them.
-
-    Attributes:
-        sidecars: a glob.
-        tables: tables that lie in a source, by its number and their path.
-    """
-
-    sidecars: str | None = None
-    tables: tuple[tuple[int, str], ...] = ()
 
 
 class Facts:
@@ -191,13 +179,7 @@ class Facts:
 
     def data_files(self) -> Iterator[File]:
         """All files of the inventory but those that hold metadata."""
-        from synapse_skills.units.sidecars import Sidecars
-
-        reads = Sidecars(self.aside.sidecars) if self.aside.sidecars is not None else None
-        tables = frozenset(self.aside.tables)
-        for file in self.inventory().files():
-            if (reads is None or not reads.is_one(file)) and (not tables or (file.source, file.path) not in tables):
-                yield file
+        return self.aside.without(self.inventory().files())
 
     def hypotheses(self, sources: Sources, specs: tuple[SpecPlan, ...]) -> list[Hypothesis]:
         """Every layout that is possible, the likeliest first."""
@@ -326,27 +308,21 @@ class Facts:
 
     # ---- the data units
 
-    def place(
-        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], sidecars: str | None
-    ) -> PlaceFunction:
+    def place(self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], aside: Aside) -> PlaceFunction:
         """The place that answers for these decisions, as the job will have it."""
         from synapse_skills.rendering import place_of
-        from synapse_skills.units import Place
 
         places = [SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in sources]
-        place = place_of(grouping, specs, places, folder=self.home.folder if self.home else None)
-        return replace(place, sidecars=sidecars) if sidecars and isinstance(place, Place) else place
+        folder = self.home.folder if self.home else None
+        tables = tuple(path for _, path in aside.tables)
+        return place_of(grouping, specs, places, folder=folder, sidecars=aside.sidecars, set_aside=tables)
 
-    def place_all(
-        self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], sidecars: str | None
-    ) -> None:
+    def place_all(self, sources: Sources, grouping: GroupingPlan, specs: Sequence[SpecPlan], aside: Aside) -> None:
         """Write every file's data unit into the inventory; places that are there already stay."""
         from synapse_skills.units.placing import place_all
 
         self.walk(sources)
-        place_all(
-            self.inventory(), self.place(sources, grouping, specs, sidecars), frozenset(spec.name for spec in specs)
-        )
+        place_all(self.inventory(), self.place(sources, grouping, specs, aside), frozenset(spec.name for spec in specs))
 
     def survey(
         self,
@@ -357,6 +333,7 @@ class Facts:
         *,
         guard: bool,
         sidecars: str | None = None,
+        tables: tuple[tuple[int, str], ...] = (),
     ) -> Survey:
         """A fresh survey, to be iterated once."""
         from synapse_skills.units import survey
@@ -365,7 +342,7 @@ class Facts:
         return survey(
             self.inventory(),
             sources,
-            self.place(sources, grouping, specs, sidecars),
+            self.place(sources, grouping, specs, Aside(sidecars, tables)),
             specs,
             limits,
             guard=guard,
@@ -380,20 +357,22 @@ class Facts:
         limits: Limits,
         *,
         guard: bool,
-        sidecars: str | None = None,
+        aside: Aside = NOTHING,
         meta: Meta | None = None,
     ) -> Counted:
         """What the data units come to; without the content guard it opens no file, and looks at no metadata."""
         rules = meta.key if meta is not None and guard else ""
         size = limits.max_file_size_mb
-        key = ("counted", sources, grouping, tuple(specs), size, sidecars, guard, rules)
+        key = ("counted", sources, grouping, tuple(specs), size, aside, guard, rules)
 
         def find() -> Counted:
             # With nothing to leave out yet, a full pass also answers the cheaper question.
             full = self._kept.get((*key[:-2], True, ""))
             if isinstance(full, Counted) and not guard:
                 return full
-            survey = self.survey(sources, grouping, specs, limits, guard=guard, sidecars=sidecars)
+            survey = self.survey(
+                sources, grouping, specs, limits, guard=guard, sidecars=aside.sidecars, tables=aside.tables
+            )
             described = meta.described(self.home.folder) if meta is not None and guard and self.home else None
             return count(survey.units(), survey, self._progress, described)
 

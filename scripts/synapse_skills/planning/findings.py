@@ -23,7 +23,7 @@ from synapse_skills.planning.interview import (
     Stopped,
 )
 from synapse_skills.planning.layout import grouping_of, kinds_of
-from synapse_skills.planning.metadata_facts import sidecars_of
+from synapse_skills.planning.metadata_facts import aside_of
 from synapse_skills.planning.metadata_rules import meta_of
 from synapse_skills.planning.sources import paths_of, sources_of
 
@@ -71,7 +71,7 @@ def counted(facts: Facts, settled: Settled, limits: Limits, *, guard: bool) -> C
         specs_of(facts, settled),
         limits,
         guard=guard,
-        sidecars=sidecars_of(settled),
+        aside=aside_of(facts, settled),
         meta=meta_of(facts, settled) if guard else None,
     )
 

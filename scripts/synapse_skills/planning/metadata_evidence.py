@@ -61,19 +61,24 @@ def resolve_table(text: str, sources: Sequence[Source]) -> tuple[Path, bool]:
     path = Path(text).expanduser()
     if path.is_absolute():
         if path.is_file():
-            return path, False
+            return _plain(path), False
         raise FindingError(f"There is no file {printable(text)}.", hint="Check the path.", code="no-table")
     for source in sources:
         if (source.root() / path).is_file():
-            return source.root() / path, True
+            return _plain(source.root() / path), True
     if (Path.cwd() / path).is_file():
-        return Path(os.path.abspath(Path.cwd() / path)), False  # noqa: PTH100 - links stay as they are named
+        return _plain(Path.cwd() / path), False
     raise FindingError(
         f"There is no file {printable(text)} in the source or in the working folder. The storage was not looked at: "
         "this version reads local folders only.",
         hint="Check the path, or give the absolute one; a table in a storage has to be copied here first.",
         code="no-table",
     )
+
+
+def _plain(path: Path) -> Path:
+    """A path as the sources' are: without links on the way, so that what lies in a source is known to."""
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 # ---- sidecars

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from synapse_skills.errors import FindingError, UsageError
 from synapse_skills.plan import MetadataRule, SourcePlan, SpecPlan
+from synapse_skills.planning.aside import Aside
 from synapse_skills.planning.evidence import takes
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import filled_sources, specs_of
@@ -143,13 +144,13 @@ def frozen(facts: Facts, settled: Settled, fields: dict[str, str | None]) -> Fro
 def layout_key(facts: Facts, settled: Settled) -> tuple[Any, ...]:
     """What says which data units there are."""
     sources, specs = filled_sources(facts, settled), specs_of(facts, settled)
-    return facts.aside, sources, grouping_of(settled), specs, sidecars_of(settled)
+    return facts.aside, sources, grouping_of(settled), specs, aside_of(facts, settled)
 
 
 def placed(facts: Facts, settled: Settled) -> None:
     """Bring every file's data unit into the inventory."""
     facts.place_all(
-        filled_sources(facts, settled), grouping_of(settled), specs_of(facts, settled), sidecars_of(settled)
+        filled_sources(facts, settled), grouping_of(settled), specs_of(facts, settled), aside_of(facts, settled)
     )
 
 
@@ -168,6 +169,12 @@ def names_of(facts: Facts, settled: Settled) -> Skeleton | None:
     """The form that the data units' names have; what folders say is said by folders."""
     keys = unit_keys(facts, settled)
     return facts.once(("names", layout_key(facts, settled)), lambda: skeleton([key.rpartition("/")[2] for key in keys]))
+
+
+def aside_of(facts: Facts, settled: Settled) -> Aside:
+    """The files that hold metadata, as the plan will say it."""
+    has_table = table_path(settled) is not None and settled.get("metadata.key") != NONE
+    return Aside(sidecars_of(settled), facts.aside.tables if has_table else ())
 
 
 # ---- sidecars

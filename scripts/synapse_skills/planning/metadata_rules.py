@@ -9,8 +9,7 @@ from synapse_skills.errors import FindingError, printable
 from synapse_skills.plan import METADATA_TABLE, MetadataRule, UploadPlan
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Settled
-from synapse_skills.planning.metadata_facts import NONE, Meta, fields_of, frozen, schema_of, sidecars_of, table_of
-from synapse_skills.planning.metadata_fields import (
+from synapse_skills.planning.metadata_cover import (
     FOLDER,
     PREFIX,
     coverage,
@@ -19,6 +18,7 @@ from synapse_skills.planning.metadata_fields import (
     type_words,
     unknown_columns,
 )
+from synapse_skills.planning.metadata_facts import NONE, Meta, fields_of, frozen, schema_of, sidecars_of, table_of
 from synapse_skills.planning.metadata_values import CONSTANTS, FOLDERS, SAID
 from synapse_skills.report import Problem, Problems
 
@@ -143,23 +143,20 @@ def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem
         fix = "Nothing to do unless the backend refuses data units for it: it may see this in another way."
         found.add("schema-doubt", str(doubt), severity="warning", fix=fix)
     yield from found.as_list()
-    if "metadata.key" not in settled or table_of(facts, settled) is None:
-        return
-    table = table_of(facts, settled)
-    assert table is not None
-    yield from table.problems.as_list()
-    if "metadata.rows" in settled or done:
+    table = table_of(facts, settled) if "metadata.key" in settled else None
+    if table is not None:
+        yield from table.problems.as_list()
+    if table is not None and ("metadata.rows" in settled or done):
         rows = rows_of(facts, settled)
         assert rows is not None
         # Errors were asked about: what was agreed to is told once more.
         for problem in rows.problems.as_list():
             mild = "warning" if problem.severity == "error" else problem.severity
             yield problem.model_copy(update={"severity": mild})
-    unknown = unknown_columns(facts, settled)
-    if unknown:
+    if table is not None or settled.get("metadata.sidecars", NONE) != NONE:
         dropped = Problems()
-        fix = "They are left out: the schema takes no other fields. Say metadata.field.FIELD=COLUMN if one is meant."
-        for name in unknown:
+        fix = "They are left out: the schema takes no other fields. Say metadata.field.FIELD=NAME if one is meant."
+        for name in unknown_columns(facts, settled):
             dropped.add("column-not-in-schema", printable(name), severity="warning", fix=fix)
         yield from dropped.as_list()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from synapse_skills.planning.interview import (
     Settled,
     Stopped,
 )
+from synapse_skills.planning.metadata_cover import AUTOMATIC, table_fields
 from synapse_skills.planning.metadata_evidence import resolve_table
 from synapse_skills.planning.metadata_facts import (
     FIRST,
@@ -33,7 +35,6 @@ from synapse_skills.planning.metadata_facts import (
     tables_in_source,
     unit_keys,
 )
-from synapse_skills.planning.metadata_fields import AUTOMATIC, table_fields
 from synapse_skills.planning.sources import sources_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _set_aside(facts: Facts, settled: Settled, path: Path) -> None:
     inside = []
     for number, source in enumerate(sources_of(settled)):
         if path.is_relative_to(source.root()):
-            inside.append((number, path.relative_to(source.root()).as_posix()))
+            inside.append((number, unicodedata.normalize("NFC", path.relative_to(source.root()).as_posix())))
     facts.set_aside(tables=tuple(inside))
 
 

@@ -9,6 +9,7 @@ from synapse_skills.errors import FindingError, printable
 from synapse_skills.planning.answers import shown, text
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Settled
+from synapse_skills.planning.metadata_cover import PREFIX, type_words, uncovered
 from synapse_skills.planning.metadata_evidence import proposals
 from synapse_skills.planning.metadata_facts import (
     NONE,
@@ -18,16 +19,7 @@ from synapse_skills.planning.metadata_facts import (
     sidecars_by_name,
     unit_keys,
 )
-from synapse_skills.planning.metadata_fields import (
-    PREFIX,
-    SAME,
-    check_glob,
-    faults_of,
-    folder_level,
-    free_columns,
-    type_words,
-    uncovered,
-)
+from synapse_skills.planning.metadata_fields import SAME, check_glob, faults_of, folder_level, free_columns
 
 if TYPE_CHECKING:
     from synapse_skills.metadata import Field

@@ -19,6 +19,7 @@ class Parts:
     compound: tuple[str, ...]
     tables: MappingTables
     sidecars: str | None = None
+    set_aside: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -42,14 +43,15 @@ class Parts:
         name, positional, named = self._grouping_call()
         mappings = self._mapping_calls()
         group = _call(name, positional, named, depth=None)
-        beside = f"sidecars={literal(self.sidecars)}" if self.sidecars is not None else ""
+        more = [f"sidecars={literal(self.sidecars)}"] * (self.sidecars is not None)
+        more += [f"set_aside={literal(self.set_aside)}"] * bool(self.set_aside)
         calls = " | ".join(_call(*mapping, depth=None) for mapping in mappings)
-        flat = f"Place({', '.join(filter(None, (group, calls, beside)))})"
+        flat = f"Place({', '.join((group, calls, *more))})"
         if len(flat) + len("place = ") <= WIDTH and "\n" not in flat:
             return flat
         group = _call(name, positional, named, depth=1)
         lines = [_call(*mapping, depth=1) for mapping in mappings]
-        last = f"{INDENT}{beside},\n" if beside else ""
+        last = "".join(f"{INDENT}{each},\n" for each in more)
         return f"Place(\n{INDENT}{group},\n{INDENT}" + f"\n{INDENT}| ".join(lines) + f",\n{last})"
 
     def _units_in_words(self) -> str:
@@ -118,10 +120,11 @@ def place_parts(
     specs: Sequence[SpecPlan],
     sources: Sequence[SourcePlan] = (),
     sidecars: str | None = None,
+    set_aside: tuple[str, ...] = (),
 ) -> Parts:
     """What a script needs to write the place."""
     compound = compound_extensions(specs) if grouping.by == "stem" else ()
-    return Parts(grouping, compound, mapping_tables(specs, sources), sidecars)
+    return Parts(grouping, compound, mapping_tables(specs, sources), sidecars, set_aside)
 
 
 def place_of(
@@ -131,6 +134,7 @@ def place_of(
     *,
     folder: Path | None = None,
     sidecars: str | None = None,
+    set_aside: tuple[str, ...] = (),
 ) -> PlaceFunction:
     """The place itself, as the planner counts with it.
 
@@ -140,5 +144,6 @@ def place_of(
         sources: those with a `spec` fill that one.
         folder: where a placement table lies.
         sidecars: a glob for files that hold metadata.
+        set_aside: tables with metadata that lie in a source.
     """
-    return place_for(grouping, specs, sources, folder=folder, sidecars=sidecars)
+    return place_for(grouping, specs, sources, folder=folder, sidecars=sidecars, set_aside=set_aside)

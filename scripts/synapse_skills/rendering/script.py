@@ -13,7 +13,7 @@ from synapse_skills.plan import UploadPlan
 from synapse_skills.rendering.describe import describe_parts
 from synapse_skills.rendering.literal import WIDTH, literal
 from synapse_skills.rendering.place import place_parts
-from synapse_skills.units import sidecars_of
+from synapse_skills.units import set_aside_of, sidecars_of
 
 
 def templates() -> Path:
@@ -42,7 +42,8 @@ def environment() -> jinja2.Environment:
 
 def render_script(plan: UploadPlan) -> bytes:
     """The script of an upload: the same plan gives the same bytes."""
-    place = place_parts(plan.grouping, plan.specs, plan.sources, sidecars_of(plan.metadata))
+    set_aside = set_aside_of(plan.metadata, plan.sources)
+    place = place_parts(plan.grouping, plan.specs, plan.sources, sidecars_of(plan.metadata), set_aside)
     text = (
         environment()
         .get_template("upload/upload.py.j2")

@@ -12,7 +12,14 @@ from synapse_skills.units.grouping import by_file, by_regex, by_stem
 from synapse_skills.units.guard import content_guard, guard_key
 from synapse_skills.units.hypotheses import hypotheses, recount
 from synapse_skills.units.kinds import alike, is_kind
-from synapse_skills.units.layout import MappingTables, grouping_for, mapping_tables, place_for, sidecars_of
+from synapse_skills.units.layout import (
+    MappingTables,
+    grouping_for,
+    mapping_tables,
+    place_for,
+    set_aside_of,
+    sidecars_of,
+)
 from synapse_skills.units.looks import dicom_without_suffix, looks_like
 from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source, extensions_overlap, mapping_for
 from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
@@ -77,6 +84,7 @@ __all__ = [
     "place_for",
     "read_pattern_file",
     "recount",
+    "set_aside_of",
     "sidecars_of",
     "stem_of",
     "survey",

@@ -18,6 +18,7 @@ SEVERITIES = {
     "belongs-to-nothing": "warning",
     "no-spec": "warning",
     "sidecar-alone": "warning",
+    "metadata-table": "info",
 }
 
 FIXES = {
@@ -34,6 +35,7 @@ FIXES = {
     "belongs-to-nothing": "They stay at home. If they are data, move them into a data unit's folder or regroup.",
     "no-spec": "They stay at home, each named in stays_home.jsonl. If they are data: rename them to an extension that "
     "is taken, add theirs to a specification of the collection, or say a pattern.",
+    "metadata-table": "Nothing to do: its rows are metadata of the data units, and it is no data itself.",
     "sidecar-alone": "They hold metadata of data units that have no file: add the files, or correct the names.",
 }
 

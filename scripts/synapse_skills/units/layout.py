@@ -7,6 +7,7 @@ nobody.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ def place_for(
     *,
     folder: Path | None = None,
     sidecars: str | None = None,
+    set_aside: tuple[str, ...] = (),
 ) -> PlaceFunction:
     """The place of a plan.
 
@@ -91,6 +93,7 @@ def place_for(
         sources: those with a `spec` fill that one.
         folder: where a placement table lies; beside the script if None.
         sidecars: a glob for files that hold metadata (see `sidecars_of`).
+        set_aside: tables with metadata that lie in a source (see `set_aside_of`).
 
     Raises:
         FindingError: `bad-grouping`, `bad-regex`, `bad-template`, `bad-pattern`, `bad-mapping`.
@@ -103,9 +106,16 @@ def place_for(
                 code="bad-grouping",
             )
         return by_table(grouping.table or "", folder=folder)
-    return Place(grouping_for(grouping, specs), mapping_of(mapping_tables(specs, sources)), sidecars)
+    return Place(grouping_for(grouping, specs), mapping_of(mapping_tables(specs, sources)), sidecars, set_aside)
 
 
 def sidecars_of(rules: Sequence[MetadataRule]) -> str | None:
     """The glob of a plan's metadata rules that says which files are sidecars, None if there are none."""
     return next((rule.pattern for rule in rules if rule.kind == "sidecars"), None)
+
+
+def set_aside_of(rules: Sequence[MetadataRule], sources: Sequence[SourcePlan]) -> tuple[str, ...]:
+    """The paths in the sources of the tables that a plan has its metadata from."""
+    files = [Path(rule.file) for rule in rules if rule.file is not None]
+    inside = [file.relative_to(each.path) for file in files for each in sources if file.is_relative_to(each.path)]
+    return tuple(unicodedata.normalize("NFC", path.as_posix()) for path in inside)

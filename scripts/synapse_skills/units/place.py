@@ -16,7 +16,7 @@ from synapse_skills.sources import File
 from synapse_skills.units.mapping import Mapping
 from synapse_skills.units.sidecars import SIDECAR, Sidecars
 
-UnplacedReason = Literal["belongs-to-nothing", "no-spec"]
+UnplacedReason = Literal["belongs-to-nothing", "no-spec", "metadata-table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,13 @@ class Place:
         mapping: `by_extension({…})`, `by_source({…})`, `by_pattern({…}) | by_extension({…})`, or a function (see
             `Mapping`).
         sidecars: a glob: files like it hold metadata of their data unit and fill no specification.
+        set_aside: paths in a source of tables with metadata: they are no data, whatever takes their extension.
     """
 
     grouping: Grouping
     mapping: Mapping
     sidecars: str | None = None
+    set_aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         reads = None if self.sidecars is None else Sidecars(self.sidecars)
@@ -88,6 +90,8 @@ class Place:
 
     def __call__(self, file: File) -> Placed | Unplaced:
         """Place one file."""
+        if self.set_aside and file.key in self.set_aside:
+            return Unplaced("metadata-table")
         reads: Sidecars | None = self._reads  # type: ignore[attr-defined]
         if reads is not None and reads.is_one(file):
             beside = self.grouping(reads.beside(file))
@@ -106,7 +110,8 @@ class Place:
 
     def __repr__(self) -> str:
         sidecars = f", sidecars={self.sidecars!r}" if self.sidecars is not None else ""
-        return f"Place({self.grouping!r}, {self.mapping!r}{sidecars})"
+        aside = f", set_aside={self.set_aside!r}" if self.set_aside else ""
+        return f"Place({self.grouping!r}, {self.mapping!r}{sidecars}{aside})"
 
 
 def settle(place: PlaceFunction, file: File, specs: frozenset[str]) -> tuple[str, str]:
