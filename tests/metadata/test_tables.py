@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
+import openpyxl
 import pytest
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from metadata.workbooks import awful, cell, raw_workbook, text_cell, workbook
+from synapse_skills.errors import UsageError
 from synapse_skills.metadata import Table, read_table
 
 DATA = os.environ.get("SYNAPSE_SKILLS_TEST_DATA", "")
@@ -74,3 +78,57 @@ def test_the_same_rows_from_xlsx_and_xls() -> None:
     assert kinds["나이"] == "integer" and kinds["검사일"] == "date" and kinds["용량(KB)"] == "number"
     assert kinds["남성여부"] == "boolean" and kinds["patient_id"] == "text"
     assert list(new.rows())[6].values["비고"] == "=1+1 로 시작하는 값"
+
+
+def test_dates_have_a_time_only_where_their_column_has_one(tmp_path: Path) -> None:
+    day, moment = datetime(2024, 1, 19), datetime(2024, 1, 20, 13, 0)
+    sheet = [["day", "seen", "at", "took"], [day, day, time(13, 30), timedelta(hours=26, minutes=30)]]
+    path = workbook(tmp_path / "t.xlsx", [*sheet, [day, moment, time(9), timedelta(minutes=5)]])
+    assert values(read_table(path)) == [
+        {"day": "2024-01-19", "seen": "2024-01-19T00:00:00", "at": "13:30:00", "took": "PT26H30M"},
+        {"day": "2024-01-19", "seen": "2024-01-20T13:00:00", "at": "09:00:00", "took": "PT5M"},
+    ]
+
+
+def test_dates_of_a_workbook_that_counts_from_1904(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    for row in (["name", "day"], ["P1", datetime(2024, 1, 19)]):
+        book.worksheets[0].append(row)
+    book.save(tmp_path / "t.xlsx")
+    assert values(read_table(tmp_path / "t.xlsx")) == [{"name": "P1", "day": "2024-01-19"}]
+
+
+def test_whole_numbers_are_integers_where_all_of_their_column_are(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", [["age", "weight", "share"], [45, 70, 0.5], [46, 70.5, 1]])
+    assert repr(values(read_table(path))) == repr(
+        [{"age": 45, "weight": 70.0, "share": 0.5}, {"age": 46, "weight": 70.5, "share": 1.0}]
+    )
+
+
+def test_the_first_visible_sheet_with_a_header_is_taken(tmp_path: Path) -> None:
+    more = {"numbers": [[1, 2], [3, 4]], "data": [["name"], ["P1"]], "other": [["name"], ["P2"]]}
+    path = workbook(tmp_path / "t.xlsx", [], more=more)
+    table = read_table(path)
+    assert table.sheet == "data" and values(table) == [{"name": "P1"}]
+    assert [(sheet.name, sheet.rows, sheet.has_header) for sheet in table.sheets] == [
+        ("Sheet", 0, False), ("numbers", 2, False), ("data", 2, True), ("other", 2, True),
+    ]  # fmt: skip
+    assert values(read_table(path, sheet="other")) == [{"name": "P2"}]
+    with pytest.raises(UsageError) as caught:
+        read_table(path, sheet="nobody")
+    assert caught.value.code == "no-such-sheet" and "data" in caught.value.hint
+
+
+def test_a_header_of_two_rows_is_read_through_its_merged_cells(tmp_path: Path) -> None:
+    sheet = [["ID", "exam", None, "site"], [None, "date", "place", None], ["P1", "x", "y", "z"], ["P2", "x", "y", "z"]]
+    table = read_table(workbook(tmp_path / "t.xlsx", sheet, merged=["A1:A2", "B1:C1", "D1:D2"]))
+    assert values(table)[0] == {"ID": "P1", "date": "x", "place": "y", "site": "z"} and table.header_row == 2
+    assert examples(table)["table-merged-header"] == ["A1:A2 (ID)", "B1:C1 (exam)", "D1:D2 (site)"]
+
+
+def test_a_table_that_begins_far_from_the_corner_has_the_rows_of_the_sheet(tmp_path: Path) -> None:
+    sheet: list[list[object]] = [[], [], [None, None, "name", "age"], [None, None, "P1", 45]]
+    table = read_table(workbook(tmp_path / "t.xlsx", sheet))
+    assert [(row.number, row.values) for row in table.rows()] == [(4, {"name": "P1", "age": 45})]
+    assert [column.letter for column in table.columns] == ["C", "D"]
