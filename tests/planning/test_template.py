@@ -25,6 +25,7 @@ from synapse_skills.planning.known import Known
 from synapse_skills.planning.template import Template, make_template
 from synapse_skills.planning.template_columns import Column, as_cell, column_of, escaped, key_name
 from synapse_skills.planning.template_sheet import Sheet
+from synapse_skills.units import Unit
 
 EVIL = '=HYPERLINK("http://127.0.0.1/","x")'
 DIAGNOSES = [f'진단명 {number}, "둘째"' for number in range(40)]
@@ -213,23 +214,50 @@ def test_what_excel_would_spoil_goes_in_as_text(kind: Any, value: Any, cell: Any
 
 
 def test_rows_of_an_earlier_table_are_joined_by_name(tmp_path: Path) -> None:
-    rows = [{"unit": "a", "row": 2, "meta": {"x": 1}}, {"unit": "c", "row": 3, "meta": {"y": 2, "x": 3}}]
+    rows = [{"unit": "a", "row": 2, "meta": {"x": 1}}, {"unit": "c/9", "row": 3, "meta": {"y": 2, "x": 3}}]
     table = tmp_path / "metadata.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     rules = [
         MetadataRule(values={"x": 0, "z": 1}),
         MetadataRule(kind="table", table="metadata.jsonl"),
+        MetadataRule(kind="sidecars", pattern="*.yaml"),
         MetadataRule(kind="said", values={"z": 2}),
     ]
-    known = Known(rules, table)
-    assert known.names() == ["x", "z", "y"]
-    assert [known.of(key) for key in ("a", "b", "c", "d")] == [
-        {"x": 1, "z": 2}, {"x": 0, "z": 2}, {"x": 3, "y": 2, "z": 2}, {"x": 0, "z": 2}
-    ]  # fmt: skip
+    name = MetadataRule(kind="name", regex=r"/(?P<number>\d+)$")
+    known = Known([rules[0], name, *rules[1:]], tmp_path)
+    assert known.names() == ["x", "z", "number", "y"]
+    assert [known.of(Unit(key)) for key in ("a", "b/8", "c/9", "d")] == [
+        {"x": 1, "z": 2},
+        {"x": 0, "z": 2, "number": "8"},
+        {"x": 3, "y": 2, "z": 2, "number": "9"},
+        {"x": 0, "z": 2},
+    ]
     table.write_text('{"unit": "a"}\n')
     with pytest.raises(FindingError) as caught:
-        Known(rules, table)
+        Known(rules, tmp_path).names()
     assert caught.value.code == "bad-frozen-rows"
+
+
+def test_a_table_that_says_too_little_is_the_beginning_of_the_template(rich: User) -> None:
+    rich.files({**units(2, "a.png"), "meta.csv": "id,patient,sex,note\np001,007,F,x\np002,008,M,y\n"})
+    assert rich.say(path="scans").status != "ready"
+    made, out = made_for(rich)
+    assert (made.rows, made.filled) == (2, 2)
+    header, *rows = cells(out)
+    read = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [(row["data_unit"], row["patient"], row["sex"], row["born"]) for row in read] == [
+        ("p001", "007", "F", ""),
+        ("p002", "008", "M", ""),
+    ]
+    assert "note" not in header
+
+
+def test_sidecars_are_no_data_units_and_stay_the_word(user: User) -> None:
+    user.files({**units(2, "a.png", "a.json"), "p001/a.meta.json": "{}", "p002/a.meta.json": "{}"})
+    user.say("metadata.sidecars=*.meta.json", path="scans", collection=SITES)
+    made, out = made_for(user)
+    assert [row[0] for row in cells(out)] == ["data_unit", "p001", "p002"]
+    assert any("sidecar" in note for note in made.notes)
 
 
 def test_data_units_left_out_are_not_listed(user: User) -> None:
@@ -261,7 +289,7 @@ def test_the_shipped_folder_names_the_job_too(user: User) -> None:
 
 def test_what_the_schema_does_not_know_is_left_out_and_said(user: User, tmp_path: Path) -> None:
     rule = MetadataRule(values={"site": "x", "other": 1})
-    known = Known([rule], tmp_path / "none")
+    known = Known([rule], tmp_path)
     columns, notes = template._columns({"properties": {"site": {}}, "additionalProperties": False}, known)
     assert [column.name for column in columns] == ["site"] and "other" in notes[0]
     columns, notes = template._columns({"properties": {"site": {}}}, known)

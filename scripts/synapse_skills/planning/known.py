@@ -1,14 +1,18 @@
-"""What is known about data units before anybody fills in a template: constants, and the rows of an earlier table."""
+"""What is known about data units before anybody fills in a template: all that is said but not by sidecars."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, printable
-from synapse_skills.plan import MetadataRule
+from synapse_skills.plan import METADATA_TABLE, MetadataRule
+
+if TYPE_CHECKING:
+    from synapse_skills.units import Unit
 
 MAX_NAMES = 1_000
 
@@ -16,48 +20,46 @@ MAX_NAMES = 1_000
 class Known:
     """Asked for data units in the order of their keys, as the survey has them and the frozen rows lie: memory is flat.
 
+    Sidecars win over what a table says, so a template need not repeat them, and they would have to be read one by one.
+
     Args:
-        rules: where the plan has metadata from.
-        table: the frozen rows; read if a rule speaks of them.
+        rules: where metadata comes from so far.
+        folder: where the frozen rows of a table lie.
     """
 
-    def __init__(self, rules: Sequence[MetadataRule], table: Path) -> None:
-        self._constants = [rule for rule in rules if rule.kind in ("constants", "said")]
-        has_table = any(rule.kind == "table" for rule in rules)
-        self._table = table if has_table and table.is_file() else None
-        self._rows = self._read()
-        self._next = next(self._rows, None)
+    def __init__(self, rules: Sequence[MetadataRule], folder: Path) -> None:
+        from synapse_skills.units.described import describe_for
 
-    def of(self, key: str) -> dict[str, Any]:
-        """What is known about a data unit; later sources win, in the order of the job."""
-        while self._next is not None and self._next[0] < key:
-            self._next = next(self._rows, None)
-        row = self._next[1] if self._next is not None and self._next[0] == key else {}
-        values: dict[str, Any] = {}
-        for kind, more in (("constants", row), ("said", {})):
-            for rule in self._constants:
-                if rule.kind == kind:
-                    values |= rule.values
-            values |= more
-        return values
+        table = folder / METADATA_TABLE
+        self._table = table if any(rule.kind == "table" for rule in rules) and table.is_file() else None
+        gone = ("sidecars",) if self._table else ("sidecars", "table")
+        self._rules = [rule for rule in rules if rule.kind not in gone]
+        self._describe = describe_for(self._rules, folder=folder)
+
+    def of(self, unit: Unit) -> dict[str, Any]:
+        """What is known about a data unit, merged as the job does it."""
+        return dict(self._describe(unit)) if self._describe is not None else {}
 
     def names(self) -> list[str]:
         """All fields, in the order in which they are met."""
-        names: dict[str, None] = {name: None for rule in self._constants for name in rule.values}
-        for _, meta in self._read():
+        names: dict[str, None] = {}
+        for rule in self._rules:
+            names |= dict.fromkeys([*rule.values, *rule.folders])
+            if rule.regex:
+                names |= dict.fromkeys(re.compile(rule.regex).groupindex)
+        for meta in self._read():
             names |= dict.fromkeys(meta)
             if len(names) > MAX_NAMES:
                 break
         return list(names)
 
-    def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read(self) -> Iterator[dict[str, Any]]:
         if self._table is None:
             return
         with self._table.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    row = json.loads(line)
-                    yield row["unit"], dict(row["meta"])
+                    yield dict(json.loads(line)["meta"])
                 except (ValueError, KeyError, TypeError):
                     raise FindingError(
                         f"{printable(str(self._table))}, line {number}: not what was frozen there.",

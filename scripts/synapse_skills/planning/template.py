@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Container, Generator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, UsageError, printable
-from synapse_skills.plan import METADATA_TABLE, GroupingPlan, Limits, MetadataRule, SpecPlan, UploadPlan, read_plan
+from synapse_skills.plan import GroupingPlan, Limits, MetadataRule, SourcePlan, SpecPlan, UploadPlan, read_plan
 from synapse_skills.planning.counted import MISSING, Progress
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.home import Home, find_home
-from synapse_skills.planning.interview import Decision, Family, Outcome, Table, fold
+from synapse_skills.planning.interview import Decision, Family, Outcome, Settled, Table, fold
 from synapse_skills.planning.known import Known
 from synapse_skills.planning.template_columns import Column, as_cell, column_of, key_name
 
@@ -77,6 +77,7 @@ class Planned:
     Attributes:
         codes: findings whose data units stay at home by consent.
         rules: where metadata comes from so far.
+        folder: where the frozen rows of a table lie.
     """
 
     sources: tuple[Source, ...]
@@ -86,6 +87,7 @@ class Planned:
     codes: frozenset[str]
     schema: Mapping[str, Any] | None
     rules: tuple[MetadataRule, ...]
+    folder: Path
 
 
 def make_template(job: Path, out: Path, *, force: bool = False, progress: Progress | None = None) -> Template:
@@ -109,7 +111,7 @@ def make_template(job: Path, out: Path, *, force: bool = False, progress: Progre
     current = _current_plan(home)
     answers = dict(home.own) if current is None else {}
     with Facts(home, answers, progress=progress, look="fresh") as facts:
-        planned = _by_plan(current) if current is not None else _by_answers(facts, answers, home)
+        planned = _by_plan(current, home) if current is not None else _by_answers(facts, answers, home)
         facts.walk(planned.sources)
         made = _write(facts, planned, home, out, force, progress)
     return made
@@ -156,7 +158,7 @@ def _current_plan(home: Home) -> UploadPlan | None:
     return read_plan(home.plan)
 
 
-def _by_plan(plan: UploadPlan) -> Planned:
+def _by_plan(plan: UploadPlan, home: Home) -> Planned:
     from synapse_skills.sources import Source
 
     return Planned(
@@ -167,6 +169,7 @@ def _by_plan(plan: UploadPlan) -> Planned:
         frozenset((*plan.leave_out, *([MISSING] if plan.incomplete == "leave_out" else []))),
         plan.meta_schema,
         plan.metadata,
+        home.job,
     )
 
 
@@ -175,7 +178,8 @@ def _by_answers(facts: Facts, answers: dict[str, Any], home: Home) -> Planned:
     from synapse_skills.planning.fills import PATTERN, filled_sources, specs_of
     from synapse_skills.planning.findings import INCOMPLETE, LEAVE, consented
     from synapse_skills.planning.layout import grouping_of
-    from synapse_skills.planning.upload import UPLOAD, constants_of
+    from synapse_skills.planning.metadata_facts import schema_of
+    from synapse_skills.planning.upload import UPLOAD
 
     outcome = fold(UPLOAD, facts, answers, remembered=frozenset(answers))
     if PATTERN.key not in outcome.reached:
@@ -186,16 +190,27 @@ def _by_answers(facts: Facts, answers: dict[str, Any], home: Home) -> Planned:
     if PATTERN.key not in outcome.reached:
         raise _not_planned(outcome, home)
     settled = outcome.settled
-    constants = constants_of(settled)
     return Planned(
         filled_sources(facts, settled),
         grouping_of(settled),
         specs_of(facts, settled),
         Limits(max_file_size_mb=settled.get("limits.max_file_size_mb", Limits().max_file_size_mb)),
         frozenset(consented(settled)) if {INCOMPLETE.key, LEAVE.key} <= outcome.reached else frozenset(),
-        facts.collection(settled["data_collection"]).meta_schema,
-        (MetadataRule(values=constants),) if constants else (),
+        schema_of(facts, settled),
+        _rules(facts, settled),
+        home.folder,
     )
+
+
+def _rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
+    """Where metadata comes from, as far as it is settled; what can't be read is what the template will replace."""
+    from synapse_skills.planning.metadata_rules import constants_of, metadata_rules
+
+    if "metadata.key" in settled or settled.get("metadata.table") is None:
+        with suppress(FindingError, UsageError):
+            return metadata_rules(facts, settled)
+    constants = constants_of(settled)
+    return (MetadataRule(kind="constants", values=constants),) if constants else ()
 
 
 def _without_metadata(table: Table, reached: Container[str]) -> list[Decision | Family]:
@@ -223,9 +238,12 @@ def _not_planned(outcome: Outcome, home: Home) -> FindingError | OutOfReach:
 
 def _write(facts: Facts, planned: Planned, home: Home, out: Path, force: bool, progress: Progress) -> Template:
     from synapse_skills.planning.template_sheet import Sheet
+    from synapse_skills.units import sidecars_of
 
-    known = Known(planned.rules, home.job / METADATA_TABLE)
+    known = Known(planned.rules, planned.folder)
     columns, notes = _columns(planned.schema, known)
+    if sidecars_of(planned.rules) is not None:
+        notes.append("What sidecar files hold is not filled in: leave it empty, they are read as before.")
     key = key_name([column.name for column in columns])
     most = _most_rows(len(columns) + 1)
     with closing(_units(facts, planned)) as units:
@@ -241,7 +259,7 @@ def _write(facts: Facts, planned: Planned, home: Home, out: Path, force: bool, p
         for unit in chain(first, units):
             if sheet.rows >= most:
                 raise _too_many(most, key)
-            values = known.of(unit.key)
+            values = known.of(unit)
             cells = {column.name: as_cell(column, values[column.name]) for column in columns if column.name in values}
             sheet.append(unit.key, cells)
             filled += bool(cells)
@@ -253,9 +271,16 @@ def _write(facts: Facts, planned: Planned, home: Home, out: Path, force: bool, p
 
 def _units(facts: Facts, planned: Planned) -> Generator[Unit]:
     """Data units in the order of their keys, without those that stay at home by consent."""
+    from synapse_skills.units import place_for, sidecars_of, survey
+
+    sources = [SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in planned.sources]
+    home = facts.home.folder if facts.home is not None else None
+    sidecars = sidecars_of(planned.rules)
+    place = place_for(planned.grouping, planned.specs, sources, folder=home, sidecars=sidecars)
     guard = not planned.codes.isdisjoint(GUARDED)
-    survey = facts.survey(planned.sources, planned.grouping, planned.specs, planned.limits, guard=guard)
-    for unit in survey.units():
+    inventory = facts.inventory()
+    found = survey(inventory, planned.sources, place, planned.specs, planned.limits, guard=guard)
+    for unit in found.units():
         if planned.codes.isdisjoint(unit.codes):
             yield unit
 
