@@ -225,13 +225,15 @@ class _Checks:
         state = self.plan.state
         folder = Path(state) if state else None
         if state is None or folder is None:
-            say = self.add if self.dry_run else self._problem
-            say(
-                "state-not-set",
-                "The plan names no state folder: what the job has done would be lost with the machine it runs on.",
+            why = "The plan names no state folder: what the job has done would be lost with the machine it runs on."
+            fix = (
                 "Set `state` to a folder that the cluster's machines share and that outlives them "
-                "(plan_upload --set state=/mnt/shared/NAME), and approve the new plan.",
+                "(plan_upload --set state=/mnt/shared/NAME), and approve the new plan."
             )
+            if self.dry_run:
+                self.add("state-not-set", why, fix)
+            else:
+                self._problem("state-not-set", why, fix)
         elif "://" in state:
             self._problem(
                 "state-not-supported",

@@ -15,7 +15,7 @@ import urllib.request
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -197,6 +197,8 @@ class RayJobs:
     def _unreachable(self, reason: Any) -> OutOfReach:
         if isinstance(reason, TimeoutError):
             why = "no answer in time"
+        elif isinstance(reason, IncompleteRead):
+            why = "its answer broke off"
         elif isinstance(reason, ssl.SSLError):
             why = "it does not speak plain http"
         else:
@@ -233,6 +235,8 @@ def _read(response: Any, deadline: float) -> bytes:
             size -= len(pieces.popleft())
         if time.monotonic() > deadline:
             raise TimeoutError
+    if getattr(response, "length", None):
+        raise IncompleteRead(b"")
     return b"".join(pieces)
 
 
