@@ -340,7 +340,9 @@ def test_no_frame_is_added_or_lost_when_their_distances_vary(tmp_path, times):
 
 
 @real
-@pytest.mark.parametrize("target", [".mp3", ".m4a", ".aac"])
+@pytest.mark.parametrize(
+    "target", [".mp3", pytest.param(".m4a", marks=pytest.mark.heavy), pytest.param(".aac", marks=pytest.mark.heavy)]
+)
 def test_audio(tmp_path, recordings, target):
     out, made = converted(tmp_path, (recordings / "a.wav").read_bytes(), ".wav", target)
     assert inspect_file(out) == []
@@ -350,6 +352,7 @@ def test_audio(tmp_path, recordings, target):
 
 
 @real
+@pytest.mark.heavy
 def test_the_same_file_gives_the_same_bytes(tmp_path, recordings):
     found = set()
     for number in range(2):
@@ -398,7 +401,16 @@ def traps(secret: Path, port: int) -> dict[str, bytes]:
 
 
 @real
-@pytest.mark.parametrize("name", ["playlist of a file", "playlist of an address", "concat", "description", "dash"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "playlist of a file",
+        "playlist of an address",
+        "concat",
+        pytest.param("description", marks=pytest.mark.heavy),
+        pytest.param("dash", marks=pytest.mark.heavy),
+    ],
+)
 def test_a_file_that_names_others_makes_nothing_be_read(tmp_path, recordings, name):
     secret = tmp_path / "secret.ts"
     run_real("-i", str(recordings / "a.avi"), "-c:v", "mpeg2video", "-c:a", "mp2", str(secret))
@@ -415,6 +427,7 @@ def test_a_file_that_names_others_makes_nothing_be_read(tmp_path, recordings, na
 
 
 @real
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["playlist of a file", "concat"])
 def test_without_our_list_such_a_file_is_followed(tmp_path, recordings, name):
     """What the test above is worth: the same file, given to ffmpeg as anybody would."""
