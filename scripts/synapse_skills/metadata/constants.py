@@ -23,7 +23,7 @@ class Constants:
         return f"Constants({self.values!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Constants) and other.values == self.values
+        return isinstance(other, Constants) and type(other) is type(self) and other.values == self.values
 
     def __hash__(self) -> int:
         return hash(repr(self))
