@@ -35,32 +35,33 @@ def as_json(meta: Mapping[Any, Any], base: Mapping[str, Any] = _NOTHING) -> tupl
         base: plain values that the copy begins with; those of `meta` win.
     """
     try:
-        return _plain_dict(meta, base), []
-    except _Odd:
-        return _through_json(meta, base)
+        return plain_dict(meta, base), []
+    except Odd:
+        return through_json(meta, base)
 
 
-class _Odd(Exception):
+class Odd(Exception):
     """Not made of plain values: it takes the long way."""
 
 
-def _plain_dict(meta: Mapping[Any, Any], base: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+def plain_dict(meta: Mapping[Any, Any], base: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    """A copy of metadata that is made of plain values; raises `Odd` if it isn't."""
     # This loop is most of what a data unit's metadata costs: it changes nothing but what is nested.
     copy: dict[str, Any] = {**base, **meta}
     for key, value in meta.items():
         if key.__class__ is not str or not (key.isascii() or _is_utf8(key)):
-            raise _Odd
+            raise Odd
         kind = value.__class__
         if kind is str:
             if not (value.isascii() or _is_utf8(value)):
-                raise _Odd
+                raise Odd
         elif kind is int:
             if not -_HUGE < value < _HUGE:
-                raise _Odd
+                raise Odd
         elif kind is float:
             # NaN and the infinities are the only numbers that are not 0 when taken from themselves.
             if value - value != 0:
-                raise _Odd
+                raise Odd
         elif kind is not bool and value is not None:
             copy[key] = _copied(value, 1)
     return copy
@@ -69,12 +70,12 @@ def _plain_dict(meta: Mapping[Any, Any], base: Mapping[str, Any] = _NOTHING) -> 
 def _copied(value: Any, depth: int) -> Any:
     kind = type(value)
     if depth > MAX_DEPTH:
-        raise _Odd
+        raise Odd
     if kind is list:
         return [_copied(item, depth + 1) for item in value]
     if kind is dict:
         if not all(type(key) is str and _is_utf8(key) for key in value):
-            raise _Odd
+            raise Odd
         return {key: _copied(item, depth + 1) for key, item in value.items()}
     if value is None or kind is bool:
         return value
@@ -84,7 +85,7 @@ def _copied(value: Any, depth: int) -> Any:
         or (kind is float and value - value == 0)
     ):
         return value
-    raise _Odd
+    raise Odd
 
 
 def _is_utf8(text: str) -> bool:
@@ -95,7 +96,8 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _through_json(meta: Mapping[Any, Any], base: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+def through_json(meta: Mapping[Any, Any], base: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """The same through JSON, field by field, and what can't be sent."""
     copy: dict[str, Any] = dict(base)
     faults: list[Fault] = []
     for key, value in meta.items():
@@ -112,10 +114,10 @@ def _read_back(key: Any, value: Any) -> dict[str, Any]:
         text = json.dumps({key: value}, allow_nan=False, ensure_ascii=False)
         # Half a surrogate pair (a name that was not UTF-8, say) is text for Python and for nobody else.
         text.encode()
-        return _plain_dict(json.loads(text))
+        return plain_dict(json.loads(text))
     except UnicodeEncodeError as error:
         raise NotJson(f"not UTF-8: {error.object[max(0, error.start - 20) : error.end]!r}") from None
-    except (RecursionError, _Odd):
+    except (RecursionError, Odd):
         raise NotJson("not JSON: nested too deeply, or a number of thousands of digits") from None
     except (TypeError, ValueError) as error:
         raise NotJson(f"not JSON: {str(error)[:120]}") from None

@@ -15,7 +15,7 @@ from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.metadata.coerce import Coercion
 from synapse_skills.metadata.doubts import without_what_is_unknown
 from synapse_skills.metadata.faults import Fault
-from synapse_skills.metadata.plain import as_json
+from synapse_skills.metadata.plain import Odd, as_json, plain_dict, through_json
 from synapse_skills.metadata.wording import cut, faults_in
 
 STANDARD_KEYS = ("name", "dataset_key")
@@ -102,9 +102,13 @@ class MetaCheck:
         Values given by `described` always win. Returns the metadata (None when there is nothing to say) and what is
         wrong with it. What is returned is plain JSON: what was validated is what is sent.
         """
-        full, unfit = as_json(described, {"name": unit_key, "dataset_key": unit_key})
-        if unfit:
-            return None, unfit
+        added = {"name": unit_key, "dataset_key": unit_key}
+        try:
+            full = plain_dict(described, added)
+        except Odd:
+            full, unfit = through_json(described, added)
+            if unfit:
+                return None, unfit
         if self._validator is None:
             return full, []
         if self._validator.is_valid(full):
