@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from synapse_skills.plan import Expected, GroupingPlan, MetadataRule, SourcePlan, SpecPlan, UploadPlan
@@ -27,6 +28,7 @@ def plan(**changes: Any) -> UploadPlan:
     return UploadPlan(**(fields | changes))
 
 
+NO_ROWS = hashlib.sha256(b"").hexdigest()
 MANY = tuple(
     SpecPlan(name=f"modality_{number}", extensions=(f".ext{number}",), takes=(f".ext{number}",)) for number in range(8)
 )
@@ -79,5 +81,35 @@ CASES: dict[str, UploadPlan] = {
     "batch_template": plan(
         grouping=GroupingPlan(by="pattern", regex=r"(?P<site>[^/]+)/(?P<id>\d+)_", template="{site}-{id}"),
     ),
+    "all_metadata": plan(
+        metadata=(
+            MetadataRule(values={"site": "서울", "year": 2026}),
+            MetadataRule(kind="folders", folders={"site": 1, "patient": -1}),
+            MetadataRule(kind="name", regex=r"(?P<patient>\d+)_(?P<view>AP|PA)"),
+            MetadataRule(
+                kind="table",
+                table="metadata.jsonl",
+                sha256=NO_ROWS,
+                file="meta.xlsx",
+                sheet="환자",
+                key="ID",
+                fields={"나이": "age"},
+            ),
+            MetadataRule(kind="sidecars", pattern="*.meta.json", fields={"Age": "age"}),
+            MetadataRule(kind="said", values={"checked": True}),
+        ),
+        meta_schema={"type": "object"},
+    ),
+    "metadata_folders": plan(
+        grouping=GroupingPlan(depth=2), metadata=(MetadataRule(kind="folders", folders={"site": 1}),)
+    ),
+    "metadata_name": plan(metadata=(MetadataRule(kind="name", regex=r"(?P<patient>\d+)"),)),
+    "metadata_table": plan(
+        metadata=(MetadataRule(kind="table", table="metadata.jsonl", sha256=NO_ROWS, file="a.csv", key="id"),)
+    ),
+    "metadata_sidecars": plan(
+        specs=(IMAGE, MASK, LABEL), metadata=(MetadataRule(kind="sidecars", pattern="*_info.yaml"),)
+    ),
+    "metadata_said": plan(metadata=(MetadataRule(kind="said", values={"checked": True}),)),
     "table": plan(grouping=GroupingPlan(by="table", table="placement.jsonl")),
 }

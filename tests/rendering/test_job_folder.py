@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from rendering.plans import CASES, plan
 from synapse_skills.errors import FindingError, OutOfReach, UsageError
-from synapse_skills.plan import GroupingPlan, UploadPlan, plan_bytes
+from synapse_skills.plan import GroupingPlan, MetadataRule, UploadPlan, plan_bytes
 from synapse_skills.rendering import is_edited, render_file, render_job
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -220,7 +221,8 @@ def test_render_file_renders_a_plan_again(case: str, tmp_path: Path) -> None:
     home.mkdir()
     (home / "plan.json").write_bytes(plan_bytes(CASES[case]))
     (home / "left_out.jsonl").write_bytes(b"{}\n")
-    (home / "placement.jsonl").write_bytes(b"")
+    for table in ("placement.jsonl", "metadata.jsonl"):
+        (home / table).write_bytes(b"")
     first = render_file(home)
     assert first.folder == home / "job" and (home / "job/left_out.jsonl").read_bytes() == b"{}\n"
     assert render_file(home / "plan.json").hash == first.hash
@@ -261,6 +263,38 @@ def test_a_placement_table_ships_beside_the_script_and_goes_with_its_plan(tmp_pa
     assert render_job(TABLE, folder).hash
     render_job(plan(), folder)
     assert not (folder / "placement.jsonl").exists() and (folder / "left_out.jsonl").exists()
+
+
+ROWS = b'{"unit": "a", "row": 2, "meta": {"age": 1}}\n'
+
+
+def with_rows(content: bytes = ROWS) -> UploadPlan:
+    digest = hashlib.sha256(content).hexdigest()
+    return plan(metadata=(MetadataRule(kind="table", table="metadata.jsonl", sha256=digest, file="m.csv", key="id"),))
+
+
+def test_frozen_rows_ship_beside_a_placement_table_and_go_with_their_plan(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_bytes(ROWS)
+    (tmp_path / "placement.jsonl").write_bytes(b"")
+    both = TABLE.model_copy(update={"metadata": with_rows().metadata})
+    tables = {"placement": tmp_path / "placement.jsonl", "metadata": tmp_path / "metadata.jsonl"}
+    folder = render_job(both, tmp_path / "job", **tables).folder
+    assert (folder / "metadata.jsonl").read_bytes() == ROWS
+    assert (folder / "placement.jsonl").read_bytes() == b""
+    assert render_job(both, folder).hash
+    assert "`metadata.jsonl`" in (folder / "README.md").read_text()
+    render_job(with_rows(), folder)
+    assert not (folder / "placement.jsonl").exists() and (folder / "metadata.jsonl").exists()
+    render_job(plan(), folder)
+    assert not (folder / "metadata.jsonl").exists() and (folder / "left_out.jsonl").exists()
+
+
+def test_rows_that_are_not_the_plans_never_ship(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_bytes(ROWS.replace(b"1", b"2"))
+    for path, code in ((tmp_path / "metadata.jsonl", "metadata-changed"), (tmp_path / "no.jsonl", "no-metadata-table")):
+        with pytest.raises(FindingError) as caught:
+            render_job(with_rows(), tmp_path / "job", metadata=path)
+        assert caught.value.code == code and not (tmp_path / "job").exists()
 
 
 def test_a_plan_by_table_without_its_table_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from synapse_skills.plan import MetadataRule, SourcePlan, SpecPlan, UploadPlan, 
 from synapse_skills.rendering import place_of, render_script
 from synapse_skills.rendering.literal import literal
 from synapse_skills.sources import Source
+from synapse_skills.units import describe_for, sidecars_of
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -42,11 +43,14 @@ def loaded(rendered: UploadPlan) -> dict[str, Any]:
 def test_the_script_holds_the_objects_that_the_planner_counts_with(case: str) -> None:
     rendered = CASES[case]
     names = loaded(rendered)
-    assert names["place"] == place_of(rendered.grouping, rendered.specs, rendered.sources)
+    beside = sidecars_of(rendered.metadata)
+    assert names["place"] == place_of(rendered.grouping, rendered.specs, rendered.sources, sidecars=beside)
+    assert getattr(names["place"], "sidecars", None) == beside
     assert names["SOURCES"] == [Source(s.path, recursive=s.recursive, spec=s.spec) for s in rendered.sources]
     assert (names["NAME"], names["COLLECTION"]) == (rendered.name, rendered.data_collection)
     if rendered.metadata:
-        assert names["describe"] == Constants(rendered.metadata[0].values)
+        assert names["describe"] == describe_for(rendered.metadata)
+        assert isinstance(names["describe"], Constants) == (case == "metadata")
     else:
         assert "describe" not in names
 

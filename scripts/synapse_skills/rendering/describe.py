@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from synapse_skills.plan import MetadataRule
-from synapse_skills.rendering.literal import INDENT, literal
+from synapse_skills.rendering.literal import INDENT, WIDTH, literal
 
-_CONSTANTS = "Every data unit gets these values."
-_MERGED = "Where these say different things about a data unit, the later one wins."
+_OWN = "For odd data write your own: def describe(unit): return {...}"
+_CONSTANTS = f"Every data unit gets these values. {_OWN}"
+_ONE = f"The metadata of each data unit. {_OWN}"
+_SEVERAL = f"The metadata of each data unit; where two of these give one field, the later one wins.\n# {_OWN}"
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class DescribeParts:
 
     Attributes:
         names: what the script must import for it.
-        rule: what it does, in words; no name of the user's is in it, as it stands in a comment.
+        rule: what it does, as a comment; no name of the user's is in it.
         source: Python source that makes it.
     """
 
@@ -35,10 +37,13 @@ def describe_parts(rules: Sequence[MetadataRule]) -> DescribeParts | None:
         return None
     if [name for name, _ in calls] == ["Constants"]:
         return DescribeParts(["Constants"], _CONSTANTS, _source(*calls[0], depth=0))
+    rule = _ONE if len(calls) == 1 else _SEVERAL
+    flat = f"Merged({', '.join(_source(*call, depth=0) for call in calls)})"
     lines = "".join(f"{INDENT}{_source(*call, depth=1)},\n" for call in calls)
+    source = flat if "\n" not in flat and len(flat) + len("describe = ") <= WIDTH - 20 else f"Merged(\n{lines})"
     # Classes before functions, as a linter sorts them.
     names = sorted({"Merged", *(name for name, _ in calls)})
-    return DescribeParts(names, _MERGED, f"Merged(\n{lines})")
+    return DescribeParts(names, rule, source)
 
 
 def _call(rule: MetadataRule) -> tuple[str, Any] | None:

@@ -1,0 +1,26 @@
+"""Upload to a Synapse data collection. Made from plan.json; edit what is odd about the data, then --dry-run."""
+
+import sys
+
+if sys.version_info < (3, 12):
+    sys.stderr.write("error: this job needs Python 3.12 or newer, and this is " + sys.version.split()[0] + "\n")
+    sys.exit(3)
+
+from synapse_skills.job.upload import Upload
+from synapse_skills.metadata import Merged, from_folders
+from synapse_skills.sources import Source
+from synapse_skills.units import Place, by_extension, by_folder
+
+NAME = 'scans'
+COLLECTION = 57
+SOURCES = [Source('/data/scans', recursive=True)]
+
+# Each folder 2 levels below a source is one data unit; the extension tells the spec.
+# For odd data write your own: def place(file): ...
+place = Place(by_folder(2), by_extension({'.png': 'image_1', '.jpg': 'image_1', '.json': 'label_1'}))
+
+# The metadata of each data unit. For odd data write your own: def describe(unit): return {...}
+describe = Merged(from_folders({'site': 1}))
+
+if __name__ == "__main__":
+    Upload(COLLECTION, SOURCES, place=place, describe=describe).main()
