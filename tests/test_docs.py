@@ -61,7 +61,7 @@ def test_every_script_is_in_the_readme_and_the_other_way_round():
     named = set(re.findall(r"^\| `(?:run\.py )?([\w.]+)` \|", README, re.MULTILINE))
     scripts = {path.stem for path in SCRIPTS}
     assert len(scripts) >= 8
-    files = {"answers.json", "plan.json", "left_out.jsonl", "stays_home.jsonl", "dry_run.json"}
+    files = {"answers.json", "plan.json", "metadata.jsonl", "left_out.jsonl", "stays_home.jsonl", "dry_run.json"}
     assert scripts - {"run"} <= named
     assert named - files <= scripts | set(commands.COMMANDS) | {"run.py"}
 
