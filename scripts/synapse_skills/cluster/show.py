@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 from synapse_skills.cluster.ending import Ended
 from synapse_skills.cluster.gate import Gate, Refusal
+from synapse_skills.cluster.rehearsal import Rehearsed
 from synapse_skills.cluster.status import Known, Seen
 from synapse_skills.errors import printable, printable_lines, redact
 from synapse_skills.job.markers import ProgressSaid
@@ -127,3 +128,18 @@ def _cell(row: dict[str, Any], column: str) -> str:
     if column == "elapsed":
         return duration(row["elapsed_s"])
     return printable(str(row[column] or "-"))[:_WIDTH]
+
+
+def show_rehearsed(found: Rehearsed) -> None:
+    """What a rehearsal came to."""
+    for line in report_lines(found.report):
+        say(line)
+    if found.again is not None:
+        again = found.again
+        say(f"the same command again: {again.created:,} made, {again.already:,} known")
+    say(f"the stand-in holds {found.there:,} data units")
+    for problem in found.problems:
+        say(f"{problem.severity}: {problem.code} × {problem.count:,}")
+        for example in problem.examples:
+            say(f"    {example}")
+        say(f"    next: {problem.fix}")
