@@ -10,7 +10,7 @@ from typing import Any
 
 from planning.conversation import IMAGE, User, collection, spec
 
-PLAIN, PATIENTS, KOREAN, NAMES, MANY = 70, 71, 72, 73, 74
+PLAIN, PATIENTS, KOREAN, NAMES, MANY, SHEETS, MEDICAL = 70, 71, 72, 73, 74, 75, 76
 
 PATIENT_SCHEMA = {
     "type": "object",
@@ -43,6 +43,27 @@ MANY_SCHEMA = {
 }
 
 
+MEDICAL_SCHEMA = {
+    "type": "object",
+    "required": ["diagnosis", "modality", "width"],
+    "additionalProperties": False,
+    "properties": {
+        "patient_id": {"type": "string"},
+        "diagnosis": {"type": "string", "title": "진단"},
+        "sex": {"enum": ["M", "F"], "title": "성별"},
+        "age": {"type": "integer", "title": "나이"},
+        "scanned": {"type": "string", "format": "date", "title": "검사일"},
+        "modality": {"enum": ["CT", "MR", "US", "NM"]},
+        "width": {"type": "integer", "title": "가로"},
+        "height": {"type": "integer", "title": "세로"},
+        "kilobytes": {"type": "number", "description": "용량(KB)"},
+        "hospital": {"type": "string", "title": "병원"},
+        "note": {"type": "string", "title": "비고"},
+        "male": {"type": "boolean", "title": "남성여부"},
+    },
+}
+
+
 def image_only(identity: int, name: str, schema: Any = None) -> dict[str, Any]:
     return collection(identity, name, spec("image_1", [".png"], **IMAGE), schema=schema)
 
@@ -53,6 +74,15 @@ COLLECTIONS = [
     image_only(KOREAN, "Korean", KOREAN_SCHEMA),
     image_only(NAMES, "Sites in names", NAMES_SCHEMA),
     image_only(MANY, "Three fields", MANY_SCHEMA),
+    collection(SHEETS, "Takes CSV", spec("image_1", [".png"], **IMAGE), spec("table_1", ["csv"], kind="data")),
+    collection(
+        MEDICAL,
+        "Medical",
+        spec("image_1", [".png"], **IMAGE),
+        spec("label_1", [".json"], required=True),
+        spec("scan_1", [".dcm"]),
+        schema=MEDICAL_SCHEMA,
+    ),
 ]
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import openpyxl
 import pytest
 
+from forked import Forked
 from planning.conversation import PNG, SEED, SITES, User, asked, codes, understood, units
-from planning.metadata_talk import COLLECTIONS, KOREAN, MANY, NAMES, PATIENTS, PLAIN, frozen, table
+from planning.metadata_talk import (
+    COLLECTIONS,
+    KOREAN,
+    MANY,
+    MEDICAL,
+    NAMES,
+    PATIENTS,
+    PLAIN,
+    SHEETS,
+    frozen,
+    table,
+)
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
 
@@ -21,6 +34,7 @@ def planning_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield start(seed={**SEED, "collections": [*SEED["collections"], *COLLECTIONS]})
 
 
+DATA = os.environ.get("SYNAPSE_SKILLS_TEST_DATA", "")
 HEADER = ["patient", "age", "sex", "scanned", "ward"]
 ROWS = [HEADER, ["p001", 45, "M", "2024-01-19", "a"], ["p002", 62, "F", "2024-02-29", "b"]]
 
@@ -274,3 +288,79 @@ def test_the_flags_and_the_parameter_name_the_same(user: User, tmp_path: Path) -
     params.write_text(json.dumps(given))
     document = user.say_request(Request({}, params=params))
     assert document.status == "ready" and user.plan()["metadata"][0]["file"] == str(user.folder / "rows.csv")
+
+
+def test_sources_that_disagree_are_told(user: User) -> None:
+    user.files(units(2, "a.png"))
+    user.files({"p001/info.yaml": "age: 99\nsex: M\nextra: 1\n", "p002/info.yaml": "age: 62\n"})
+    table(user.folder / "scans/meta.csv", ROWS)
+    document = user.say(path="scans", collection=PATIENTS)
+    assert document.status == "ready", document.problems
+    (conflict,) = [each for each in document.problems if each["code"] == "metadata-conflict"]
+    assert conflict["count"] == 1 and "p001" in conflict["examples"][0] and "99" in conflict["examples"][0]
+    dropped = [each["examples"] for each in document.problems if each["code"] == "column-not-in-schema"]
+    assert dropped == [["ward", "extra"]]
+    wanted = understood(document, "meta_schema")["value"][0]
+    assert wanted["covered by"] == "column age, then sidecars"
+
+
+def test_the_table_is_no_data_even_if_a_spec_takes_it(user: User) -> None:
+    user.files({"a.png": PNG, "a.csv": "1,2\n", "b.png": PNG})
+    table(user.folder / "scans/meta.csv", [["file", "ward"], ["a.png", "x"], ["b.png", "y"]])
+    document = user.say(path="scans", collection=SHEETS)
+    assert document.status == "ready", document.questions
+    assert user.plan()["expected"]["units"] == 2 and user.plan()["expected"]["files_by_spec"]["table_1"] == 1
+    assert "set_aside=('meta.csv',)" in (user.home() / "job/upload.py").read_text()
+    as_data = user.say("metadata.table=none", path="scans")
+    assert "missing-required-spec" in codes(as_data) or asked(as_data, "incomplete"), "now it is a data unit of its own"
+
+
+def test_one_sheet_of_several_names_the_data_units(user: User) -> None:
+    user.files(units(2, "a.png"))
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["read", "me"])
+    book.worksheets[0].append(["this", "first"])
+    other = book.create_sheet("patients")
+    for row in ROWS:
+        other.append(row)
+    book.save(user.folder / "scans/meta.xlsx")
+    document = user.say(path="scans", collection=PATIENTS)
+    assert understood(document, "metadata.sheet")["value"] == "patients"
+    assert document.status == "ready", document.problems
+    wrong = user.say("metadata.sheet=nosuch", path="scans")
+    assert "there is Sheet, patients" in asked(wrong, "metadata.sheet")["error"]
+
+
+@pytest.mark.skipif(not DATA, reason="SYNAPSE_SKILLS_TEST_DATA is not set")
+@pytest.mark.parametrize("name", ["meta.xlsx", "meta.xls"])
+def test_real_patients_arrive_with_every_value_and_its_type(user: User, planning_box: Sandbox, name: str) -> None:
+    first = user.say(path=f"{DATA}/medical", collection=MEDICAL)
+    assert [option["value"] for option in asked(first, "metadata.table")["options"]][-1] == "none"
+    document = user.say(f"metadata.table={name}", "limits.settle_after_s=2", path=f"{DATA}/medical")
+    assert document.status == "ready", (document.questions, document.problems)
+    before = {unit["id"] for unit in planning_box.units(MEDICAL)}
+    child = Forked(user.home("medical") / "job/upload.py", [], planning_box.env(user.folder / "me"), user.folder)
+    out, error = child.communicate()
+    assert child.returncode == 0, out + error
+    stored = [unit["meta"] for unit in planning_box.units(MEDICAL) if unit["id"] not in before]
+    if not stored:  # the same content is there already, from the other workbook: nothing is made twice
+        stored = [unit["meta"] for unit in planning_box.units(MEDICAL)]
+    found = {meta["patient_id"]: meta for meta in stored}
+    assert len(found) == 8
+    assert found["patient_001"] == {
+        "patient_id": "patient_001",
+        "diagnosis": "정상 (가상)",
+        "sex": "M",
+        "age": 45,
+        "scanned": "2024-01-19",
+        "modality": "CT",
+        "width": 128,
+        "height": 128,
+        "kilobytes": 38.3,
+        "hospital": "서울 제1병원",
+        "male": True,
+    }
+    assert found["patient_008"]["age"] == 0 and "sex" not in found["patient_008"]
+    assert found["patient_006"]["note"] == "줄바꿈\n포함" and "scanned" not in found["patient_006"]
+    assert found["patient_007"]["note"].startswith("=1+1")
+    assert all(type(meta["width"]) is int and type(meta["kilobytes"]) is float for meta in stored)
