@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,8 +64,12 @@ def user(tmp_path: Path, ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A job folder to copy: rendering one for every test would sync a hundred files each time."""
-    return render_job(plan(), tmp_path_factory.mktemp("rendered") / "job").folder
+    """A job folder to copy, with so much of the library that a test is quick; one test takes all of it."""
+    folder = render_job(plan(), tmp_path_factory.mktemp("rendered") / "job").folder
+    for room in (folder / "synapse_skills").iterdir():
+        if room.is_dir():
+            shutil.rmtree(room)
+    return folder
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 
 from cluster.fake_ray import FakeRay
 from cluster.ready import TOKEN, Ready, report, write_config
-from rendering.plans import plan
 from synapse_skills.cluster import Gate, Submission, gate
 from synapse_skills.cluster.submission import AgentNamed, Ending
+from synapse_skills.rendering import render_job
 
 
 def codes(found: Gate) -> list[str]:
@@ -43,6 +43,13 @@ def test_a_good_job_passes(ready: Ready) -> None:
     assert found.plan == ready.hash and len(found.content) == 64 and 0 < found.size < 2 << 20
     assert {each.code for each in found.warnings} == {"token-in-job-record", "source-must-be-there"}
     assert found.agent is not None and found.agent.name == "local-ray"
+
+
+def test_the_whole_library_ships_without_a_word_against_it(ready: Ready) -> None:
+    render_job(ready.plan, ready.home.job)
+    ready.dry_run()
+    found = gate(ready.home, approve=ready.hash, dry_run=False)
+    assert codes(found) == [] and 100_000 < found.size < 2 << 20
 
 
 def test_nothing_is_sent_or_written(ready: Ready, ray: FakeRay) -> None:
@@ -346,7 +353,7 @@ def test_a_backend_on_this_machine_for_a_cluster_elsewhere(ready: Ready, user: P
 
 @pytest.mark.parametrize("path", ["s3://bucket/x", "gs://bucket/x"])
 def test_sources_whose_login_stays_home(ready: Ready, path: str) -> None:
-    ready.render(plan(state=str(ready.state), sources=({"path": path},)))
+    ready.change(sources=[{"path": path}])
     assert refusals(ready) == ["source-login-stays-home"]
 
 
