@@ -28,7 +28,7 @@ def codes_in(text: str) -> Iterator[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             named = {target.id for target in targets if isinstance(target, ast.Name)}
-            if named & {"code", "CHANGED"} and node.value is not None:
+            if named & {"code", "CHANGED", "no_file", "bad_row"} and node.value is not None:
                 values = [node.value]
             elif named & {"QUARANTINE", "FIXES", "SEVERITIES", "_FIXES"} and node.value is not None:
                 values = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
