@@ -9,6 +9,7 @@ from typing import Any
 
 from synapse_skills.errors import printable, redact
 from synapse_skills.plan import Expected, SourcePlan, UploadPlan, plan_bytes, plan_hash
+from synapse_skills.planning.conversions import conversions_for, summary_line
 from synapse_skills.planning.counted import MISSING, amount, with_metadata
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import filled_sources, specs_of
@@ -48,6 +49,7 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
         specs=specs,
         meta_schema=facts.collection(settled["data_collection"]).meta_schema,
         metadata=metadata_rules(facts, settled),
+        conversions=conversions_for(specs, settled),
         limits=limits,
         incomplete=settled["incomplete"],
         leave_out=tuple(code for code in codes if code != MISSING),
@@ -147,6 +149,7 @@ def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[st
     if len(plan.specs) > MAX_SPECS:
         lines.append(f"    and {len(plan.specs) - MAX_SPECS} more specs")
     lines += summary_lines(plan, facts, settled)
+    lines += summary_line(facts, plan.conversions)
     if plan.groups:
         lines.append(f"  groups      {' / '.join(plan.groups)}")
     codes = [*([MISSING] if plan.incomplete == LEAVE_OUT else []), *plan.leave_out]

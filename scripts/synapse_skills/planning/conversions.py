@@ -66,7 +66,7 @@ def conversions_for(specs: Sequence[SpecPlan], answers: Mapping[str, Any]) -> tu
     )
 
 
-def summary_line(facts: Facts, settled: Settled, conversions: Sequence[Conversion]) -> list[str]:
+def summary_line(facts: Facts, conversions: Sequence[Conversion]) -> list[str]:
     """`converted   203 .tiff → .png (image_1); about 1.2 GB pass through the staging folder`."""
     from synapse_skills.media import estimate, find_ffmpeg, needs_ffmpeg
 
@@ -94,8 +94,8 @@ def summary_line(facts: Facts, settled: Settled, conversions: Sequence[Conversio
     together, largest = sum(each[1] for each in sums.values()), max((each[2] for each in sums.values()), default=0)
     lines = [
         f"  converted   {'; '.join(told) or 'no file'}",
-        f"              up to {together / 2**20:,.0f} MB in all, a few files at a time; the largest up to "
-        f"{largest / 2**20:,.0f} MB of disk; originals stay as they are",
+        f"              up to {together / 2**20:,.1f} MB in all, a few files at a time; the largest up to "
+        f"{largest / 2**20:,.1f} MB of disk; originals stay as they are",
     ]
     if find_ffmpeg() is None and any(needs_ffmpeg(source, target) for source, target in targets.items()):
         lines.append("              by ffmpeg, which is NOT on this machine: the job has to run where it is")
@@ -122,15 +122,24 @@ def _expand(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -> Itera
     sources = sources_of(settled)
     counts = facts.kinds(sources, specs).extensions
     taken = {extension for spec in specs for extension in _listed(spec)}
+    rows: list[tuple[str, list[str], list[SpecPlan]]] = []
     for extension in sorted(counts, key=lambda each: (-counts[each], each)):
         named = [spec for spec in specs if extension in _listed(spec)]
         takers = [spec for spec in (named or specs) if set(targets(extension)) & set(_listed(spec))]
         found = [target for target in targets(extension) if any(target in _listed(spec) for spec in takers)]
         if not found or (extension in taken and extension != XML):
             continue
-        if extension == XML and not _is_voc(facts, sources):
-            continue
-        yield _row(extension, counts[extension], found, takers, counts)
+        if extension != XML or _is_voc(facts, sources):
+            rows.append((extension, found, takers))
+    filled = {spec.name for _, _, takers in rows for spec in takers}
+    # Where a required spec would have no file all the same, the collection does not fit: nothing to convert for it.
+    hopeless = any(
+        spec.is_required and spec.name not in filled and _listed(spec) and not any(map(counts.get, _listed(spec)))
+        for spec in specs
+    )
+    for extension, found, takers in rows:
+        if not hopeless or PREFIX + extension.removeprefix(".") in answers:
+            yield _row(extension, counts[extension], found, takers, counts)
 
 
 def _row(
@@ -140,7 +149,7 @@ def _row(
         target = _said(answer)
         if target is None and str(answer).strip().lower() in (NONE, "null", "no", "false"):
             return NONE
-        if target not in found:
+        if target is None or target not in found:
             raise BadAnswer(f"{extension} can become {' or '.join(found)} here, or stay at home (none).")
         return target
 
@@ -163,7 +172,7 @@ def _ask(
     bare = [spec.name for spec in takers if spec.is_required and not any(counts.get(own) for own in _listed(spec))]
     otherwise = f" Otherwise no data unit has its required {bare[0]}." if bare else ""
     refused = " (the content guard refuses XML)" if extension == XML else ""
-    options = []
+    options: list[Option] = []
     for target in found:
         away = needs_ffmpeg(extension, target) and find_ffmpeg() is None
         how = "by ffmpeg, which is not on this machine: the job has to run where it is" if away else "originals stay"
@@ -202,7 +211,7 @@ def _is_voc(facts: Facts, sources: Sequence[Source]) -> bool:
 CONVERSIONS = Family(
     PREFIX + "*",
     "Conversion",
-    "What files with an extension that no spec takes become before they are sent (`.png`), or `none`: they stay at home.",
+    "What files whose extension no spec takes become before they are sent, such as `.png`; with `none` they stay.",
     _expand,
     needs=("sources.*.spec", "metadata.sidecars"),
 )

@@ -336,6 +336,7 @@ class Facts:
         tables: tuple[tuple[int, str], ...] = (),
     ) -> Survey:
         """A fresh survey, to be iterated once."""
+        from synapse_skills.planning.conversions import conversions_of
         from synapse_skills.units import survey
 
         self.walk(sources)
@@ -347,6 +348,7 @@ class Facts:
             limits,
             guard=guard,
             progress=lambda count: self._progress("files checked", count),
+            conversions=conversions_of(specs, self.answers),
         )
 
     def counted(

@@ -117,7 +117,7 @@ def _parse_takes(answer: Any, facts: Facts, settled: Settled, spec: SpecPlan) ->
     given = [] if answer in ([], "") else text_list(answer, facts, settled)
     extensions = [each.lower() if each.startswith(".") else f".{each.lower()}" for each in given]
     for each in extensions:
-        if spec.extensions and each not in spec.extensions:
+        if spec.extensions and each not in (*spec.extensions, *spec.takes):
             raise BadAnswer(f"{spec.name} takes {' '.join(spec.extensions)}, not {shown(each)}.")
     return list(dict.fromkeys(extensions))
 

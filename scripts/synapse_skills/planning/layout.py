@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synapse_skills.errors import FindingError, printable
 from synapse_skills.plan import GroupingPlan, SpecPlan
 from synapse_skills.planning.answers import number_of, one_of
+from synapse_skills.planning.conversions import with_converted
 from synapse_skills.planning.evidence import Kinds, takes
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled
@@ -44,8 +45,8 @@ OTHERWISE = (
 
 
 def collection_specs(facts: Facts, settled: Settled) -> tuple[SpecPlan, ...]:
-    """The collection's specs as fetched."""
-    return facts.collection(settled["data_collection"]).specs
+    """The collection's specs as fetched, each taking also what is to be converted for it."""
+    return with_converted(facts.collection(settled["data_collection"]).specs, settled)
 
 
 def said_specs(facts: Facts, settled: Settled) -> tuple[SpecPlan, ...]:
@@ -248,5 +249,5 @@ BY = Decision(
     "How files become data units: `folder`, `stem` (matching names), `file` (each), `pattern` (a regex) or `table`.",
     _decide_by,
     _parse_by,
-    needs=("sources.*.spec", "metadata.sidecars"),
+    needs=("sources.*.spec", "metadata.sidecars", "conversions.*"),
 )

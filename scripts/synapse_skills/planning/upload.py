@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synapse_skills.planning.answers import one_of, shown, text, text_list
+from synapse_skills.planning.conversions import CONVERSIONS
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import OTHERS_ROW, PATTERN, TAKES
 from synapse_skills.planning.findings import BATCH, INCOMPLETE, LEAVE, SETTLE, SIZE, WORKERS
@@ -70,6 +71,7 @@ UPLOAD: Table = (
     TABLE,
     SIDECARS_ROW,
     CONSTANTS_FAMILY,
+    CONVERSIONS,
     BY,
     DEPTH,
     IGNORE,

@@ -26,7 +26,8 @@ FIXES = {
     "several-candidates": "Tell them apart with a pattern for the specification, or remove all but one of the files.",
     "empty-file": "Replace the empty files, they are often broken copies, or leave these data units out by consent.",
     "oversized-file": "Raise max_file_size_mb if so large a file is meant, or leave these data units out by consent.",
-    "wrong-extension": "The specification does not take this extension: correct the pattern, or convert the file.",
+    "wrong-extension": "The specification does not take this extension: correct the pattern, or have such files "
+    "converted (conversions.*, where there is a conversion).",
     "refused-by-guard": "Synapse's content guard refuses it: convert it, rename it to what it is, or leave it out.",
     "unreadable-file": "Ask for permission to read the file, or copy it again from where it came.",
     "key-too-long": "Shorten the folder names: a data unit's key may have 255 bytes.",
@@ -34,7 +35,8 @@ FIXES = {
     "no-units": "Check the source and the grouping: no file fell into a data unit.",
     "belongs-to-nothing": "They stay at home. If they are data, move them into a data unit's folder or regroup.",
     "no-spec": "They stay at home, each named in stays_home.jsonl. If they are data: rename them to an extension that "
-    "is taken, add theirs to a specification of the collection, or say a pattern.",
+    "is taken, have them converted (conversions.*, where there is a conversion), add theirs to a specification of the "
+    "collection, or say a pattern.",
     "metadata-table": "Nothing to do: its rows are metadata of the data units, and it is no data itself.",
     "sidecar-alone": "They hold metadata of data units that have no file: add the files, or correct the names.",
 }

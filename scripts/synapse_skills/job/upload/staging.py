@@ -37,6 +37,8 @@ QUICK, FFMPEG = "quick", "ffmpeg"
 KEEP = 4 << 30
 SPARE = 64 << 20
 _STOP_S = 0.2
+# Said of a result that looks as the original does: told, but nothing to think about.
+_AS_IT_WAS = frozenset({"16 bit kept", "turned as its EXIF says"})
 
 
 class Unfit(SkillsError):
@@ -247,8 +249,9 @@ class Stager:
         self._problems.add(
             "changed-by-conversion",
             example,
-            severity="info",
+            severity="info" if note in _AS_IT_WAS else "warning",
             fix="The originals are untouched. Where it matters, convert such files by hand and plan again.",
+            group=str(note in _AS_IT_WAS),
         )
 
 
