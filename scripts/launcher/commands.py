@@ -77,9 +77,11 @@ def _run(kind: str, command: List[str]) -> int:
 
 
 def _kind(script: str, arguments: List[str]) -> str:
-    """`submit` needs Ray, and so does checking whether `submit` will work; nothing else does."""
-    wants_ray = script == "submit" or (
-        script == "check_environment" and ("--for=submit" in arguments or _follows(arguments, "--for", "submit"))
+    """`submit` needs Ray, so does checking whether it will work, and looking at a path from the cluster; no more."""
+    wants_ray = (
+        script == "submit"
+        or "--on-agent" in arguments
+        or (script == "check_environment" and ("--for=submit" in arguments or _follows(arguments, "--for", "submit")))
     )
     return "ray" if wants_ray else "normal"
 

@@ -72,6 +72,8 @@ def test_submit_alone_gets_ray() -> None:
     assert commands._kind("submit", []) == "ray"
     assert commands._kind("check_environment", ["--for", "submit"]) == "ray"
     assert commands._kind("check_environment", ["--for=submit"]) == "ray"
+    assert commands._kind("check_path", ["/data", "--on-agent"]) == "ray"
+    assert commands._kind("job_status", ["--follow"]) == "normal"
     assert commands._kind("check_environment", ["--for", "upload"]) == "normal"
     assert commands._kind("plan_upload", ["--for", "submit"]) == "normal"
 
