@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import random
 from pathlib import Path
 
 import pytest
@@ -234,10 +233,11 @@ def test_harmless_variables_are_no_secrets(ready: Ready, monkeypatch: pytest.Mon
 def test_larger_than_rays_dashboard_takes(ready: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("synapse_skills.cluster.package"), "MOST_BYTES", 2 << 20)
     path = ready.home.job / "metadata.jsonl"
-    path.write_bytes(b"0" * (8 << 20))
+    path.write_bytes(b"0" * (1 << 20))
     ready.dry_run()
-    assert refusals(ready) == [], "eight megabytes of zeros pack well"
-    path.write_bytes(random.Random(1).randbytes(3 << 20))
+    assert refusals(ready) == []
+    # Ray doesn't compress: zeros take as much as anything else.
+    path.write_bytes(b"0" * (3 << 20))
     ready.dry_run()
     assert refusals(ready) == ["package-too-large"]
     assert "metadata.jsonl (3 MiB)" in message(ready, "package-too-large")
