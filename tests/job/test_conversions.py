@@ -179,9 +179,13 @@ def test_what_comes_of_a_conversion_is_held_against_the_limit(pictures: Job) -> 
     noise, out = Image.effect_noise((200, 200), 90), io.BytesIO()
     noise.save(out, "WEBP", quality=10)
     pictures.unit("large", {"large.webp": out.getvalue(), "label.json": b"{}"})
-    assert len(out.getvalue()) < 30_000
+    flat = io.BytesIO()
+    Image.new("RGB", (200, 200)).save(flat, "BMP")
+    # Too large as it is and small as it arrives; and the other way round.
+    pictures.unit("flat", {"flat.bmp": flat.getvalue(), "label.json": b"{}"})
+    assert len(flat.getvalue()) > 100_000 and len(out.getvalue()) < 30_000
     pictures.run(expect=5)
-    assert keys(pictures) == ["patient_000"]
+    assert keys(pictures) == ["flat", "patient_000"]
     assert "large/large.webp: as .png it has" in pictures.problem("oversized-file")["examples"][0]
     assert not staged(pictures)
 

@@ -93,7 +93,8 @@ def _check_file(
     if file.size == 0:
         said = "is empty"
         findings.append(_file_finding("empty-file", key, spec.name, file, said))
-    elif file.size > limits.max_file_size_mb * MEBIBYTE:
+    elif not is_converted and file.size > limits.max_file_size_mb * MEBIBYTE:
+        # What is converted is judged by what becomes of it, when it is sent.
         said = f"has {file.size / MEBIBYTE:,.1f} MB, the limit is {limits.max_file_size_mb:g} MB"
         findings.append(_file_finding("oversized-file", key, spec.name, file, said))
     if spec.extensions and not is_converted and not takes(spec, file):
