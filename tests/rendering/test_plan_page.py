@@ -507,3 +507,24 @@ def test_the_script(home: Home, tmp_path: Path) -> None:
         assert said in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "none.html").exists()
+
+
+def test_data_units_show_the_metadata_of_their_own(tmp_path: Path) -> None:
+    from synapse_skills.rendering.described import apart, description, meta_of
+    from synapse_skills.units.sidecars import SIDECAR
+
+    (tmp_path / "u").mkdir()
+    (tmp_path / "u/x.meta.json").write_text('{"age": 5}')
+    rules = (
+        MetadataRule(values={"site": "a"}),
+        MetadataRule(kind="folders", folders={"patient": 1}),
+        MetadataRule(kind="sidecars", pattern="*.meta.json"),
+    )
+    files = [("image_1", File(0, "u/x.png", 1, 1)), (SIDECAR, File(0, "u/x.meta.json", 1, 1))]
+    described = description(plan(metadata=rules), tmp_path)
+    meta = meta_of(described, "u", files, [tmp_path])
+    assert meta == {"name": "u", "dataset_key": "u", "site": "a", "patient": "u", "age": 5}
+    assert [spec for spec, _ in apart(files)[0]] == ["image_1"]
+    # Rows that are gone: the page says what it can.
+    gone = (MetadataRule(kind="table", table="metadata.jsonl"),)
+    assert meta_of(description(plan(metadata=gone), tmp_path), "u", files, [tmp_path]) is None

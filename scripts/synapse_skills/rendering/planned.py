@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 from synapse_skills.errors import SkillsError, UsageError, printable
 from synapse_skills.metadata import MetaCheck
 from synapse_skills.metadata.schema import STANDARD_KEYS
-from synapse_skills.plan import UploadPlan, plan_hash, read_plan
+from synapse_skills.plan import METADATA_TABLE, UploadPlan, plan_hash, read_plan
+from synapse_skills.rendering.described import Files, apart, description, meta_of
 from synapse_skills.rendering.job import MARKER, is_edited
 from synapse_skills.rendering.left_out import LeftOut, read_left_out
 from synapse_skills.rendering.place import place_of
@@ -20,14 +23,14 @@ from synapse_skills.rendering.sample import Sample, sample_by, sample_placed, wa
 from synapse_skills.report import UploadReport
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
-from synapse_skills.units import PlaceFunction
+from synapse_skills.units import Described, PlaceFunction, set_aside_of, sidecars_of
 
 _DECIDED = "grouping."
 
 
 @dataclass(frozen=True)
 class PlannedUnit:
-    """A data unit as the page shows it; `meta` is what it has of its own: nothing so far."""
+    """A data unit as the page shows it; `meta` is what it has of its own: neither for all alike nor its name."""
 
     key: str
     files: list[tuple[str, File]]
@@ -177,9 +180,11 @@ def _look_at_units(planned: PlannedUpload, beside: Path, most: int) -> None:
 
 
 def _place(planned: PlannedUpload, beside: Path) -> PlaceFunction:
-    table = planned.plan.grouping.table
+    plan, table = planned.plan, planned.plan.grouping.table
     folder = beside if table is None or (beside / table).is_file() else planned.home / "job"
-    return place_of(planned.plan.grouping, planned.plan.specs, planned.plan.sources, folder=folder)
+    set_aside = set_aside_of(plan.metadata, plan.sources)
+    sidecars = sidecars_of(plan.metadata)
+    return place_of(plan.grouping, plan.specs, plan.sources, folder=folder, sidecars=sidecars, set_aside=set_aside)
 
 
 def _is_of(placed: PlacedFiles, plan: UploadPlan) -> bool:
@@ -193,10 +198,31 @@ def _take(planned: PlannedUpload, placed: PlacedFiles, sample: Sample) -> None:
     ranked = sorted(plan.specs, key=lambda spec: not spec.is_primary)
     rank = {spec.name: number for number, spec in enumerate(ranked)}
     given = {key: value for rule in plan.metadata for key, value in rule.values.items()}
+    own = _own_of(planned, given)
     for key, files in sample.units:
-        ordered = sorted(files, key=lambda item: (rank.get(item[0], len(rank)), item[1].source, item[1].path))
-        planned.units.append(PlannedUnit(key, ordered))
+        taken = apart(files)[0]
+        ordered = sorted(taken, key=lambda item: (rank.get(item[0], len(rank)), item[1].source, item[1].path))
+        planned.units.append(PlannedUnit(key, ordered, own(key, files)))
     planned.named = [] if planned.edited else _named(plan, given)
+
+
+def _own_of(planned: PlannedUpload, given: dict[str, Any]) -> Callable[[str, Files], dict[str, Any] | None]:
+    """Gives the metadata that a data unit has of its own, where the plan says it and it can be told here."""
+    plan = planned.plan
+    folders = [folder for folder in (planned.home, planned.home / "job") if (folder / METADATA_TABLE).is_file()]
+    described: Described | None = None
+    if not planned.edited and any(rule.kind not in ("constants", "said") for rule in plan.metadata):
+        with contextlib.suppress(SkillsError):  # the dry run reports it; here it is only not known what is sent
+            described = description(plan, folders[0] if folders else planned.home)
+
+    def own(key: str, files: Files) -> dict[str, Any] | None:
+        meta = None if described is None else meta_of(described, key, files, planned.roots)
+        if meta is None:
+            return None
+        shared = dict.fromkeys(STANDARD_KEYS, key) | given
+        return {name: value for name, value in meta.items() if name not in shared or value != shared[name]}
+
+    return own
 
 
 def _named(plan: UploadPlan, given: dict[str, Any]) -> list[str]:

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from synapse_skills.errors import FindingError, UsageError, printable
 from synapse_skills.job.upload.outcome import Outcome, UnitOutcome
-from synapse_skills.metadata import MetaCheck
 from synapse_skills.plan import UploadPlan, read_plan
+from synapse_skills.rendering.described import apart, description, meta_of
 from synapse_skills.rendering.job import SCRIPT, is_edited
 from synapse_skills.rendering.left_out import LeftOut, read_left_out
 from synapse_skills.report import UploadReport, read_report
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
+from synapse_skills.units import Described
 
 MOST_TROUBLED = 12
 # What the ledger's states mean to somebody who looks at a page.
@@ -91,7 +92,8 @@ def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> U
         trouble = _in_trouble(outcome, placed, report, _left_out(job), min(MOST_TROUBLED, max(1, most // 2)))
         units = [*trouble, *outcome.arrived(max(0, most - len(trouble)))]
         result.left_out = read_left_out(job / "left_out.jsonl")
-        result.shown = [_shown(unit, placed, result) for unit in units]
+        described = None if result.edited else description(plan, job)
+        result.shown = [_shown(unit, placed, result, described) for unit in units]
     return result
 
 
@@ -154,15 +156,8 @@ def _in_trouble(
     return found
 
 
-def _shown(unit: UnitOutcome, placed: PlacedFiles, result: UploadResult) -> ShownUnit:
+def _shown(unit: UnitOutcome, placed: PlacedFiles, result: UploadResult, described: Described | None) -> ShownUnit:
     trouble = "" if unit.state == "created" else NOT_ARRIVED.get(unit.state, NOT_SENT)
-    meta = None if result.edited else _meta(result.plan, unit.key)
-    return ShownUnit(unit.key, trouble, unit.reason, unit.server_id, unit.task_id, placed.files_of(unit.key), meta)
-
-
-def _meta(plan: UploadPlan, key: str) -> dict[str, Any] | None:
-    """The metadata as the rendered script gives it."""
-    values: dict[str, Any] = {}
-    for rule in plan.metadata:
-        values.update(rule.values)
-    return MetaCheck(plan.meta_schema).complete(values, key)[0]
+    files = placed.files_of(unit.key)
+    meta = None if described is None else meta_of(described, unit.key, files, result.roots)
+    return ShownUnit(unit.key, trouble, unit.reason, unit.server_id, unit.task_id, apart(files)[0], meta)
