@@ -91,7 +91,7 @@ def frozen(folder: Path, paths: Sequence[str], table: Any, key: str = "key", **m
     with placed(folder, paths, place) as (inventory, _):
         result = freeze_rows(table, inventory, key, folder / "metadata.jsonl", **more)
         assert not [name for (name,) in inventory.rows("SELECT name FROM sqlite_temp_master")]
-    lines = (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "metadata.jsonl").read_bytes().splitlines()
     return result, {row["unit"]: row["meta"] for row in map(json.loads, lines)}
 
 
@@ -400,6 +400,15 @@ def test_conflicts_are_counted_by_field_and_not_where_the_schema_sees_the_same(t
     assert len(conflict.examples) == 3
     described.forget()
     assert described.conflicts() == []
+
+
+def test_more_sidecars_than_are_read_are_a_finding(tmp_path: Path) -> None:
+    place = Place(by_folder(1), KINDS, sidecars="*.meta.json")
+    with placed(tmp_path, ["a/x.png", *(f"a/{n}.meta.json" for n in range(11))], place) as (_, looked):
+        [unit] = looked.units()
+    assert unit.codes == ("too-many-sidecars",)
+    with placed(tmp_path / "data", ["b/x.png", *(f"b/{n}.meta.json" for n in range(10))], place) as (_, looked):
+        assert [(unit.codes, len(unit.sidecars)) for unit in looked.units()] == [((), 10)]
 
 
 def test_a_plan_without_metadata_describes_nothing() -> None:

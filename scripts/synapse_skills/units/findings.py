@@ -14,6 +14,7 @@ SEVERITIES = {
     "unreadable-file": "error",
     "key-too-long": "error",
     "meta-invalid": "error",
+    "too-many-sidecars": "error",
     "no-units": "error",
     "belongs-to-nothing": "warning",
     "no-spec": "warning",
@@ -32,6 +33,7 @@ FIXES = {
     "unreadable-file": "Ask for permission to read the file, or copy it again from where it came.",
     "key-too-long": "Shorten the folder names: a data unit's key may have 255 bytes.",
     "meta-invalid": "Mend the metadata so that it fits the schema, or leave these data units out by consent.",
+    "too-many-sidecars": "Make the pattern of the sidecars narrower, or leave these data units out by consent.",
     "no-units": "Check the source and the grouping: no file fell into a data unit.",
     "belongs-to-nothing": "They stay at home. If they are data, move them into a data unit's folder or regroup.",
     "no-spec": "They stay at home, each named in stays_home.jsonl. If they are data: rename them to an extension that "

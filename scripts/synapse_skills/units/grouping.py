@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synapse_skills.errors import FindingError
+from synapse_skills.metadata import compile_regex
 from synapse_skills.sources import File
 from synapse_skills.units.mapping import normal_extension
 from synapse_skills.units.names import stem_of
 
-MAX_REGEX_CHARS = 1_000
 GROUP_KEY = "group_key"
 
 
@@ -167,17 +167,7 @@ def by_regex(regex: str, template: str = f"{{{GROUP_KEY}}}") -> ByRegex:
 
 
 def _compiled(regex: str) -> re.Pattern[str]:
-    hint = "Write for example (.+?)/(?:img|json)/ : the first group is the data unit's key."
-    if not regex or len(regex) > MAX_REGEX_CHARS:
-        raise FindingError(
-            f"The regular expression has {len(regex):,} characters; 1 to {MAX_REGEX_CHARS:,} are allowed",
-            hint=hint,
-            code="bad-regex",
-        )
-    try:
-        return re.compile(unicodedata.normalize("NFC", regex))
-    except (re.error, RecursionError, OverflowError) as error:
-        raise FindingError(f"{regex!r} is not a regular expression: {error}", hint=hint, code="bad-regex") from None
+    return compile_regex(regex, hint="Write for example (.+?)/(?:img|json)/ : the first group is the data unit's key.")
 
 
 def _template(template: str, expression: re.Pattern[str]) -> tuple[tuple[str, str | None], ...]:

@@ -236,6 +236,10 @@ class Survey:
                 continue
             unit = Unit(key, sidecars=beside.first(), roots=roots)
             check_unit(unit.key, unit.files, unit.findings, candidates, self.specs, self.limits, self._converts)
+            if beside.count > len(unit.sidecars):
+                # Never a silent choice of which of them are read.
+                said = f"{printable(key)}: {beside.count:,} sidecars, at most {len(unit.sidecars)} are read"
+                unit.findings.append(Finding("too-many-sidecars", key, said))
             yield unit
 
     def _stays_at_home(self, path: str) -> None:
