@@ -76,6 +76,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ready(tmp_path: Path, user: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch) -> Ready:
     # The tests' own folder is a temporary one, which is warned of.
     monkeypatch.setattr(gate, "_TEMPORARY", ())
+    (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(gate.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     return Ready(tmp_path / "synapse-jobs" / "scans", tmp_path / "shared" / "scans", rendered)
 

@@ -28,6 +28,14 @@ def post():
 print("\\x1b[2mAgent:\\x1b[0m local-ray", flush=True)
 if how == "ok":
     print("\\x1b[2mJob submitted:\\x1b[0m " + post())
+elif how == "show-token":
+    home = os.environ["HOME"]
+    config = json.load(open(home + "/.synapse/config.json"))
+    token = open(home + "/.ray/auth_token").read()
+    body = json.dumps({{"entrypoint": "python3 upload.py", "runtime_env": {{}}}}).encode()
+    headers = {{"Authorization": "Bearer " + token}}
+    asked = urllib.request.Request({url!r} + "/api/jobs/", data=body, headers=headers)
+    print("Job submitted: " + json.load(urllib.request.urlopen(asked))["job_id"], config["agent"]["name"])
 elif how == "markup-error":
     post()
     print("Unexpected error: closing tag '[/nope]' at position 12 doesn't match any open tag")

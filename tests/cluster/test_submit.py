@@ -90,6 +90,20 @@ def test_a_dry_run_travels_as_one(
     assert not {"RAY_ADDRESS", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES", "SYNAPSE_SKILLS_DEBUG"} & set(env)
 
 
+def test_rays_own_token_reaches_the_command_line_and_does_not_travel(
+    call: Callable[..., Any], ready: Ready, cli: Cli, ray: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray.token = "ray-token-value-42"
+    (tmp_path / "token").write_text(ray.token)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    cli.how("show-token")
+    code, _, err = call("--approve", ready.hash)
+    assert code == 0, err
+    _, env = cli.seen()
+    assert env["RAY_AUTH_MODE"] == "token" and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(env)
+    assert not Path(env["HOME"]).exists(), "the copy of the token is gone"
+
+
 def test_an_upload_is_never_turned_into_a_dry_run_by_what_was_exported(
     call: Callable[..., Any], ready: Ready, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

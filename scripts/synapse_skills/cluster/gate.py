@@ -298,7 +298,7 @@ class _Checks:
         more = sorted(
             name for name, value in self.environ.items()
             if name.startswith(_TRAVELS) and value and is_secret_name(name)
-            and name not in ("SYNAPSE_ACCESS_TOKEN", "SYNAPSE_PLUGIN_RUN_USER_TOKEN")
+            and name not in ("SYNAPSE_ACCESS_TOKEN", "SYNAPSE_PLUGIN_RUN_USER_TOKEN", "RAY_AUTH_TOKEN")
         )  # fmt: skip
         self.add(
             "token-in-job-record",

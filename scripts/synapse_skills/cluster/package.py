@@ -58,8 +58,8 @@ def zip_size(folder: Path, files: Sequence[Path]) -> int:
         largest = sorted(files, key=lambda each: each.stat().st_size, reverse=True)[:3]
         shown = ", ".join(f"{printable(each.name)} ({each.stat().st_size >> 20} MiB)" for each in largest)
         raise FindingError(
-            f"The job folder is larger than {MOST_BYTES >> 20} MiB, and Ray packs without compressing: its dashboard takes 100. "
-            f"Largest: {shown}.",
+            f"The job folder is larger than {MOST_BYTES >> 20} MiB; Ray packs it uncompressed, and its dashboard "
+            f"takes 100. Largest: {shown}.",
             hint="Keep data out of the job folder: sources are read where they are. A table may be split.",
             code="package-too-large",
         ) from None

@@ -84,6 +84,11 @@ class RayJobs:
         self._token = "" if self._mode == "disabled" else _ray_token(environ)
         keep_secret(self._token)
 
+    @property
+    def token(self) -> str:
+        """Ray's own token, if the dashboard asked for it; a secret."""
+        return self._token if self.used_token else ""
+
     def version(self) -> str:
         """The cluster's Ray version.
 

@@ -13,8 +13,9 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,8 @@ from synapse_skills.errors import FindingError, Interrupted, OutOfReach, SkillsE
 
 DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
 SUBMIT_SECONDS = 300.0
+STOP_SECONDS = 60
+"""A job that is stopped finishes what is on its way and reports; Ray alone would kill it after 3 seconds."""
 _LOOK_AGAIN = (0.0, 1.0, 2.0, 4.0)
 _JOB_ID = re.compile(r"raysubmit_[A-Za-z0-9]+")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -131,7 +134,8 @@ def submit(
     command += ["--gpus", str(gpus)] if gpus is not None else []
     seconds = timeout or SUBMIT_SECONDS
     try:
-        said = _run(command, _environment(environ, {TAG: tag, **env}, rays), seconds)
+        with _token_home(rays, environ) as home:
+            said = _run(command, _environment(environ, {TAG: tag, **env}, rays) | home, seconds)
     except KeyboardInterrupt:
         raise Interrupted(
             "Interrupted while the job was being submitted.",
@@ -145,8 +149,12 @@ def submit(
 
 def _environment(environ: Mapping[str, str], env: Mapping[str, str], rays: RayJobs) -> dict[str, str]:
     """What the command line sees; whatever begins with SYNAPSE_ or RAY_ travels on to the cluster."""
-    # An address of another cluster, other rules for what ships, and what only this process was told.
-    dropped = ("RAY_ADDRESS", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES", "RAY_RUNTIME_ENV_HOOK", "PYTHONSAFEPATH")
+    # An address of another cluster, other rules for what ships, and what only this process was told. Ray's token would
+    # be in the job's record, and the path of its file would keep the job's processes there from starting.
+    dropped = (
+        "RAY_ADDRESS", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES", "RAY_RUNTIME_ENV_HOOK", "PYTHONSAFEPATH",
+        "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH",
+    )  # fmt: skip
     kept = {
         name: value
         for name, value in environ.items()
@@ -156,7 +164,22 @@ def _environment(environ: Mapping[str, str], env: Mapping[str, str], rays: RayJo
     more = {"RAY_RUNTIME_ENV_IGNORE_GITIGNORE": "1"}
     if rays.used_token:
         more["RAY_AUTH_MODE"] = "token"
-    return kept | plain | more | dict(env)
+    return {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)} | kept | plain | more | dict(env)
+
+
+@contextlib.contextmanager
+def _token_home(rays: RayJobs, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """A home folder for the command line in which Ray finds its token: no variable that names it may travel."""
+    if not rays.token or not (environ.get("RAY_AUTH_TOKEN") or environ.get("RAY_AUTH_TOKEN_PATH")):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="synapse-skills-") as name:
+        folder = Path(name)
+        (folder / ".ray").mkdir(mode=0o700)
+        (folder / ".ray" / "auth_token").touch(mode=0o600)
+        (folder / ".ray" / "auth_token").write_text(rays.token, encoding="utf-8")
+        (folder / ".synapse").symlink_to(Path.home() / ".synapse")
+        yield {"HOME": name}
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> _Said:
