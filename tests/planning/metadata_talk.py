@@ -10,7 +10,7 @@ from typing import Any
 
 from planning.conversation import IMAGE, User, collection, spec
 
-PLAIN, PATIENTS, KOREAN, NAMES, MANY, SHEETS, MEDICAL = 70, 71, 72, 73, 74, 75, 76
+PLAIN, PATIENTS, KOREAN, NAMES, MANY, SHEETS, MEDICAL, BROKEN = 70, 71, 72, 73, 74, 75, 76, 77
 
 PATIENT_SCHEMA = {
     "type": "object",
@@ -74,6 +74,7 @@ COLLECTIONS = [
     image_only(KOREAN, "Korean", KOREAN_SCHEMA),
     image_only(NAMES, "Sites in names", NAMES_SCHEMA),
     image_only(MANY, "Three fields", MANY_SCHEMA),
+    image_only(BROKEN, "Broken schema", {"$ref": "https://example.com/schema.json"}),
     collection(SHEETS, "Takes CSV", spec("image_1", [".png"], **IMAGE), spec("table_1", ["csv"], kind="data")),
     collection(
         MEDICAL,

@@ -13,6 +13,7 @@ import pytest
 from forked import Forked
 from planning.conversation import PNG, SEED, SITES, User, asked, codes, understood, units
 from planning.metadata_talk import (
+    BROKEN,
     COLLECTIONS,
     KOREAN,
     MANY,
@@ -329,6 +330,32 @@ def test_one_sheet_of_several_names_the_data_units(user: User) -> None:
     assert document.status == "ready", document.problems
     wrong = user.say("metadata.sheet=nosuch", path="scans")
     assert "there is Sheet, patients" in asked(wrong, "metadata.sheet")["error"]
+
+
+def test_what_the_collection_wants_is_shown_before_there_are_files(user: User) -> None:
+    wanted = understood(user.say(collection=PATIENTS), "meta_schema")
+    assert [(row["field"], row["covered by"]) for row in wanted["value"]] == [
+        ("age", "nothing yet"),
+        ("sex", "nothing yet"),
+        ("scanned", "nothing yet"),
+        ("name", "the data unit's name"),
+    ]
+    assert "not covered yet: age, sex" in wanted["because"]
+
+
+def test_a_column_that_names_few_data_units_is_asked_about(user: User) -> None:
+    user.files(units(9, "a.png"))
+    table(user.folder / "scans/meta.csv", [["who", "x"], ["p001", 1], *([f"q{n}", n] for n in range(8))])
+    question = asked(user.say(path="scans", collection=PLAIN), "metadata.key")
+    assert "1 of 9 rows name 1 data units" in question["options"][0]["description"]
+    document = user.say("metadata.key=who", path="scans")
+    assert document.status == "ready" and {"row-without-unit", "unit-without-row"} <= set(codes(document))
+
+
+def test_a_schema_that_is_none_is_a_refusal(user: User) -> None:
+    user.files(units(1, "a.png"))
+    document = user.say(path="scans", collection=BROKEN)
+    assert (document.status, codes(document)) == ("blocked", ["bad-meta-schema"])
 
 
 @pytest.mark.skipif(not DATA, reason="SYNAPSE_SKILLS_TEST_DATA is not set")

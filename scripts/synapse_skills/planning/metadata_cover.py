@@ -28,6 +28,15 @@ def normal(name: str) -> str:
     return "".join(char for char in letters if char not in " _-\t\n\r.")
 
 
+def label_of(column: str) -> str:
+    """A column's name as the label of an option: short, and never the word that stands for free text."""
+    words = printable(column).split()
+    label = (
+        " ".join(words) if len(words) < 5 and len(column) <= 40 else f"{' '.join(words[:3])[:36]} … {words[-1][:12]}"
+    )
+    return f"Column {label}" if label.casefold() == "other" else label
+
+
 # ---- which name goes with which field
 
 

@@ -142,13 +142,15 @@ def named_sidecars(files: Iterable[File], taken: frozenset[str], *, wanted: bool
 
 def other_shapes(files: Iterable[File], taken: frozenset[str]) -> list[tuple[str, list[File], int]]:
     """Names of JSON and YAML files that no specification takes: glob, some of the files, how many."""
+    from synapse_skills.units import glob_escape
+
     held: dict[str, tuple[list[File], int]] = {}
     for file in files:
         *folders, name = file.key.split("/")
         if file.suffix not in SUFFIXES or file.suffix in taken or _shape_of(file) is not None:
             continue
         # The same name in many folders, or one beside each file: `scan.yaml`, or all that end alike.
-        for pattern in [name] * bool(folders) + [f"*{file.suffix}"]:
+        for pattern in [glob_escape(name)] * bool(folders) + [f"*{file.suffix}"]:
             if pattern in held or len(held) < MAX_SHAPES:
                 some, count = held.get(pattern, ([], 0))
                 held[pattern] = ([*some, file] if len(some) < 5 else some, count + 1)
@@ -207,7 +209,7 @@ class Skeleton:
         text = ""
         for number, piece in enumerate(self.pieces):
             if number % 2 == 0:
-                text += re.escape(piece).replace("\\-", "-").replace("\\ ", " ").replace("/", "/")
+                text += re.escape(piece)
             else:
                 part = number // 2 + 1
                 text += f"(?P<{groups[part]}>{piece})" if part in groups else piece

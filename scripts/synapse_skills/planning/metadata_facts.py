@@ -91,6 +91,9 @@ def read(facts: Facts, path: Path, sheet: str | None = None) -> Table:
     def find() -> Table:
         from synapse_skills.metadata import read_table
 
+        first = read(facts, path) if sheet is not None else None
+        if first is not None and first.sheet == sheet:
+            return first
         try:
             return read_table(path, sheet=sheet)
         except UsageError as error:

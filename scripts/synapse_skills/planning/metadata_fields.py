@@ -15,6 +15,7 @@ from synapse_skills.planning.metadata_cover import (
     PREFIX,
     columns_of,
     is_dropped,
+    label_of,
     names_there,
     normal,
     pairs_of,
@@ -108,7 +109,7 @@ def _folders(facts: Facts, settled: Settled, field: Field) -> Iterator[Option]:
 
 def _options(facts: Facts, settled: Settled, field: Field) -> list[Option]:
     options = [
-        Option(printable(column.name), column.name, f"column: {', '.join(map(printable, column.examples[:3]))}")
+        Option(label_of(column.name), column.name, f"column: {', '.join(map(printable, column.examples[:3]))}")
         for column in free_columns(facts, settled, field)[:MAX_COLUMNS]
     ]
     options += list(_folders(facts, settled, field))[:1]

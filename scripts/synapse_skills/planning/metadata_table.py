@@ -20,7 +20,7 @@ from synapse_skills.planning.interview import (
     Settled,
     Stopped,
 )
-from synapse_skills.planning.metadata_cover import AUTOMATIC, table_fields
+from synapse_skills.planning.metadata_cover import AUTOMATIC, label_of, table_fields
 from synapse_skills.planning.metadata_evidence import resolve_table
 from synapse_skills.planning.metadata_facts import (
     FIRST,
@@ -202,7 +202,7 @@ def _matched(best: KeyColumn | None) -> int:
 def _why(best: KeyColumn | None) -> str:
     if best is None or not best.matched:
         return "no column names data units"
-    return f"{printable(best.column)} names {best.matched:,} of {best.units:,} data units"
+    return f"{printable(best.column)} names {best.units:,} data units"
 
 
 def _parse_sheet(answer: Any, facts: Facts, settled: Settled) -> str:
@@ -249,9 +249,18 @@ def _decide_key(facts: Facts, settled: Settled) -> Inferred | Ask | None:
         return _ask_without_key(facts, settled, path)
     best = found[0]
     rivals = [each for each in found[1:] if each.matched == best.matched]
+    few = 2 * best.matched < best.rows and 2 * best.units < len(unit_keys(facts, settled))
+    if few:
+        return Ask(
+            f"Few rows of {_inside(path, settled)} name a data unit. Which column does?",
+            (
+                *(Option(label_of(each.column), each.column, _evidence(each)) for each in found[:2]),
+                Option("Leave the table aside", NONE, "Data units get no metadata from it"),
+            ),
+        )
     if not rivals or _say_the_same(facts, settled, [best.column, *(each.column for each in rivals)]):
         return Inferred(best.column, _evidence(best))
-    options = tuple(Option(printable(each.column), each.column, _evidence(each)) for each in [best, *rivals][:4])
+    options = tuple(Option(label_of(each.column), each.column, _evidence(each)) for each in [best, *rivals][:4])
     return Ask(f"Several columns of {_inside(path, settled)} name the data units. Which one counts?", options)
 
 
@@ -281,7 +290,7 @@ def _say_the_same(facts: Facts, settled: Settled, columns: list[str]) -> bool:
 def _evidence(one: KeyColumn) -> str:
     zeros = ", once leading zeros are left out" if one.zeros else ""
     return (
-        f"{one.matched:,} of {one.rows:,} rows name one of {one.units:,} data units by {one.how}{zeros}"
+        f"{one.matched:,} of {one.rows:,} rows name {one.units:,} data units by {one.how}{zeros}"
         f"{', such as ' + printable(one.examples[0]) if one.examples else ''}"
     )
 
@@ -315,7 +324,7 @@ def _parse_key(answer: Any, facts: Facts, settled: Settled) -> str:
 
 def _all_keys(facts: Facts, settled: Settled) -> Ask | None:
     found = [each for each in _candidates(facts, settled) if each.matched]
-    options = tuple(Option(printable(each.column), each.column, _evidence(each)) for each in found[:4])
+    options = tuple(Option(label_of(each.column), each.column, _evidence(each)) for each in found[:4])
     return Ask("Which column of the table names the data units?", options) if found else None
 
 
