@@ -174,6 +174,32 @@ def test_nobody_can_tell_and_then_it_stays_written_down(
     assert [each.job_id for each in ready.home.submissions()] == [None]
 
 
+def test_only_one_submission_at_a_time(call: Callable[..., Any], ready: Ready, ray: FakeRay) -> None:
+    with ready.home.held():
+        code, document, _ = call("--approve", ready.hash, "--json")
+    assert (code, document["error"]["code"]) == (3, "in-use") and not ray.jobs
+
+
+def test_a_look_in_the_middle_of_a_submission_loses_nothing(
+    ready: Ready, cli: Cli, ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib import import_module
+
+    from synapse_skills.cluster import status
+
+    module = import_module("synapse_skills.cluster.submit")
+    original = module._run
+
+    def looked_at(*arguments: Any) -> Any:
+        with pytest.raises(SkillsError):  # nothing is there yet, and so it is forgotten
+            status.find(str(ready.home.folder))
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "_run", looked_at)
+    submit_job(ready.home, mode="upload", plan=ready.hash, content="c")
+    assert [each.job_id for each in ready.home.submissions()] == ["raysubmit_0000000000000000"]
+
+
 @pytest.mark.parametrize("made", [True, False])
 def test_killed_while_submitting_the_job_is_not_lost(
     ready: Ready, cli: Cli, ray: FakeRay, monkeypatch: pytest.MonkeyPatch, made: bool

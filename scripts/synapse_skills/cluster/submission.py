@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from synapse_skills.errors import FindingError, UsageError, printable
+from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.report import write_json
 
 SCRIPT = "upload.py"
@@ -131,8 +133,34 @@ class JobHome:
         write_json(self.submission, Submissions(**first.model_dump(), earlier=kept).model_dump(mode="json"))
 
     def update(self, changed: Submission) -> None:
-        """Replace what is known of one submission."""
-        self.remember([changed if each.tag == changed.tag else each for each in self.submissions()])
+        """Replace what is known of one submission; it is the newest if nothing was."""
+        known = self.submissions()
+        if all(each.tag != changed.tag for each in known):
+            known.insert(0, changed)
+        self.remember([changed if each.tag == changed.tag else each for each in known])
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """One submission at a time from here; the lock goes with the process, however it ends.
+
+        Raises:
+            OutOfReach: another one is under way.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows: the job's own lock on its state is all there is
+            yield
+            return
+        with (self.folder / ".submit.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutOfReach(
+                    "This job is being submitted by another process.",
+                    hint="Wait until that has ended; job_status tells what came of it.",
+                    code="in-use",
+                ) from None
+            yield
 
     def forget(self, tag: str) -> None:
         """Take one away that never became a job."""

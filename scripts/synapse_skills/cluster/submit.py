@@ -82,16 +82,17 @@ def submit_job(
         submitted_at=now(),
         agent=AgentNamed(id=chosen.id, name=chosen.name),
     )
-    home.remember([wanted, *home.submissions()])
     env = {TAG: wanted.tag} | ({DRY_RUN_VARIABLE: "1"} if mode == "dry-run" else {})
-    try:
-        job_id = submit(home.job, env=env, timeout=timeout, cpus=cpus, gpus=gpus, chosen=chosen, environ=environ)
-    except SkillsError as error:
-        if error.code not in ("submit-unknown", "interrupted"):
-            home.forget(wanted.tag)
-        raise
-    done = wanted.model_copy(update={"job_id": job_id})
-    home.update(done)
+    with home.held():
+        home.remember([wanted, *home.submissions()])
+        try:
+            job_id = submit(home.job, env=env, timeout=timeout, cpus=cpus, gpus=gpus, chosen=chosen, environ=environ)
+        except SkillsError as error:
+            if error.code not in ("submit-unknown", "interrupted"):
+                home.forget(wanted.tag)
+            raise
+        done = wanted.model_copy(update={"job_id": job_id})
+        home.update(done)
     return done
 
 
