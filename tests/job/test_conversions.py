@@ -329,7 +329,7 @@ def test_after_a_lost_state_another_converter_makes_no_second_unit(pictures: Job
         import synapse_skills.media.conversion as conversion
 
         real = conversion.convert_picture
-        conversion.convert_picture = lambda *args: (lambda made: (made[0] + b"other", made[1]))(real(*args))
+        conversion.convert_picture = lambda *args: (lambda made: (bytes(made[0]) + b"other", made[1]))(real(*args))
 
     pictures.run(before=other_bytes)
     assert keys(pictures) == ["patient_000", "patient_001"]

@@ -327,7 +327,15 @@ TALKS = {
     "next batch, same answers": Talk(
         (IMAGE, LABEL, MASK), SHARED, SHARED_UNITS, first={"answers": "answers.json"}, before=hold_first_batch
     ),
-    "each file is one": Talk((IMAGE,), PHOTOS, PHOTOS_UNITS, also=names_what_stays_at_home),
+    "each file is one": Talk(
+        (IMAGE,),
+        PHOTOS,
+        PHOTOS_UNITS,
+        answers={"conversions.bmp": "none"},
+        asked=("conversions.bmp",),
+        rounds=2,
+        also=names_what_stays_at_home,
+    ),
     "incomplete left out": Talk(
         (IMAGE, LABEL, DICOM),
         LOST,
