@@ -5,13 +5,16 @@ PYTHON := $(shell for p in python3 python /usr/bin/python3 /usr/local/bin/python
 RUN = $(if $(PYTHON),$(PYTHON),$(error This needs Python: install python3 (3.12 or newer is best, e.g. apt install python3))) scripts/run.py
 ROUNDS ?= 20
 
-.PHONY: help demo test test-all soak lock format docs
+.PHONY: help demo demo-ray test test-all soak lock format docs
 
 help:  ## what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo:  ## a folder of photos becomes data units on a local backend: plan, dry run, upload, a page to look at
 	@$(RUN) demo
+
+demo-ray:  ## the same on a real Ray of this machine: submitted, stopped, killed, finished; needs 2 GB of memory and of disk
+	@$(RUN) demo_ray
 
 test:  ## lint, types, rooms, tests
 	@$(RUN) test

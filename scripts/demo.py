@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say: Callable[[str], None] = (lambda text: None) if args.json else (lambda text: print(text, flush=True))
     started = time.monotonic()
     folder = args.out.expanduser().absolute()
-    with _signals_end_it(), _own_folder(folder):
+    with signals_end_it(), own_folder(folder):
         demo = Demo(folder, say)
         try:
             about = demo.show()
@@ -98,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 class Demo:
     """One demo in its folder."""
+
+    step_s = STEP_S
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
@@ -194,15 +196,15 @@ class Demo:
         for unit in self._rows("/data_units/?data_collection=1&page_size=100"):
             key = str((unit["meta"] or {}).get("name"))
             if key in there:
-                raise _differs(f"{key} is there twice")
+                raise differs(f"{key} is there twice")
             there[key] = {spec: self._sha1(file["url"]) for spec, file in unit["files"].items()}
             ids.append(unit["id"])
-            _same(f"the metadata of {key}", {"name": key, "dataset_key": key, **constants()}, unit["meta"])
-        _same("the data units", sorted(wanted), sorted(there))
+            same(f"the metadata of {key}", {"name": key, "dataset_key": key, **constants()}, unit["meta"])
+        same("the data units", sorted(wanted), sorted(there))
         for key, files in wanted.items():
-            _same(f"the files of {key}", files, there[key])
+            same(f"the files of {key}", files, there[key])
         tasks = [task["data_unit"]["id"] for task in self._rows("/sdk/tasks/?project=1&page_size=100")]
-        _same("the data units that have a task", sorted(ids), sorted(tasks))
+        same("the data units that have a task", sorted(ids), sorted(tasks))
         return len(there)
 
     # -- the backend ---------------------------------------------------------------------------------------------
@@ -254,29 +256,29 @@ class Demo:
         as_json = [] if "--json" in arguments else ["--json"]
         return self._call([str(SCRIPTS / name), *arguments, *as_json])
 
-    def _call(self, command: Sequence[str]) -> dict[str, Any]:
-        """Run a script with `--json` to its end and return its document."""
+    def _call(self, command: Sequence[str], code: int = 0) -> dict[str, Any]:
+        """Run a script with `--json` to its end, which must be this one, and return its document."""
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and scripts
             [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self._environment(), cwd=self.folder, start_new_session=True,
         )  # fmt: skip
         try:
-            out, err = process.communicate(timeout=STEP_S)
+            out, err = process.communicate(timeout=self.step_s)
         except subprocess.TimeoutExpired:
             raise SkillsError(f"{Path(command[0]).name} did not end.", hint="Run it again.", code="too-slow") from None
         finally:
             _end(process)
-        if process.returncode == 0:
+        if process.returncode == code:
             document: dict[str, Any] = json.loads(out)
             return document
         raise _failed(Path(command[0]).name, process.returncode, out, err)
 
 
-def contents_on_disk(plan: Mapping[str, Any]) -> Contents:
+def contents_on_disk(plan: Mapping[str, Any], folder: Path = PHOTOS) -> Contents:
     """What should be there: counted anew from the folder, with nothing of the library's."""
     takes = {extension: spec["name"] for spec in plan["specs"] for extension in spec["takes"]}
     found: Contents = {}
-    for path in PHOTOS.glob("*/*"):
+    for path in folder.glob("*/*"):
         key = unicodedata.normalize("NFC", path.parent.name)
         found.setdefault(key, {})[takes[path.suffix]] = hashlib.sha1(path.read_bytes()).hexdigest()  # noqa: S324
     return found
@@ -289,16 +291,18 @@ def constants() -> dict[str, Any]:
     return {key.removeprefix(start): value for key, value in answers.items() if key.startswith(start)}
 
 
-def _same(what: str, wanted: Any, there: Any) -> None:
+def same(what: str, wanted: Any, there: Any) -> None:
+    """Compare what should be there with what is."""
     if wanted != there:
-        raise _differs(f"{what}: {_short(there)} instead of {_short(wanted)}")
+        raise differs(f"{what}: {_short(there)} instead of {_short(wanted)}")
 
 
 def _short(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)[:200]
 
 
-def _differs(what: str) -> FindingError:
+def differs(what: str) -> FindingError:
+    """What to raise where it isn't."""
     return FindingError(
         f"What arrived is not what was planned: {printable(what)}.",
         hint="This is a bug in synapse-skills: report it with the folder of the demo.",
@@ -337,7 +341,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _signals_end_it() -> Iterator[None]:
+def signals_end_it() -> Iterator[None]:
     """SIGTERM and a closed terminal end the demo as Ctrl-C does: with the backend stopped."""
 
     def interrupt(number: int, frame: object) -> None:
@@ -353,7 +357,7 @@ def _signals_end_it() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_folder(folder: Path) -> Iterator[None]:
+def own_folder(folder: Path, ours: Sequence[str] = OURS) -> Iterator[None]:
     """A folder that is empty, or holds nothing but an earlier demo, which goes; one demo at a time."""
     marker = folder / MARKER
     if folder.exists() and not folder.is_dir():
@@ -367,7 +371,7 @@ def _own_folder(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with marker.open("a") as held:
         _lock(held, folder)
-        for name in OURS:
+        for name in ours:
             path = folder / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

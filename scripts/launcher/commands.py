@@ -79,7 +79,7 @@ def _run(kind: str, command: List[str]) -> int:
 def _kind(script: str, arguments: List[str]) -> str:
     """`submit` needs Ray, so does checking whether it will work, and looking at a path from the cluster; no more."""
     wants_ray = (
-        script == "submit"
+        script in ("submit", "demo_ray")
         or "--on-agent" in arguments
         or (script == "check_environment" and ("--for=submit" in arguments or _follows(arguments, "--for", "submit")))
     )

@@ -26,14 +26,16 @@ class LocalBackend:
         script: sandbox.py.
         folder: where it keeps everything; made if it is missing.
         seed: what it holds at first.
+        latency_ms: how long every request waits, as on a slow line.
     """
 
-    def __init__(self, script: Path, folder: Path, seed: Mapping[str, Any]) -> None:
+    def __init__(self, script: Path, folder: Path, seed: Mapping[str, Any], *, latency_ms: float = 0) -> None:
         self.folder = folder
         self.host = ""
         self.token = ""
         self._script = script
         self._seed = dict(seed)
+        self._latency_ms = latency_ms
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -42,6 +44,7 @@ class LocalBackend:
         ready.unlink(missing_ok=True)
         write_json(seed, self._seed)
         command = [sys.executable, str(self._script), "serve", "--state", str(self.folder), "--seed", str(seed)]
+        command += ["--latency-ms", str(self._latency_ms)] if self._latency_ms else []
         with said.open("wb") as log:
             # A session of its own: Ctrl-C is for us, and the job ends before its backend does.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
