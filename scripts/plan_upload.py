@@ -16,8 +16,7 @@ Without arguments it asks the first questions. The folder of the job is synapse-
 answers: run it again with one more answer until it is ready.
 
 examples:
-  plan_upload.py ./scans --collection 57 --set 'specs.mask_1.pattern=mask/*.png' --json
-  plan_upload.py ./scans --excel patients.xlsx --set metadata.field.age=나이
+  plan_upload.py ./scans --collection 57 --excel patients.xlsx --set 'specs.mask_1.pattern=mask/*.png' --json
   plan_upload.py --source image_1=/mnt/images --source label_1=/data/labels --set sources.2.recursive=false
 
 KEY is the `key` of a question, VALUE is JSON, or text if it isn't; null takes an answer back.
