@@ -13,13 +13,16 @@ EPILOG = """\
 examples:
   check_path.py ~/scans
   check_path.py /mnt/nas/project --limit 10000 --json
+  check_path.py /mnt/cluster/scans --on-agent
 
 Shows how many files there are by extension (.nii.gz is one), how deep they lie, and the first names in the folder.
-Folders are read, files are not opened. Only local folders are supported so far; s3://, gs:// and sftp:// come later:
-mount them, or copy the files.
+Folders are read, files are not opened. With --on-agent a small job on the cluster looks, and says what it sees; that
+takes half a minute or more. Only folders are supported so far; s3://, gs:// and sftp:// come later: mount them, or
+copy the files.
 
 exit codes: 0 files found, nothing wrong · 1 no file, or something is wrong (unreadable folders, colliding names) ·
-  2 wrong usage · 3 the path is out of reach: missing, not a folder, no permission, not supported · 130 interrupted
+  2 wrong usage · 3 the path is out of reach: missing, not a folder, no permission, not supported; or the cluster is ·
+  130 interrupted
 """
 
 
@@ -31,9 +34,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("path", metavar="PATH", help="a local folder")
+    command.add_argument("path", metavar="PATH", help="a folder")
     command.add_argument("--no-recursive", action="store_true", help="leave out the folders below it")
     command.add_argument("--limit", type=_count, metavar="N", help="stop after N files: a sample, and said to be one")
+    command.add_argument("--on-agent", action="store_true", help="look from the cluster, where jobs run, not from here")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
 
@@ -44,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from synapse_skills.sources.check import check_path, counting, show_report
     from synapse_skills.units import extension_of
 
+    if args.on_agent:
+        return _on_agent(args)
     with counting(quiet=args.json) as progress:
         report = check_path(
             args.path,
@@ -52,6 +58,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress=progress,
             extension_of=extension_of,
         )
+    if args.json:
+        print(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        show_report(report)
+    return report.exit_code
+
+
+def _on_agent(args: argparse.Namespace) -> int:
+    from synapse_skills.cluster import check_on_agent
+    from synapse_skills.sources.check import show_report
+
+    report = check_on_agent(
+        args.path,
+        recursive=not args.no_recursive,
+        limit=args.limit,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
     if args.json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     else:

@@ -1,7 +1,7 @@
 """A plan → its job folder: the script, the library it runs on, and what it needs."""
 
-from synapse_skills.rendering.job import Rendered, is_edited, render_file, render_job
+from synapse_skills.rendering.job import Rendered, is_edited, library_files, render_file, render_job
 from synapse_skills.rendering.place import place_of
 from synapse_skills.rendering.script import render_script
 
-__all__ = ["Rendered", "is_edited", "place_of", "render_file", "render_job", "render_script"]
+__all__ = ["Rendered", "is_edited", "library_files", "place_of", "render_file", "render_job", "render_script"]

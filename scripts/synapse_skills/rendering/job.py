@@ -154,6 +154,12 @@ def _files(plan: UploadPlan, left_out: bytes) -> dict[str, bytes]:
         .render(plan=plan, hash=plan_hash(content), exit_codes=codes, flags=job_flags())
         .encode(),
     }
+    return files | library_files()
+
+
+def library_files() -> dict[str, bytes]:
+    """What travels of this library, by its path in the folder that ships."""
+    files: dict[str, bytes] = {}
     root = Path(__file__).resolve().parents[1]
     for name in MODULES:
         if (root / name).is_file():

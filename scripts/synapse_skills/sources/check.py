@@ -31,7 +31,7 @@ class PathReport:
     """What a look at a path has found.
 
     Attributes:
-        kind: `local` is all there is so far.
+        kind: `local`, or `on-agent` for what the cluster sees.
         is_sample: the look ended at `limit`, so the counts are those of a part.
         limit: the limit that was set, None without one.
         by_extension: files and bytes of the commonest extensions; '' is none, '*' is the rest of them.
@@ -203,7 +203,8 @@ def show_report(report: PathReport) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(Text(report.path, style="bold"))
     below = "and what is below it" if report.recursive else "without what is below it"
-    console.print(Text(f"  local folder, reachable, {below}"))
+    whose = "folder as the cluster sees it" if report.kind == "on-agent" else "local folder"
+    console.print(Text(f"  {whose}, reachable, {below}"))
     about = "at least " if report.is_sample else ""
     folders = f"{report.folders:,} folder{'' if report.folders == 1 else 's'} below it"
     console.print(Text(f"  {about}{_files(report.files)} in {folders}, {human_bytes(report.bytes)}"))
