@@ -69,8 +69,9 @@ class Profile:
     clock: bool = False
     exact: dict[int, int] = field(default_factory=dict)
 
-    def add(self, numbers: Sequence[int], values: Sequence[Any]) -> None:
-        """Count a chunk of the column."""
+    def add(self, numbers: Sequence[int], values: Sequence[Any]) -> int:
+        """Count a chunk of the column; returns how many of its cells hold a value."""
+        before = self.empty
         types = Counter(map(type, values))
         if len(types) == 1 and str in types:
             blank = values.count("")
@@ -78,7 +79,7 @@ class Profile:
             blank = sum(1 for value in values if type(value) is str and not value)
         self.empty += blank
         if blank == len(values):
-            return
+            return 0
         if str in types:
             types[str] -= blank
             if types[str]:
@@ -90,6 +91,7 @@ class Profile:
         for kind, count in types.items():
             if count > 0:
                 self._count(_KINDS.get(kind, "text"), kind, count, numbers, values)
+        return len(values) - (self.empty - before)
 
     def _count(self, name: str, kind: type, count: int, numbers: Sequence[int], values: Sequence[Any]) -> None:
         self.kinds[name] += count
@@ -183,10 +185,13 @@ class Profile:
         kinds = self.kinds
         if self.typed and (kinds["integer"] or kinds["number"]) and (not self.fractions or self.exact):
             exact = self.exact
-            values = [
-                (exact.get(number) or _whole(value, self.fractions)) if type(value) is float else value
-                for number, value in zip(numbers, values, strict=True)
-            ]
+            if not (exact or self.rounded or self.not_numbers) and {*map(type, values)} == {float}:
+                values = list(map(int, values))
+            else:
+                values = [
+                    (exact.get(number) or _whole(value, self.fractions)) if type(value) is float else value
+                    for number, value in zip(numbers, values, strict=True)
+                ]
         elif self.typed and self.fractions:
             values = [float(value) if type(value) is int else value for value in values]
         if self.not_numbers:

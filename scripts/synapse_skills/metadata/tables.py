@@ -6,9 +6,9 @@ about the table is in `Table.problems`, with the rows where a person will find i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import islice, repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +127,20 @@ class Table:
                 profile.convert(numbers, wide[index] if index < len(wide) else blank)
                 for index, profile in self._profiles
             ]
+            if names and not self._has_blanks(columns):
+                # Most chunks: rows are made without looking at their cells one by one.
+                yield from map(Row, numbers, map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
+                continue
             for number, *cells in zip(numbers, *columns, strict=True):
                 if values := {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}:
                     yield Row(number, values)
+
+    def _has_blanks(self, columns: Sequence[Sequence[Any]]) -> bool:
+        # A sheet is held as it was counted; a text is read again, and may have changed since.
+        return any(
+            (profile.empty or not profile.typed or not profile.kinds) and "" in column
+            for column, (_, profile) in zip(columns, self._profiles, strict=True)
+        )
 
 
 def is_table(path: Path | str) -> bool:
@@ -303,8 +314,11 @@ def _profiled(grid: Grid, header: Header, shift: int, notes: Notes, typed: bool)
             wide = wide[:named]
         while len(profiles) < len(wide):
             profiles.append(Profile(typed))
-        for profile, column in zip(profiles, wide, strict=False):
-            profile.add(numbers, column)
-        # The first cell settles it for nearly every row.
-        row_count += sum(1 for row in chunk if (row and is_filled(row[0])) or any(map(is_filled, row)))
+        filled = [profile.add(numbers, column) for profile, column in zip(profiles, wide, strict=False)]
+        # A column without a gap settles it for all rows of the chunk; else the first cell does for nearly every row.
+        row_count += (
+            len(chunk)
+            if len(chunk) in filled
+            else sum(1 for row in chunk if (row and is_filled(row[0])) or any(map(is_filled, row)))
+        )
     return profiles, row_count
