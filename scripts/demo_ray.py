@@ -115,7 +115,7 @@ class RayDemo(demo.Demo):
             f"goes to cluster-state/, outside of the job."
         )
         dry = self._submit(home, "--dry-run", "--wait")["job"]
-        worker = dry["report"]["environment"]
+        worker = dry["report"]["worker"]
         self._say(
             f"3. submit --dry-run --wait: {dry['job_id']} counted {dry['report']['planned']} data units on the worker "
             f"(Python {worker['python']}, synapse-sdk {worker['synapse-sdk']}) in {dry['elapsed_s']:.0f} s, most of "
