@@ -116,10 +116,10 @@ class RayDemo(demo.Demo):
         )
         dry = self._submit(home, "--dry-run", "--wait")["job"]
         worker = dry["report"]["worker"]
-        self._say(
-            f"3. submit --dry-run --wait: {dry['job_id']} counted {dry['report']['planned']} data units on the worker "
-            f"(Python {worker['python']}, synapse-sdk {worker['synapse-sdk']}) in {dry['elapsed_s']:.0f} s, most of "
-            "it Ray's for the packages. Its report opens the gate."
+        self._say(f"3. Dry run on the worker (submit --dry-run --wait): {dry['report']['planned']} data units counted.")
+        self.say(
+            f"       {dry['job_id']}, Python {worker['python']}, synapse-sdk {worker['synapse-sdk']}, "
+            f"{dry['elapsed_s']:.0f} s, most of them Ray's for the packages. Its report opens the gate."
         )
         job_id = self._submit(home, "--approve", plan["hash"])["submission"]["job_id"]
         self._say(f"4. submit --approve {plan['hash']}: {job_id}. job_status --follow says:")
@@ -173,10 +173,11 @@ class RayDemo(demo.Demo):
         if not killed:
             raise FindingError("The job was over before it could be killed.", hint="Run it again.", code="too-quick")
         failed = self._follow(home, EXIT_INCOMPLETE, quiet=True)
+        there = self._there() - before
         self._say(
-            f"10. Submitted again as {job_id}, and its process {killed[0]} killed with {self._there() - before} there:"
+            f"10. Submitted again as {job_id}; process {killed[0]} killed with {there} there: {failed['status']}."
         )
-        self.say(f"       {failed['status']}, exit 5. job_status says next: {failed['next']}")
+        self.say(f"       job_status, exit 5: {failed['next']}")
         last = self._submit(home, "--approve", plan["hash"], "--wait")["job"]["report"]
         self._counted(before, last)
         units = self._check(home, whole=True)

@@ -70,6 +70,7 @@ def test_passwords_of_package_indexes_are_not_shown() -> None:
 
 def test_submit_alone_gets_ray() -> None:
     assert commands._kind("submit", []) == "ray"
+    assert commands._kind("demo_ray", []) == "ray"
     assert commands._kind("check_environment", ["--for", "submit"]) == "ray"
     assert commands._kind("check_environment", ["--for=submit"]) == "ray"
     assert commands._kind("check_path", ["/data", "--on-agent"]) == "ray"

@@ -31,6 +31,7 @@ from synapse_skills.report import UploadReport, write_json
 EVERY_S = 2.0
 PATIENCE_S = 300.0
 TAIL = 15
+_KILLED = (-9, 137)  # SIGKILL, as Ray says it and as a shell does
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Ended:
             return "The job never began. Mend what Ray says (or ask the cluster's owner), then submit again."
         if self.report is None and self.info.status == "STOPPED":
             return "It was stopped before it could report. Submit again: it goes on where it was."
+        if self.report is None and self.info.exit_code in _KILLED:
+            return "It was killed: for want of memory, or with its machine. Submit again: it goes on where it was."
         if self.report is None:
             return "It ended without a report. Read its last lines, mend the cause, and submit again: it goes on."
         if self.exit_code == EXIT_INTERRUPTED:
