@@ -17,7 +17,7 @@ from typing import Any
 from xml.parsers import expat
 
 from synapse_skills.metadata import limits
-from synapse_skills.metadata.extents import column_of, extent_of
+from synapse_skills.metadata.extents import column_of, tags_of
 from synapse_skills.metadata.parts import Parts, xml_parser
 from synapse_skills.metadata.text import bad
 
@@ -150,10 +150,10 @@ def _searched(path: Path, chunks: Iterable[bytes], lengths: list[int]) -> Seen |
     longest = max(lengths, default=0)
     for piece in _pieces(path, chunks):
         # Comments, CDATA, declarations, UTF-16: left to the parser.
-        if b"<!" in piece or b"\0" in piece or (b":c" in piece and _PREFIXED.search(piece)):
+        if b"\0" in piece or (b":" in piece and b":c" in piece and _PREFIXED.search(piece)):
             return None
-        extent = extent_of(piece)
-        if extent is None:
+        extent, declares, formulas = tags_of(piece)
+        if extent is None or declares:
             return None
         if not extent:
             continue
@@ -167,14 +167,14 @@ def _searched(path: Path, chunks: Iterable[bytes], lengths: list[int]) -> Seen |
                 # A text that is not there is calamine's to refuse.
                 numbers = map(int, _SHARED.findall(piece))
                 seen.text_bytes += sum(lengths[number] for number in numbers if number < len(lengths))
-        _note(path, seen, piece)
+        _note(path, seen, piece, formulas)
     return seen
 
 
-def _note(path: Path, seen: Seen, piece: bytes) -> None:
+def _note(path: Path, seen: Seen, piece: bytes, formulas: bool) -> None:
     if b't="e"' in piece:
         seen.errors += [(int(row) - 1, column_of(column)) for column, row in _ERROR.findall(piece)]
-    if b"<f" in piece:
+    if formulas:
         for column, row, attributes, end in _NO_VALUE.findall(piece):
             # A formula whose result is the empty text is calculated.
             if end == b"</c>" or b't="str"' not in attributes:
