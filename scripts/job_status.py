@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps(seen.as_dict(), ensure_ascii=False))
     else:
-        show_seen(seen)
+        show_seen(seen, followed=args.follow)
     return EXIT_OK if args.stop and seen.ended is not None else seen.exit_code
 
 

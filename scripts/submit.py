@@ -135,7 +135,7 @@ def _wait(home: JobHome, submission: Submission, document: dict[str, Any], args:
         document |= {"status": "ended", "job": seen.as_dict()}
         print(json.dumps(document, ensure_ascii=False))
     else:
-        show_ended(ended)
+        show_ended(ended, followed=True)
     return ended.exit_code
 
 

@@ -193,5 +193,5 @@ def bring_home(home: JobHome, submission: Submission, ended: Ended) -> None:
             write_json(home.dry_run, document)
         elif submission.mode == "upload" and ended.report.mode == "upload":
             write_json(home.report, document)
-    ending = Ending(status=ended.info.status, exit_code=ended.exit_code, message=redact(ended.info.message)[:500])
+    ending = Ending(status=ended.info.status, exit_code=ended.exit_code, message=redact(ended.info.said)[:500])
     home.update(submission.model_copy(update={"ended": ending}))

@@ -55,6 +55,11 @@ class JobInfo:
         """Failed before the script's first line: the packages, the folder or the machine."""
         return self.status == "FAILED" and self.exit_code is None
 
+    @property
+    def said(self) -> str:
+        """The message without the log's end, which Ray repeats in it for a script that failed."""
+        return self.message.partition(", last available logs")[0] if self.exit_code is not None else self.message
+
     def elapsed(self) -> float | None:
         """Seconds that it has run."""
         if self.started is None:

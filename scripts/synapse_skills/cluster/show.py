@@ -70,36 +70,42 @@ class ProgressLine:
             self._width = 0
 
 
-def show_ended(ended: Ended, *, lines: bool = True) -> None:
-    """A job: its state, how far it is, its last lines, its report, and what to do next."""
+def show_ended(ended: Ended, *, followed: bool = False) -> None:
+    """A job: its state, how far it is, its last lines, its report, and what to do next.
+
+    Args:
+        ended: the job.
+        followed: its lines have been shown already, and a job says its report in them.
+    """
     info = ended.info
     say(f"{info.id}: {info.status}, {duration(info.elapsed())}")
-    if info.message and info.has_ended and info.status != "SUCCEEDED":
-        say("  Ray says: " + printable(" ".join(info.message.split())[-600:]))
+    if info.said and info.has_ended and info.status != "SUCCEEDED" and ended.report is None:
+        say("  Ray says: " + printable(" ".join(info.said.split())[-600:]))
     if ended.progress is not None and ended.report is None:
         ProgressLine(sys.stdout).line(
             f"  {ended.progress.done:,} of {ended.progress.planned:,} data units, {ended.progress.files:,} files"
         )
-    if lines and ended.log_tail and ended.report is None:
+    if not followed and ended.log_tail and ended.report is None:
         say("  last lines:")
         for line in ended.log_tail:
             say("    " + line)
     if ended.report is not None:
-        for line in report_lines(ended.report):
-            say(line)
+        told = report_lines(ended.report)
+        if not (followed and told[-1] in ended.log_tail):
+            say("\n".join(told))
     elif ended.note:
         say("  " + ended.note)
     if ended.next_step():
         say("  next: " + ended.next_step())
 
 
-def show_seen(seen: Seen) -> None:
+def show_seen(seen: Seen, *, followed: bool = False) -> None:
     """One job, also where the cluster can't be asked."""
     if seen.target.home is not None and seen.target.submission is not None:
         submission = seen.target.submission
         say(f"{submission.mode} of plan {submission.plan} from {seen.target.home.folder}, {submission.submitted_at}")
     if seen.ended is not None:
-        show_ended(seen.ended)
+        show_ended(seen.ended, followed=followed)
         return
     known = seen.target.submission.ended if seen.target.submission else None
     say(f"{seen.target.job_id}: " + (f"{known.status} when last seen" if known else "state unknown"))

@@ -83,7 +83,7 @@ class Seen:
         progress = ended.progress
         return found | {
             "status": ended.info.status,
-            "message": redact(ended.info.message),
+            "message": redact(ended.info.said if ended.log_tail else ended.info.message),
             "elapsed_s": round(ended.info.elapsed() or 0.0, 1),
             "done": progress.done if progress else None,
             "planned": progress.planned if progress else None,
