@@ -29,6 +29,7 @@ from synapse_skills.metadata.wants import Reader, View
 MAX_TEXT = 100_000
 MAX_NESTING = 8
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
+_SIMPLE: dict[str, Callable[[Any], Any]] = {"integer": integer, "number": number, "boolean": boolean}
 _SEPARATORS = ("\n", ";", "|", ",")
 
 Change = Callable[[Any], Any]
@@ -47,6 +48,10 @@ class Coercion:
     Args:
         schema: the collection's meta schema; None changes nothing.
         validator: the compiled schema, to leave alone what fits already; made when needed if not given.
+
+    Attributes:
+        fields: what to do with each field of the top.
+        polished: what to do with it where the metadata fits.
     """
 
     def __init__(self, schema: Any, validator: Any = None) -> None:
@@ -54,11 +59,11 @@ class Coercion:
         self._validator = validator
         reader = Reader(schema)
         view = reader.view(schema)
-        self._fields = _changes(reader, view, self._fits, 0) if isinstance(schema, Mapping) else ()
+        self.fields = _changes(reader, view, self._fits, 0) if isinstance(schema, Mapping) else ()
         views = {name: reader.view(*parts) for name, parts in view.properties.items()}
-        self._polished = tuple(
+        self.polished = tuple(
             (name, fine, right, change)
-            for name, _, right, change in self._fields
+            for name, _, right, change in self.fields
             if (fine := _left_when_valid(views[name])) != _ALL
         )
 
@@ -69,11 +74,15 @@ class Coercion:
 
     def apply(self, meta: dict[str, Any]) -> dict[str, Any]:
         """The same for metadata that has been through `as_json`: itself if nothing changes."""
-        return self._unless_worse(meta, _applied(self._fields, meta))
+        return self._unless_worse(meta, applied(self.fields, meta))
 
     def polish(self, meta: dict[str, Any]) -> dict[str, Any]:
         """The same for metadata that fits: only what fits in several forms can change, such as dates and 45.0."""
-        changed = _applied(self._polished, meta)
+        return self.polish_by(self.polished, meta)
+
+    def polish_by(self, changes: Changes, meta: dict[str, Any]) -> dict[str, Any]:
+        """The same for metadata of which only some fields can change."""
+        changed = applied(changes, meta)
         return meta if changed is meta else self._unless_worse(meta, changed)
 
     def _unless_worse(self, meta: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +120,8 @@ _NEVER: frozenset[type] = frozenset({_Absent})
 _ALL: frozenset[type] = frozenset({str, int, float, bool, type(None), list, dict, _Absent})
 
 
-def _applied(fields: Changes, meta: dict[str, Any]) -> dict[str, Any]:
+def applied(fields: Changes, meta: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with its fields changed: itself if none is."""
     changed = meta
     for name, fine, right, change in fields:
         value = meta.get(name, ABSENT)
@@ -197,7 +207,9 @@ def _change(reader: Reader, view: View, fits: Fits, depth: int, path: tuple[str,
         item = _change(reader, inner, lambda path, value: True, depth + 1, (*path, "*"), False)
         numbers = "number" in inner.types
     fields = _changes(reader, view, fits, depth + 1, path) if "object" in view.types else ()
-    return _Typed(view, fits, path, required, item, fields, numbers)
+    others = [name for name in view.types if name != "null"]
+    simple = _SIMPLE.get(others[0]) if len(others) == 1 and not view.intricate else None
+    return _Typed(view, fits, path, required, item, fields, numbers, simple)
 
 
 @dataclass(frozen=True)
@@ -212,6 +224,7 @@ class _Typed:
         item: what to do with the items of an array.
         fields: what to do with the fields of an object.
         numbers: whether the items are numbers.
+        simple: what makes a text the only type that there is.
     """
 
     view: View
@@ -221,8 +234,13 @@ class _Typed:
     item: Change | None
     fields: Changes
     numbers: bool
+    simple: Change | None
 
     def __call__(self, value: Any) -> Any:
+        if self.simple is not None and value.__class__ is str and len(value) <= MAX_TEXT:
+            new = self.simple(value)
+            if new is not value:
+                return new
         own, types = kind(value), self.view.types
         # A text may be let in by one alternative, and this one only as the number of another.
         elsewhere = own == "string" and self.view.intricate and not self.fits(self.path, value)
@@ -257,7 +275,7 @@ class _Typed:
         if own == "array" and self.item is not None:
             return _items(value, self.item)
         if own == "object" and self.fields:
-            return _applied(self.fields, value)
+            return applied(self.fields, value)
         return value
 
     def _to(self, name: str, value: Any) -> Any:
@@ -274,7 +292,7 @@ class _Typed:
             return _array(value, self.item, self.numbers)
         if name == "object":
             read = parsed(value, dict)
-            return _applied(self.fields, read) if isinstance(read, dict) else value
+            return applied(self.fields, read) if isinstance(read, dict) else value
         return value
 
 

@@ -72,9 +72,10 @@ class Profile:
     def add(self, numbers: Sequence[int], values: Sequence[Any]) -> int:
         """Count a chunk of the column; returns how many of its cells hold a value."""
         before = self.empty
-        types = Counter(map(type, values))
-        if len(types) == 1 and str in types:
-            blank = values.count("")
+        kinds = {*map(type, values)}
+        types: Counter[type] = Counter(map(type, values) if len(kinds) > 1 else dict.fromkeys(kinds, len(values)))
+        if len(types) == 1:
+            blank = values.count("") if str in types else 0
         else:
             blank = sum(1 for value in values if type(value) is str and not value)
         self.empty += blank

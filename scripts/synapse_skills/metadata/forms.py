@@ -24,6 +24,7 @@ _TRUE = {"true", "t", "yes", "y", "1", "on", "예", "네", "참", "o", "○"}
 _FALSE = {"false", "f", "no", "n", "0", "off", "아니오", "아니요", "거짓", "x", "×"}
 _WORDS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
 _INTEGER = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
+_FRACTION = re.compile(r"-?[0-9]+\.[0-9]*[1-9]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(
     r"([0-9]{4})(?P<mark>\s*[-./]\s*|\s*년\s*)([0-9]{1,2})(?:\s*[-./]\s*|\s*월\s*)([0-9]{1,2})(?:\s*일|\.)?"
@@ -51,6 +52,9 @@ def kind(value: Any) -> str:
 
 def integer(value: Any) -> Any:
     """As an integer: "45", "45.0" and 45.0, of any length; not "4.5", "1,000" or "1e3"."""
+    if value.__class__ is str and value.isdigit() and value.isascii() and len(value) <= MAX_DIGITS:
+        # Nearly every whole number in a table.
+        return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     if isinstance(value, str) and (found := _INTEGER.fullmatch(value.strip())) and len(found[1]) <= MAX_DIGITS:
@@ -60,6 +64,9 @@ def integer(value: Any) -> Any:
 
 def number(value: Any) -> Any:
     """As a number: "3.5" and "1e3", if a float keeps every digit."""
+    if value.__class__ is str and len(value) <= _SURELY_KEPT and _FRACTION.fullmatch(value):
+        # Nearly every measure in a table; zero in all its forms goes the long way.
+        return float(value)
     whole = integer(value)
     if whole is not value or not isinstance(value, str):
         return whole
@@ -75,13 +82,13 @@ def number(value: Any) -> Any:
 
 def boolean(value: Any) -> Any:
     """As true or false: words of English and Korean forms, O and X, 1 and 0."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
-        return bool(value)
     if isinstance(value, str):
         if value in _WORDS:
             return _WORDS[value]
         word = unicodedata.normalize("NFC", value.strip()).casefold()
         return _WORDS.get(word, value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
+        return bool(value)
     return value
 
 

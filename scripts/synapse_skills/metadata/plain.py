@@ -17,7 +17,7 @@ from synapse_skills.metadata.faults import Fault
 MAX_DEPTH = 200
 # JSON readers in Python refuse integers of more than 4,300 digits.
 MAX_BITS = 14_000
-_HUGE = 1 << MAX_BITS
+HUGE = 1 << MAX_BITS
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -49,14 +49,14 @@ def plain_dict(meta: Mapping[Any, Any], base: Mapping[str, Any] = _NOTHING) -> d
     # This loop is most of what a data unit's metadata costs: it changes nothing but what is nested.
     copy: dict[str, Any] = {**base, **meta}
     for key, value in meta.items():
-        if key.__class__ is not str or not (key.isascii() or _is_utf8(key)):
+        if key.__class__ is not str or not (key.isascii() or is_utf8(key)):
             raise Odd
         kind = value.__class__
         if kind is str:
-            if not (value.isascii() or _is_utf8(value)):
+            if not (value.isascii() or is_utf8(value)):
                 raise Odd
         elif kind is int:
-            if not -_HUGE < value < _HUGE:
+            if not -HUGE < value < HUGE:
                 raise Odd
         elif kind is float:
             # NaN and the infinities are the only numbers that are not 0 when taken from themselves.
@@ -74,21 +74,22 @@ def _copied(value: Any, depth: int) -> Any:
     if kind is list:
         return [_copied(item, depth + 1) for item in value]
     if kind is dict:
-        if not all(type(key) is str and _is_utf8(key) for key in value):
+        if not all(type(key) is str and is_utf8(key) for key in value):
             raise Odd
         return {key: _copied(item, depth + 1) for key, item in value.items()}
     if value is None or kind is bool:
         return value
     if (
-        (kind is str and _is_utf8(value))
-        or (kind is int and -_HUGE < value < _HUGE)
+        (kind is str and is_utf8(value))
+        or (kind is int and -HUGE < value < HUGE)
         or (kind is float and value - value == 0)
     ):
         return value
     raise Odd
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a text can be sent: half a surrogate pair can't."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -15,7 +15,8 @@ from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.metadata.coerce import Coercion
 from synapse_skills.metadata.doubts import without_what_is_unknown
 from synapse_skills.metadata.faults import Fault
-from synapse_skills.metadata.plain import Odd, as_json, plain_dict, through_json
+from synapse_skills.metadata.plain import as_json
+from synapse_skills.metadata.shapes import Shapes
 from synapse_skills.metadata.wording import cut, faults_in
 
 STANDARD_KEYS = ("name", "dataset_key")
@@ -76,6 +77,8 @@ class MetaCheck:
     def __init__(self, schema: Mapping[str, Any] | bool | None) -> None:
         self._validator = None if schema is None else compiled(dict(schema) if isinstance(schema, Mapping) else schema)
         self._coercion = Coercion(schema, self._validator)
+        self._added = _let_in(self._validator)
+        self._shapes = Shapes(self._coercion, self._added)
 
     def faults(self, meta: Mapping[str, Any] | None) -> list[Fault]:
         """All that is wrong with one unit's metadata as it is, without coercion; empty if it fits."""
@@ -102,34 +105,67 @@ class MetaCheck:
         Values given by `described` always win. Returns the metadata (None when there is nothing to say) and what is
         wrong with it. What is returned is plain JSON: what was validated is what is sent.
         """
-        added = {"name": unit_key, "dataset_key": unit_key}
-        try:
-            full = plain_dict(described, added)
-        except Odd:
-            full, unfit = through_json(described, added)
-            if unfit:
-                return None, unfit
-        if self._validator is None:
-            return full, []
-        if self._validator.is_valid(full):
-            return self._coercion.polish(full), []
+        validator = self._validator
+        shape = self._shapes.of(described)
+        if shape is not None and (full := shape.filled(described, unit_key)) is not None:
+            if validator is None:
+                return full or None, []
+            if validator.is_valid(full):
+                return self._coercion.polish_by(shape.polished, full) or None, []
+            coerced = shape.coerced(full)
+            if coerced is not full and not shape.key_polished and validator.is_valid(coerced):
+                return coerced or None, []
+            return self._nearest(validator, described, unit_key)
+        full, unfit = as_json(described, dict.fromkeys(self._added, unit_key))
+        if unfit:
+            return None, unfit
+        if validator is None:
+            return full or None, []
+        if validator.is_valid(full):
+            return self._coercion.polish(full) or None, []
+        return self._nearest(validator, described, unit_key)
+
+    def _nearest(
+        self, validator: Any, described: Mapping[str, Any], unit_key: str
+    ) -> tuple[dict[str, Any] | None, list[Fault]]:
+        """The same for metadata that does not fit as it is, with all that can be added."""
         said = as_json(described)[0]
         better = self._coercion.apply(said)
         # As coerced, then as it was: a schema can tie fields together in ways that no field shows.
         starts = [better] if better is said else [better, said]
-        for meta in (form for start in starts for form in _forms(start, unit_key)):
-            if self._validator.is_valid(meta):
+        for meta in (form for start in starts for form in self._forms(start, unit_key)):
+            if validator.is_valid(meta):
                 return self._coercion.polish(meta) or None, []
         # What the user has to mend is what no choice of ours can: the fewest faults, the least added.
-        faults = min((self._faults(meta) for meta in reversed(list(_forms(better, unit_key)))), key=len)
+        faults = min((self._faults(meta) for meta in reversed(list(self._forms(better, unit_key)))), key=len)
         return better or None, faults
 
+    def _forms(self, said: dict[str, Any], unit_key: str) -> Iterator[dict[str, Any]]:
+        """The metadata with `name` and `dataset_key`, with one of them, with none: what was not said, and may be."""
+        added = tuple(key for key in self._added if key not in said)
+        for choice in dict.fromkeys((added, added[:1], added[1:], ())):
+            yield dict.fromkeys(choice, unit_key) | said
 
-def _forms(said: dict[str, Any], unit_key: str) -> Iterator[dict[str, Any]]:
-    """The metadata with `name` and `dataset_key`, with one of them, with none: whatever was not said already."""
-    added = tuple(key for key in STANDARD_KEYS if key not in said)
-    for choice in dict.fromkeys((added, added[:1], added[1:], ())):
-        yield dict.fromkeys(choice, unit_key) | said
+
+def _let_in(validator: Any) -> tuple[str, ...]:
+    """Which of the standard keys a schema does not refuse whatever else is there.
+
+    The validator says so itself: its top `additionalProperties` looks at nothing but names.
+    """
+    if validator is None:
+        return STANDARD_KEYS
+    return tuple(
+        key
+        for key in STANDARD_KEYS
+        if not any(list(error.schema_path) == ["additionalProperties"] for error in _refusals(validator, key))
+    )
+
+
+def _refusals(validator: Any, key: str) -> Iterator[Any]:
+    for error in validator.iter_errors({key: ""}):
+        # Any other schema there looks at the value: only false is sure to refuse the next one too.
+        if error.kind.name == "additionalProperties" or (error.kind.name == "falseSchema" and not error.instance_path):
+            yield error
 
 
 def check_meta(schema: Mapping[str, Any] | bool | None, meta: Mapping[str, Any] | None) -> list[str]:
