@@ -18,6 +18,7 @@ answers: run it again with one more answer until it is ready.
 examples:
   plan_upload.py ./scans --collection 57 --excel patients.xlsx --set 'specs.mask_1.pattern=mask/*.png' --json
   plan_upload.py --source image_1=/mnt/images --source label_1=/data/labels --set sources.2.recursive=false
+  plan_upload.py /mnt/cluster/scans --on-agent --collection 57 --set state=/mnt/cluster/state/scans
 
 KEY is the `key` of a question, VALUE is JSON, or text if it isn't; null takes an answer back.
 
@@ -66,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--rescan", action="store_true", help="look at every file now, whatever an earlier round found"
     )
+    command.add_argument(
+        "--on-agent",
+        action="store_true",
+        help="the paths are those of the cluster: it lists the files, and the dry run runs there; remembered",
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the job (default: synapse-jobs/NAME)")
     command.add_argument("--keys", action="store_true", help="print the reference of keys, and nothing else")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -84,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     flags: dict[str, Any] = {
         **source_flags(args.paths, args.source, recursive=False if args.no_recursive else None),
+        "on_agent": True if args.on_agent else None,
         "data_collection": args.collection,
         "storage": args.storage,
         "project": args.project,

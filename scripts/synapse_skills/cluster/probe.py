@@ -226,8 +226,11 @@ def probe(
             code="no-ray",
         )
     rays = RayJobs(chosen.dashboard, environ=environ)
-    folder = Path(tempfile.mkdtemp(prefix="synapse-skills-probe-"))
     tag = new_tag("", "probe")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="synapse-skills-probe-"))
+    except OSError as error:
+        raise _unwritable(error) from None
     try:
         render_probe(folder, requests)
         say(f"asking the cluster of agent {printable(chosen.name)}: a small job looks there and reads only")
@@ -264,11 +267,15 @@ def render_probe(folder: Path, requests: Sequence[Request]) -> None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(data)
     except OSError as error:
-        raise OutOfReach(
-            f"The probe's folder can't be written: {error.strerror or error}.",
-            hint="Free some space in the folder for temporary files (TMPDIR names another).",
-            code="disk-full",
-        ) from None
+        raise _unwritable(error) from None
+
+
+def _unwritable(error: OSError) -> OutOfReach:
+    return OutOfReach(
+        f"The probe's folder can't be written: {error.strerror or error}.",
+        hint="Free some space in the folder for temporary files (TMPDIR names another).",
+        code="job-not-writable",
+    )
 
 
 def _wait(rays: RayJobs, job_id: str, timeout: float, say: Say) -> JobInfo:

@@ -83,7 +83,7 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
         tables=aside.tables,
     )
     meta = meta_of(facts, settled)
-    described = meta.described(facts.home.folder) if meta is not None and facts.home is not None else None
+    described = facts.described(meta, filled_sources(facts, settled))
     for unit in with_metadata(survey.units(), described, Faults()):
         if codes.isdisjoint(unit.codes):
             continue

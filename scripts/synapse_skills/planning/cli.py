@@ -20,6 +20,7 @@ from synapse_skills.errors import (
     redact,
 )
 from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
+from synapse_skills.planning import on_agent
 from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines, summary
 from synapse_skills.planning.dryrun import counts_of, dry_run
@@ -31,7 +32,7 @@ from synapse_skills.planning.looking import Look
 from synapse_skills.planning.metadata_rules import metadata_problems, schema_item
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
-from synapse_skills.report import write_bytes, write_lines
+from synapse_skills.report import UploadReport, write_bytes, write_lines
 
 WHOLE_COMES = (
     "only so many files were looked at, so that the first question comes soon; all are counted before the plan"
@@ -111,6 +112,8 @@ def plan_upload(request: Request) -> Document:
                 home.remember(outcome.given)
                 given.remember(home)
             document = _document(outcome, facts, given)
+            if listed := on_agent.understood(facts):
+                document.understood.append(listed)
             if outcome.done:
                 assert home is not None  # sources are settled
                 _finish(document, home, facts, outcome.settled)
@@ -203,9 +206,9 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
     edited = is_edited(home.job)
     accept = edited and settled.get("expected") == "dry-run"
     if accept:
-        plan = _counted_by_script(home, plan, left_out)
+        plan = _counted_by_script(document, home, settled, plan, left_out)
     _write(home, plan, left_out)
-    report, error = dry_run(home)
+    report, error = _dry_run(document, home, settled)
     if report is None or error is not None:
         refusal = error or OutOfReach("The dry run gave no report.", code="no-report")
         document.status, document.exit_code = "blocked", refusal.exit_code
@@ -218,6 +221,8 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
         if problem.code not in {known["code"] for known in document.problems}
         and (problem.severity != "error" or report.exit_code != EXIT_OK)
     ]
+    if settled.get(on_agent.KEY):
+        on_agent.tell_rescan(document.problems)
     differs = any(problem.code == "differs-from-plan" for problem in report.problems)
     if edited and differs and settled.get("expected") != "plan":
         ask = Ask(
@@ -249,10 +254,22 @@ def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:
     write_bytes(home.plan, plan_bytes(plan))
 
 
-def _counted_by_script(home: Home, plan: UploadPlan, left_out: bytes) -> UploadPlan:
+def _dry_run(document: Document, home: Home, settled: Settled) -> tuple[UploadReport | None, SkillsError | None]:
+    """Here, or where the files are."""
+    if not settled.get(on_agent.KEY):
+        return dry_run(home)
+    report, error, told = on_agent.dry_run_there(home)
+    known = {problem["code"] for problem in document.problems}
+    document.problems += [problem for problem in told if problem["code"] not in known]
+    return report, error
+
+
+def _counted_by_script(
+    document: Document, home: Home, settled: Settled, plan: UploadPlan, left_out: bytes
+) -> UploadPlan:
     """The plan with the edited script's counts in the place of the planner's."""
     _write(home, plan, left_out)
-    report, error = dry_run(home)
+    report, error = _dry_run(document, home, settled)
     if report is None or error is not None:
         return plan  # the dry run that follows says why
     expected = Expected(

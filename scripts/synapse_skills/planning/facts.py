@@ -18,6 +18,7 @@ from synapse_skills.planning.counted import Counted, Progress, count
 from synapse_skills.planning.evidence import MAX_WORDS, Clue, Kinds, clues, measure
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.looking import Look, Seen, look_at
+from synapse_skills.planning.on_agent import is_there, look_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from synapse_skills.backend import Backend, Collection
     from synapse_skills.planning.metadata_facts import Meta
     from synapse_skills.sources import File, Inventory, Source, Walk
-    from synapse_skills.units import Frozen, Hypothesis, PlaceFunction, Survey
+    from synapse_skills.units import Described, Frozen, Hypothesis, PlaceFunction, Survey
 
     Sources = tuple[Source, ...]
 
@@ -127,16 +128,15 @@ class Facts:
 
     @property
     def is_sample(self) -> bool:
-        """Whether the files that were looked at are only some of them."""
+        """Whether only some files were looked at."""
         return self.seen == "sample"
 
     def walk(self, sources: Sources) -> Walk:
         """Look at the files, as thoroughly as this round needs it (`planning.looking`)."""
 
         def find() -> Walk:
-            walk, seen = look_at(
-                self.inventory(), sources, self.look, lambda count: self._progress("files found", count)
-            )
+            look = look_there if is_there(sources) else look_at
+            walk, seen = look(self.inventory(), sources, self.look, lambda n: self._progress("files found", n))
             self.seen, self.walked = seen, walk
             self.sampled = walk.files if seen == "sample" else 0
             return walk
@@ -252,6 +252,8 @@ class Facts:
         from synapse_skills.units import dicom_without_suffix
 
         self.walk(sources)
+        if is_there(sources):
+            return None  # nobody here can open them
         return self.once(
             ("dicom", _places(sources), specs),
             lambda: dicom_without_suffix(self.inventory().files(), [each.root() for each in sources], specs),
@@ -346,7 +348,7 @@ class Facts:
             self.place(sources, grouping, specs, Aside(sidecars, tables)),
             specs,
             limits,
-            guard=guard,
+            guard=guard and not is_there(sources),
             progress=lambda count: self._progress("files checked", count),
             conversions=conversions_of(specs, self.answers),
         )
@@ -367,19 +369,26 @@ class Facts:
         size = limits.max_file_size_mb
         key = ("counted", sources, grouping, tuple(specs), size, aside, guard, rules)
 
-        def find() -> Counted:
-            # With nothing to leave out yet, a full pass also answers the cheaper question.
+        def find() -> Counted:  # with nothing to leave out yet, a full pass also answers the cheaper question
             full = self._kept.get((*key[:-2], True, ""))
             if isinstance(full, Counted) and not guard:
                 return full
             survey = self.survey(
                 sources, grouping, specs, limits, guard=guard, sidecars=aside.sidecars, tables=aside.tables
             )
-            described = meta.described(self.home.folder) if meta is not None and guard and self.home else None
+            described = self.described(meta, sources) if guard else None
             return count(survey.units(), survey, self._progress, described)
 
         self._last = self.once(key, find)
         return self._last
+
+    def described(self, meta: Meta | None, sources: Sources) -> Described | None:
+        """What describes each data unit; None if there is nothing to describe, or only the cluster can read it."""
+        if meta is None or self.home is None:
+            return None
+        if is_there(sources) and any(rule.kind == "sidecars" for rule in meta.rules):
+            return None
+        return meta.described(self.home.folder)
 
     def last_counted(self) -> Counted:
         """What the latest decision counted: the one that everything is settled with, once it is."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from synapse_skills.errors import FindingError, printable
+from synapse_skills.planning.on_agent import in_mirror, is_there
 
 if TYPE_CHECKING:
     from synapse_skills.metadata import Field
@@ -62,7 +63,10 @@ def resolve_table(text: str, sources: Sequence[Source]) -> tuple[Path, bool]:
     if path.is_absolute():
         if path.is_file():
             return _plain(path), False
-        raise FindingError(f"There is no file {printable(text)}.", hint="Check the path.", code="no-table")
+        if brought := in_mirror(text, sources):
+            return brought, False
+        where = ", neither here nor on the cluster" if is_there(sources) else ""
+        raise FindingError(f"There is no file {printable(text)}{where}.", hint="Check the path.", code="no-table")
     for source in sources:
         if (source.root() / path).is_file():
             return _plain(source.root() / path), True

@@ -27,6 +27,7 @@ from synapse_skills.planning.metadata_evidence import (
     resolve_table,
     skeleton,
 )
+from synapse_skills.planning.on_agent import bring
 from synapse_skills.planning.sources import sources_of
 
 if TYPE_CHECKING:
@@ -234,6 +235,7 @@ def other_sidecars(facts: Facts, settled: Settled) -> list[tuple[str, list[str],
 
     def find() -> list[tuple[str, list[str], int]]:
         shapes = other_shapes(facts.inventory().files(), _taken(specs))
+        bring(sources, [file for _, some, _ in shapes[:MAX_LOOKED] for file in some])
         found = [(pattern, _keys_of(sources, some), count) for pattern, some, count in shapes[:MAX_LOOKED]]
         return [each for each in found if each[1]]
 
@@ -244,6 +246,7 @@ def other_sidecars(facts: Facts, settled: Settled) -> list[tuple[str, list[str],
 def _keys_of(sources: Any, files: Sequence[Any]) -> list[str]:
     from synapse_skills.sources import open_inside
 
+    bring(sources, files)
     roots = [source.root() for source in sources]
 
     def streams() -> Iterator[Any]:

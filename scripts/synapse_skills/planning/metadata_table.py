@@ -35,6 +35,7 @@ from synapse_skills.planning.metadata_facts import (
     tables_in_source,
     unit_keys,
 )
+from synapse_skills.planning.on_agent import bring_table, true_path
 from synapse_skills.planning.sources import sources_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ EXAMPLES = 3
 def _decide_table(facts: Facts, settled: Settled) -> Inferred | Ask | None:
     found = tables_in_source(facts, settled)
     if len(found) > 1:
-        options = [Option(_inside(path, settled), str(path), _told(facts, path)) for path in found[:3]]
+        sources = sources_of(settled)
+        options = [Option(_inside(path, settled), true_path(path, sources), _told(facts, path)) for path in found[:3]]
         return Ask(
             f"The source holds {len(found)} tables with names of metadata. Which one counts?",
             (*options, Option("None of them", NONE, "Data units get no metadata from a table")),
@@ -70,7 +72,9 @@ def _decide_table(facts: Facts, settled: Settled) -> Inferred | Ask | None:
             )
         _set_aside(facts, settled, found[0])
         what = f"{table.row_count:,} rows with {len(table.columns):,} columns"
-        return Inferred(str(found[0]), f"found in the source: {what}; `none` if it is no metadata")
+        return Inferred(
+            true_path(found[0], sources_of(settled)), f"found in the source: {what}; `none` if it is no metadata"
+        )
     missing = _missing(facts, settled)
     if len(missing) > MANY_FIELDS and not sidecars_by_name(facts, settled):
         names = ", ".join(missing[:6]) + (", …" if len(missing) > 6 else "")
@@ -125,12 +129,13 @@ def _parse_table(answer: Any, facts: Facts, settled: Settled) -> str:
         path = found[0] if found else Path(word)
         why = _told(facts, path)
         raise Stopped(Refuse("bad-table", f"{_inside(path, settled)} {why}", "Mend it, or name another table."), STOP)
+    bring_table(word, sources_of(settled))
     path, in_source = resolve_table(word, sources_of(settled))
     _check_suffix(path)
     read(facts, path)
     _set_aside(facts, settled, path)
     # A path in the source stays relative: the same answers hold for next week's folder.
-    return word if in_source or Path(word).is_absolute() else str(path)
+    return word if in_source or Path(word).is_absolute() else true_path(path, sources_of(settled))
 
 
 def _check_suffix(path: Path) -> None:

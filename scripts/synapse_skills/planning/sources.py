@@ -9,18 +9,20 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synapse_skills.errors import FindingError, OutOfReach, printable
+from synapse_skills.errors import FindingError, OutOfReach, SkillsError, printable
 from synapse_skills.plan import SpecPlan
 from synapse_skills.planning.answers import shown
 from synapse_skills.planning.evidence import takes
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Settled
+from synapse_skills.planning.on_agent import KEY, mirror_of, source_path
 
 if TYPE_CHECKING:
     from synapse_skills.sources import Source
 
 ANY = "any"
 MAX_WAYS = 5_000
+NOT_THERE = ("source-missing", "source-not-a-folder", "source-undecodable")
 _YES = {"true", "yes", "y", "1", "on"}
 _NO = {"false", "no", "n", "0", "off"}
 
@@ -40,7 +42,8 @@ def sources_of(settled: Settled) -> tuple[Source, ...]:
     for number, path in enumerate(paths_of(settled), 1):
         spec = settled.get(f"sources.{number}.spec", ANY)
         recursive = bool(settled.get(f"sources.{number}.recursive", everywhere))
-        found.append(Source(path, recursive=recursive, spec=None if spec == ANY else spec))
+        mirror = mirror_of(settled, path)
+        found.append(Source(path, recursive=recursive, spec=None if spec == ANY else spec, mirror=mirror))
     return tuple(found)
 
 
@@ -59,6 +62,9 @@ def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[st
         raise BadAnswer(f"{shown(answer)} is not the path of a folder.")
     roots: list[str] = []
     for part in parts:
+        if settled.get(KEY):
+            roots.append(source_path(part))
+            continue
         try:
             roots.append(str(Source(part.strip()).root()))
         except OutOfReach as error:
@@ -71,19 +77,24 @@ def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[st
                 f"{printable(one)} is named twice or lies inside another source: its files would count twice."
             )
     _check_home(facts, roots)
-    found = facts.walk(_early(facts, roots))
+    try:
+        found = facts.walk(_early(facts, roots, settled))
+    except SkillsError as error:
+        if error.code not in NOT_THERE or not settled.get(KEY):
+            raise
+        raise BadAnswer(f"{error}. {error.hint}") from None
     if not found.files:
         # Why there is nothing can matter more than that: every name undecodable, every folder closed.
         why = "; ".join(f"{each.code} {each.count}" for each in found.problems.as_list() if each.code != "empty-source")
-        if not why and found.folders and any(not source.recursive for source in _early(facts, roots)):
+        if not why and found.folders and any(not source.recursive for source in _early(facts, roots, settled)):
             why = f"all lies in {found.folders:,} folders below, and recursive is false"
         raise BadAnswer(f"{printable(', '.join(roots))} holds no file to upload{f' ({why})' if why else ''}.")
     return roots[0] if len(roots) == 1 else roots
 
 
-def _early(facts: Facts, roots: list[str]) -> tuple[Source, ...]:
+def _early(facts: Facts, roots: list[str], settled: Settled) -> tuple[Source, ...]:
     """The sources before their own rows are settled: an answer that can't be read counts as none, and is asked."""
-    early: Settled = {"sources": roots}
+    early: Settled = {**settled, "sources": roots}
     for key in ("sources.recursive", *(f"sources.{number}.recursive" for number in range(1, len(roots) + 1))):
         word = _yes_or_no(facts.answers.get(key))
         if word is not None:

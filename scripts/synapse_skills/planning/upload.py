@@ -10,7 +10,7 @@ from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import OTHERS_ROW, PATTERN, TAKES
 from synapse_skills.planning.findings import BATCH, INCOMPLETE, LEAVE, SETTLE, SIZE, WORKERS
 from synapse_skills.planning.groupings import DEPTH, ENDINGS, IGNORE, REGEX, TABLE_ROW, TEMPLATE
-from synapse_skills.planning.interview import BadAnswer, Decision, Settled, Table
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Settled, Table
 from synapse_skills.planning.layout import BY
 from synapse_skills.planning.metadata_fields import FIELD
 from synapse_skills.planning.metadata_rules import constants_of
@@ -22,6 +22,8 @@ from synapse_skills.planning.metadata_values import (
     SAID_FAMILY,
     SIDECARS_ROW,
 )
+from synapse_skills.planning.on_agent import KEY as THERE
+from synapse_skills.planning.on_agent import ON_AGENT
 from synapse_skills.planning.sources import EACH_RECURSIVE, EACH_SPEC, RECURSIVE, SOURCES
 from synapse_skills.planning.target import COLLECTION, NAME, PROJECT, STORAGE
 
@@ -43,12 +45,24 @@ def _parse_state(answer: Any, facts: Facts, settled: Settled) -> str:
     return place
 
 
+def _decide_state(facts: Facts, settled: Settled) -> Ask | None:
+    if not settled.get(THERE):
+        return None
+    return Ask(
+        "Where on the cluster may the upload remember what it has done? Give an absolute folder that all its machines "
+        "share and that outlives them, not below the files themselves: a job that is stopped or killed goes on from "
+        "there, and nothing is uploaded twice. A folder for this job alone, such as "
+        f"/mnt/shared/synapse-state/{settled['name']}; it is made."
+    )
+
+
 STATE = Decision(
     "state",
     "State",
     "A folder or storage URL that outlives the worker, for what a run remembers; beside the job unless given.",
-    lambda facts, settled: None,
+    _decide_state,
     _parse_state,
+    needs=("name",),
 )
 
 EXPECTED = Decision(
@@ -60,6 +74,7 @@ EXPECTED = Decision(
 )
 
 UPLOAD: Table = (
+    ON_AGENT,
     SOURCES,
     RECURSIVE,
     EACH_RECURSIVE,

@@ -7,6 +7,7 @@ cursor, which would keep the write-ahead log from being emptied while others wri
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from synapse_skills.sources.database import database_errors, is_damaged, open_da
 from synapse_skills.sources.junk import Junk
 from synapse_skills.sources.source import File, Source, suffix_of
 from synapse_skills.sources.twins import ODD_TABLE, find_twins
-from synapse_skills.sources.walk import Batch, OddName, Walk, Walker
+from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk, Walker
 
 _PAGE = 2_000
 _COMMIT_EVERY = 100
@@ -143,16 +144,7 @@ class Inventory:
         spread: bool,
     ) -> Walk:
         walk, junk = Walk(), Junk()
-        if self.made_anew:
-            walk.problems.add("inventory-made-anew", f"{self.path.name}: {self.made_anew}", severity="info")
-        generation = int(self.state("generation") or 0) + 1
-        self.keep_state("generation", str(generation))
-        self.keep_state("walk", "")
-        if self.state("sources") != _sources_text(sources, roots):
-            # Other folders: the guard's answers hold all the same, the rows would only be in the way.
-            with self.transaction() as connection:
-                connection.execute("DELETE FROM file")
-            self.keep_state("sources", _sources_text(sources, roots))
+        generation = self._begin(sources, roots, walk)
         with database_errors(self.path):
             self.connection.execute(f"DROP TABLE IF EXISTS {ODD_TABLE}")
             self.connection.execute(f"CREATE TEMP TABLE {ODD_TABLE} (source INTEGER, fold TEXT, path TEXT)")
@@ -180,6 +172,38 @@ class Inventory:
         if walk.complete:
             self.keep_state("walk", _walk_text(walk))
         return walk
+
+    def fill(self, sources: Sequence[Source], rows: Iterable[tuple[int, str, int, int]], walk: Walk) -> Walk:
+        """Bring the inventory up to date with what somebody else's walk has found, where these files are.
+
+        Args:
+            sources: the folders.
+            rows: source, path, size and time of change of every file.
+            walk: what that walk came to.
+        """
+        generation = self._begin(sources, [source.root() for source in sources], walk)
+        for batch in itertools.batched(rows, BATCH):
+            with self.transaction() as connection:
+                values = ",".join([f"(?,?,?,?,{generation})"] * len(batch))
+                connection.execute(_UPSERT.format(rows=values), [value for row in batch for value in row])
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM file WHERE generation <> ?", (generation,))
+        self.keep_state("walk", _walk_text(walk))
+        return walk
+
+    def _begin(self, sources: Sequence[Source], roots: Sequence[Path], walk: Walk) -> int:
+        """A new generation of files; those of other folders go."""
+        if self.made_anew:
+            walk.problems.add("inventory-made-anew", f"{self.path.name}: {self.made_anew}", severity="info")
+        generation = int(self.state("generation") or 0) + 1
+        self.keep_state("generation", str(generation))
+        self.keep_state("walk", "")
+        if self.state("sources") != _sources_text(sources, roots):
+            # Other folders: the guard's answers hold all the same, the rows would only be in the way.
+            with self.transaction() as connection:
+                connection.execute("DELETE FROM file")
+            self.keep_state("sources", _sources_text(sources, roots))
+        return generation
 
     def last_walk(self, sources: Sequence[Source]) -> Walk | None:
         """What the last walk over exactly these sources found, if it came to its end and no other came after it."""

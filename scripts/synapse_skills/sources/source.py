@@ -22,11 +22,18 @@ class Source:
         path: the folder; `~` and relative paths are understood, a plan holds the absolute path.
         recursive: whether the folders below it count.
         spec: the one file specification that all its files fill (several sources, one for each specification).
+        mirror: of a folder that only the cluster sees, the folder here that holds copies of the few files which were
+            brought from it; what is opened is looked for there.
     """
 
     path: str
     recursive: bool = True
     spec: str | None = None
+    mirror: str | None = None
+
+    def place(self) -> Path:
+        """The folder as a path names it where the files are."""
+        return Path(self.path) if self.mirror is not None else self.root()
 
     def root(self) -> Path:
         """The folder itself: expanded, absolute, links resolved, and really a folder that can be listed.
@@ -34,6 +41,8 @@ class Source:
         Raises:
             OutOfReach: `source-not-supported` (a URL), `source-missing`, `source-not-a-folder`, `source-denied`.
         """
+        if self.mirror is not None:
+            return Path(self.mirror)
         shown = printable(redact(self.path))
         if _SCHEME.match(self.path):
             raise OutOfReach(

@@ -82,7 +82,7 @@ def freeze_table(
         UsageError: `no-table`. FindingError: `bad-table`.
     """
     frozen = Frozen()
-    roots = [source.root() for source in sources]
+    roots = [source.place() for source in sources]
     with inventory.transaction() as connection:
         connection.execute(f"DROP TABLE IF EXISTS {_ROWS}")
         connection.execute(

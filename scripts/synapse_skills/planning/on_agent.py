@@ -1,0 +1,306 @@
+"""Files that lie where only the cluster sees them: their names are brought here once, and planned with as if walked.
+
+A probe lists the folders; the listing fills the inventory, so that layout, specifications, counts and every finding by
+name and size come from the same code as for files here. A few small files (tables, sidecars for their fields) are
+brought too, into a folder of the job's home that mirrors the cluster's paths. What needs the content of every file is
+left to the dry run, which runs there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synapse_skills.errors import (
+    EXIT_ENVIRONMENT,
+    EXIT_FINDINGS,
+    EXIT_INTERRUPTED,
+    FindingError,
+    Interrupted,
+    OutOfReach,
+    SkillsError,
+    printable,
+)
+from synapse_skills.planning.answers import shown
+from synapse_skills.planning.home import Home
+from synapse_skills.planning.interview import BadAnswer, Decision, Settled
+from synapse_skills.planning.looking import Look, Seen
+from synapse_skills.report import UploadReport, write_bytes
+
+if TYPE_CHECKING:
+    from synapse_skills.planning.facts import Facts
+    from synapse_skills.sources import File, Inventory, Source, Walk
+
+KEY = "on_agent"
+MIRROR = "on_agent.mirror"
+FOLDER = "brought"
+DRY_RUN_SECONDS = 4 * 3_600.0
+_BROUGHT = "brought"
+_YES, _NO = {"true", "yes", "1", "on"}, {"false", "no", "0", "off"}
+
+
+# ---- the row
+
+
+def _parse(answer: Any, facts: Facts, settled: Settled) -> bool:
+    word = str(answer).strip().lower()
+    if word not in _YES | _NO:
+        raise BadAnswer(f"{shown(answer)} is neither true nor false.")
+    if word in _YES and facts.home is not None:
+        # No decision of anybody's, so no row: where the sources' functions find what was brought.
+        settled[MIRROR] = str(Path(os.path.realpath(facts.home.folder)) / FOLDER)
+    return word in _YES
+
+
+ON_AGENT = Decision(
+    KEY,
+    "Cluster",
+    "`true` if the sources are folders that only the cluster sees: it lists them, and the dry run runs there.",
+    lambda facts, settled: None,
+    _parse,
+)
+
+
+def mirror_of(settled: Mapping[str, Any], path: str) -> str | None:
+    """Where copies of a cluster folder's small files lie; None if the sources are here."""
+    base = settled.get(MIRROR)
+    return f"{base}{path}" if base is not None else None
+
+
+def is_there(sources: Sequence[Source]) -> bool:
+    """Whether these sources are the cluster's."""
+    return any(source.mirror is not None for source in sources)
+
+
+def source_path(text: str) -> str:
+    """A source as somebody names it on the cluster.
+
+    Raises:
+        BadAnswer: no absolute path.
+    """
+    from synapse_skills.cluster.probe import absolute
+
+    try:
+        return absolute(text)
+    except OutOfReach as error:
+        raise BadAnswer(f"{error} {error.hint}") from None
+
+
+# ---- the files
+
+
+def look_there(
+    inventory: Inventory, sources: tuple[Source, ...], how: Look, progress: Callable[[int], None]
+) -> tuple[Walk, Seen]:
+    """The files as the cluster has listed them; asked once, and again only where somebody says so (`how`: fresh).
+
+    Raises:
+        SkillsError: the cluster can't be asked, or says no.
+    """
+    from synapse_skills.cluster import list_on_agent
+    from synapse_skills.metadata import STANDARD_NAMES
+    from synapse_skills.sources import Walk
+
+    last = inventory.last_walk(sources) if how != "fresh" else None
+    for source in sources:
+        # Gone if somebody has tidied up: then what was brought is asked for again, one by one.
+        source.root().mkdir(mode=0o700, parents=True, exist_ok=True)
+    if last is not None:
+        return last, "now"
+    tables = [f"{source.path.rstrip('/')}/{name}" for source in sources for name in STANDARD_NAMES]
+    listing, files = list_on_agent([(source.path, source.recursive) for source in sources], tables, say=say)
+    _refuse_twice(sources, listing.roots)
+    for source in sources:
+        shutil.rmtree(source.root(), ignore_errors=True)
+        source.root().mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path, one in zip(tables, files, strict=True):
+        if one.error is None:
+            _keep(_base(sources), path, one)
+    walk = Walk(listing.files, listing.bytes, listing.folders)
+    for problem in listing.problems:
+        walk.problems.merge(problem)
+    inventory.fill(sources, listing.rows(), walk)
+    inventory.keep_state(_BROUGHT, json.dumps({"at": listing.at, "roots": listing.roots}))
+    progress(walk.files)
+    return walk, "now"
+
+
+def _refuse_twice(sources: Sequence[Source], roots: Sequence[str]) -> None:
+    for one, root in zip(sources, roots, strict=True):
+        for other, above in zip(sources, roots, strict=True):
+            if one is not other and Path(root).is_relative_to(above):
+                raise FindingError(
+                    f"On the cluster {printable(one.path)} leads into {printable(other.path)}: its files would count "
+                    "twice.",
+                    hint="Name each folder once.",
+                    code="source-twice",
+                )
+
+
+def say(text: str) -> None:
+    """A line for whoever waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def understood(facts: Facts) -> dict[str, Any] | None:
+    """Of when the listing is, and what it can't tell; None for files that are here."""
+    if facts.walked is None or facts.answers.get(KEY) is None:
+        return None
+    text = facts.inventory().state(_BROUGHT)
+    if not text:
+        return None
+    at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(json.loads(text)["at"]))
+    return {
+        "key": KEY + ".listing",
+        "value": at,
+        "because": f"{facts.walked.files:,} files as the cluster saw them then; --rescan asks it again. Only the "
+        "cluster can open the files: whether each is what it seems (content guard, DICOM, sidecars, conversions) is "
+        "found by the dry run, which runs there",
+    }
+
+
+def tell_rescan(problems: list[dict[str, Any]]) -> None:
+    """Other counts on the cluster than in the listing: the files have changed since."""
+    for problem in problems:
+        if problem["code"] == "differs-from-plan":
+            problem["fix"] = (
+                "The files on the cluster, or the script, have changed since they were listed: plan again with "
+                "--rescan, which lists them anew (--set expected=dry-run accepts what an edited script counts)."
+            )
+
+
+# ---- small files
+
+
+def bring(sources: Sequence[Source], files: Iterable[File]) -> None:
+    """Bring the contents of a few files of the listing, those that are not here yet, with one job."""
+    if not is_there(sources):
+        return
+    bring_paths(_base(sources), [f"{sources[file.source].path.rstrip('/')}/{file.path}" for file in files])
+
+
+def bring_table(word: str, sources: Sequence[Source]) -> None:
+    """Bring a table that somebody has named, unless it is here; that it is not there either is told by who reads it."""
+    if not is_there(sources) or "://" in word or Path(word).expanduser().is_file():
+        return
+    paths = [word] if word.startswith("/") else [f"{source.path.rstrip('/')}/{word}" for source in sources]
+    bring_paths(_base(sources), paths)
+
+
+def bring_paths(base: Path, paths: Sequence[str]) -> None:
+    """Copy files of the cluster below `base`.
+
+    Raises:
+        SkillsError: the cluster can't be asked, or a file is too large to be brought.
+    """
+    from synapse_skills.cluster import files_on_agent
+
+    wanted = [path for path in dict.fromkeys(paths) if not _copy_of(base, path).exists()]
+    if not wanted:
+        return
+    for path, one in zip(wanted, files_on_agent(wanted, say=say), strict=True):
+        if one.error is None:
+            _keep(base, path, one)
+        elif one.error.code == "file-too-large":
+            raise one.error
+
+
+def in_mirror(word: str, sources: Sequence[Source]) -> Path | None:
+    """The copy of a file of the cluster that is named by an absolute path; None if there is none."""
+    if not is_there(sources):
+        return None
+    path = _copy_of(_base(sources), word)
+    return path if path.is_file() else None
+
+
+def true_path(path: Path, sources: Sequence[Source]) -> str:
+    """How a file is called where it came from."""
+    if is_there(sources) and path.is_relative_to(_base(sources)):
+        return "/" + path.relative_to(_base(sources)).as_posix()
+    return str(path)
+
+
+def _base(sources: Sequence[Source]) -> Path:
+    first = next(source for source in sources if source.mirror is not None)
+    assert first.mirror is not None
+    return Path(first.mirror.removesuffix(first.path))
+
+
+def _copy_of(base: Path, path: str) -> Path:
+    from synapse_skills.cluster.probe import absolute
+
+    return Path(f"{base}{absolute(path)}")
+
+
+def _keep(base: Path, path: str, one: Any) -> None:
+    from synapse_skills.cluster.probe import content
+
+    copy = _copy_of(base, path)
+    try:
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_bytes(copy, content(one))
+    except OSError as error:
+        raise OutOfReach(
+            f"What was brought from the cluster can't be kept in {printable(str(base))}: {error.strerror or error}.",
+            hint="Check its permissions and the free space on the disk.",
+            code="no-home",
+        ) from None
+
+
+# ---- the dry run
+
+
+def dry_run_there(home: Home) -> tuple[UploadReport | None, SkillsError | None, list[dict[str, Any]]]:
+    """The dry run on the cluster, through the gate; its report is kept as the gate wants it.
+
+    Returns:
+        The report, or why there is none, and what the gate has warned of.
+    """
+    from synapse_skills.cluster import JobHome, RayJobs, bring_home, gate, submit_job, wait
+
+    job = JobHome(home.folder)
+    found = gate(job, approve=None, dry_run=True)
+    told = [
+        {"code": each.code, "severity": "warning", "count": 1, "examples": [each.message], "fix": each.fix}
+        for each in found.warnings
+    ]
+    if not found.open:
+        first, *rest = found.refusals
+        also = "".join(f" Also {each.code}: {each.message}" for each in rest)
+        refused = SkillsError(first.message + also, hint=first.fix, code=first.code)
+        refused.exit_code = found.exit_code
+        return None, refused, told
+    try:
+        submission = submit_job(job, mode="dry-run", plan=found.plan, content=found.content)
+        job_id = str(submission.job_id)
+        say(f"the dry run is on the cluster as {printable(job_id)}: it opens the files and sends nothing")
+        try:
+            ended = wait(RayJobs(submission.dashboard), job_id, timeout=DRY_RUN_SECONDS)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Interrupted; the dry run {job_id} goes on.",
+                hint=f"Stop it with job_status {job_id} --stop; planning again begins another.",
+            ) from None
+    except SkillsError as error:
+        if error.exit_code == EXIT_INTERRUPTED:
+            raise
+        return None, error, told
+    bring_home(job, submission, ended)
+    if ended.report is None:
+        why = " ".join(filter(None, (ended.info.message, ended.note, *ended.log_tail[-3:])))
+        failed = SkillsError(
+            f"The dry run {job_id} on the cluster gave no report: {printable(why)[-600:]}",
+            hint=ended.next_step(),
+            code="no-report",
+        )
+        failed.exit_code = EXIT_ENVIRONMENT
+        return None, failed, told
+    if ended.report.exit_code not in (0, EXIT_FINDINGS, EXIT_ENVIRONMENT):
+        ended.report.exit_code = EXIT_FINDINGS
+    return ended.report, None, told
