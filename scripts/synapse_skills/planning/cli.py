@@ -99,7 +99,8 @@ def plan_upload(request: Request) -> Document:
     answers = merge(request.flags, sets, file, changed, own, given.answers)
     answers = {key: value for key, value in answers.items() if key in said or _is_known(key)}
     answers = without_spare_sources(answers, frozenset(request.flags) | frozenset(sets))
-    answers = without_stale_table(answers, own, merge(request.flags, sets, file))
+    answers, gone = without_stale_table(answers, own, merge(request.flags, sets, file, changed))
+    given.notes += gone
     remembered = frozenset(own) - frozenset(merge(request.flags, sets, file))
     looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "fresh")
     for look in looks:

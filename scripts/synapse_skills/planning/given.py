@@ -9,13 +9,18 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synapse_skills.errors import UsageError, printable
+from synapse_skills.errors import SkillsError, UsageError, printable
 from synapse_skills.planning.answers import read_object, shown
-from synapse_skills.planning.home import Home
+from synapse_skills.planning.home import Home, source_paths
+from synapse_skills.planning.metadata_evidence import found_tables, resolve_table
 from synapse_skills.report import write_json
+
+if TYPE_CHECKING:
+    from synapse_skills.sources import Source
 
 Answers = dict[str, Any]
 OTHERS = "specs.others"
@@ -77,13 +82,57 @@ def without_spare_sources(answers: Mapping[str, Any], said_now: frozenset[str]) 
 
 def without_stale_table(
     answers: Mapping[str, Any], own: Mapping[str, Any], said_now: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Another table than before takes back what was said about the columns of that one."""
-    before, now = own.get("metadata.table"), said_now.get("metadata.table")
-    if now is None or before == now:
-        return dict(answers)
-    of_table = ("metadata.sheet", "metadata.key", "metadata.rows", "metadata.field.")
-    return {key: value for key, value in answers.items() if key in said_now or not key.startswith(of_table)}
+) -> tuple[Answers, list[dict[str, Any]]]:
+    """Another table than before takes back what was said about the columns of that one, and says so.
+
+    Args:
+        answers: all answers.
+        own: those of earlier rounds.
+        said_now: those of this round.
+
+    Returns:
+        The answers that hold, and what was taken back, as rows of `understood`.
+    """
+    now = said_now.get("metadata.table")
+    gone = sorted(key for key in answers if key.startswith(_OF_TABLE) and key not in said_now)
+    if now is None or not gone:
+        return dict(answers), []
+    before, after = _table_before(answers, own), _place_of(now, answers)
+    if before == after:
+        return dict(answers), []
+    told = f"they were said about {printable(before)}" if before else "they were said before there was a table"
+    because = f"{told}, and now the table is {printable(after)}: what still matters is asked again"
+    note = {"key": "metadata.table.before", "value": gone, "because": because}
+    return {key: value for key, value in answers.items() if key not in gone}, [note]
+
+
+_OF_TABLE = ("metadata.sheet", "metadata.key", "metadata.rows", "metadata.field.")
+
+
+def _table_before(answers: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """The table of the last round: the one that was named, or the only one that lies in the source."""
+    if own.get("metadata.table") is not None:
+        return _place_of(own["metadata.table"], answers)
+    with suppress(SkillsError, OSError):
+        found = found_tables(_sources(answers))
+        return str(found[0]) if len(found) == 1 else ""
+    return ""
+
+
+def _place_of(word: Any, answers: Mapping[str, Any]) -> str:
+    """Where a table is, however it is spelt; what is not to be found stays as it was typed."""
+    text = str(word).strip()
+    with suppress(SkillsError, OSError, ValueError):
+        return str(resolve_table(text, _sources(answers))[0])
+    return text
+
+
+def _sources(answers: Mapping[str, Any]) -> list[Source]:
+    from synapse_skills.sources import Source
+
+    if answers.get("on_agent"):
+        return []  # they are not here, and a table in them is named as the cluster names it
+    return [Source(path) for path in source_paths(answers.get("sources"))]
 
 
 def source_flags(paths: list[str], pairs: list[str], *, recursive: bool | None) -> Answers:
