@@ -23,6 +23,7 @@ from plans import CASES, IMAGE, LABEL, MASK, plan
 from job_fixture import Job
 from synapse_skills.errors import FindingError, UsageError
 from synapse_skills.plan import (
+    Conversion,
     Expected,
     GroupingPlan,
     MetadataRule,
@@ -34,6 +35,7 @@ from synapse_skills.plan import (
 )  # fmt: skip
 from synapse_skills.rendering import place_of, render_job
 from synapse_skills.rendering import sample as sample_module
+from synapse_skills.rendering.origins import origins
 from synapse_skills.rendering.plan_page import plan_page
 from synapse_skills.rendering.planned import PlannedUnit, PlannedUpload, read_planned
 from synapse_skills.rendering.preview import preview
@@ -176,7 +178,7 @@ def test_the_page_says_what_is_approved(home: Home) -> None:
         ("several_sources", "without the folders below it"),
         ("pattern", "files like mask/*.png"),
         ("pattern", "The first pattern that fits tells the spec, else the extension."),
-        ("metadata", "the collection’s; the values above were checked against it"),
+        ("metadata", "the collection’s; every data unit was checked against it"),
     ],
 )
 def test_every_layout_is_told_in_a_sentence(case: str, said: str) -> None:
@@ -528,3 +530,35 @@ def test_data_units_show_the_metadata_of_their_own(tmp_path: Path) -> None:
     # Rows that are gone: the page says what it can.
     gone = (MetadataRule(kind="table", table="metadata.jsonl"),)
     assert meta_of(description(plan(metadata=gone), tmp_path), "u", files, [tmp_path]) is None
+
+
+def test_the_page_says_where_metadata_comes_from_and_what_is_converted(home: Home) -> None:
+    rules = (
+        MetadataRule(kind="folders", folders={"site": 1, "last": -1}),
+        MetadataRule(kind="name", regex=r"(?P<day>\d{8})<b>"),
+        MetadataRule(
+            kind="table",
+            table="metadata.jsonl",
+            file="/data/meta.xlsx",
+            sheet="환자",
+            key="번호",
+            rows=1234,
+            fields={"나이": "age", "비고": "", "sex": "sex"},
+        ),
+        MetadataRule(kind="sidecars", pattern="*.meta.json"),
+    )
+    told = origins(plan(metadata=rules))
+    assert [label for label, _ in told] == ["folders", "name", "table", "sidecars"]
+    text = " | ".join(" ".join(word for _, word in words) for _, words in told)
+    for said in ("site is folder 1 of", "last is folder 1 from the end", "(?P<day>", "sheet 환자 by the column 번호"):
+        assert said in text
+    assert "rows for 1,234 data units · 나이 is age · not taken: 비고" in text and "sex is sex" not in text
+    tiff = Conversion(spec="image_1", source=".tiff", target=".png")
+    _, looked = ready(home, 2, metadata=rules[:2], conversions=(tiff,)).look()
+    assert "(?P<day>" in looked.text and "converted on the way" in looked.words
+
+
+def test_a_long_list_of_fields_ends() -> None:
+    rule = MetadataRule(kind="table", table="metadata.jsonl", fields={f"c{n}": f"f{n}" for n in range(30)})
+    ((_, words),) = origins(plan(metadata=(rule,)))
+    assert words[-1] == ("text", "and 18 more")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from synapse_skills.plan import GroupingPlan, SpecPlan, UploadPlan
 from synapse_skills.rendering.gallery import Page, gallery, render_page, shown
+from synapse_skills.rendering.origins import conversions, origins
 from synapse_skills.rendering.place import place_parts
 from synapse_skills.rendering.planned import PlannedUpload
 
@@ -56,6 +57,8 @@ def plan_page(planned: PlannedUpload) -> Page:
         constants=dict(list(constants.items())[:MOST_ROWS]),
         more_constants=max(0, len(constants) - MOST_ROWS),
         named=planned.named,
+        origins=origins(plan),
+        conversions=conversions(plan),
         sample=_sample_words(planned),
         most=MOST_ROWS,
     )
