@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from synapse_skills.errors import EXIT_INCOMPLETE, FindingError, Interrupted, Sk
 
 OURS = ("sandbox", "user", "synapse-jobs", "cluster-state", "boxes")
 MANY = 150
-LATENCY_MS = 60.0
+SLOW_S = 0.3
 WAIT_S = 180.0
 
 EPILOG = """\
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with demo.signals_end_it(), demo.own_folder(folder, OURS):
         say("0. Starting a Ray cluster of this machine and a local Synapse backend …")
         seed = json.loads((demo.EXAMPLES / "seed.json").read_bytes())
-        backend = LocalBackend(demo.SCRIPTS / "sandbox.py", folder / "sandbox", seed, latency_ms=LATENCY_MS)
+        backend = LocalBackend(demo.SCRIPTS / "sandbox.py", folder / "sandbox", seed)
         try:
             with LocalRay() as ray, backend:
                 shown = RayDemo(folder, say, ray, backend)
@@ -158,8 +159,9 @@ class RayDemo(demo.Demo):
         )
         before = self._there()
         self._submit(home, "--dry-run", "--wait")
+        self._slow(SLOW_S)
         job_id = self._submit(home, "--approve", plan["hash"])["submission"]["job_id"]
-        self._say(f"8. {MANY} data units more over a slow line: {job_id}.")
+        self._say(f"8. {MANY} data units more, over a slow line: {job_id}.")
         refused = self._submit(home, "--approve", plan["hash"], code=1)
         codes = ", ".join(row["code"] for row in refused["refusals"])
         self.say(f"       submitted a second time while it runs: refused ({codes}).")
@@ -178,6 +180,7 @@ class RayDemo(demo.Demo):
             f"10. Submitted again as {job_id}; process {killed[0]} killed with {there} there: {failed['status']}."
         )
         self.say(f"       job_status, exit 5: {failed['next']}")
+        self._slow(0)
         last = self._submit(home, "--approve", plan["hash"], "--wait")["job"]["report"]
         self._counted(before, last)
         units = self._check(home, whole=True)
@@ -197,6 +200,14 @@ class RayDemo(demo.Demo):
             if time.monotonic() > deadline:
                 raise SkillsError("The upload does not get on.", hint="Run it again.", code="too-slow")
             time.sleep(0.2)
+
+    def _slow(self, seconds: float) -> None:
+        """Let every file take its time, so that nothing is over before it can be stopped."""
+        rules = [{"kind": "slow", "route": "files.put", "seconds": seconds}] if seconds else []
+        url, body = f"{self.host}/_sandbox/faults", json.dumps({"faults": rules}).encode()
+        headers = {"Synapse-Access-Token": f"Token {self.token}", "Content-Type": "application/json"}
+        with self._opener.open(urllib.request.Request(url, body, headers), timeout=demo.STOP_S):  # noqa: S310
+            pass
 
     def _there(self) -> int:
         url = f"{self.host}/data_units/?data_collection=1&page_size=1"

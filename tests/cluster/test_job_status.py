@@ -16,6 +16,7 @@ from synapse_skills.cluster import Submission
 from synapse_skills.cluster.submission import AgentNamed, Ending
 from synapse_skills.errors import run
 from synapse_skills.job.markers import marker_lines, progress_line
+from synapse_skills.job.upload.command import report_lines
 
 JOB = "raysubmit_aaaa1111bbbb2222"
 
@@ -232,3 +233,21 @@ def test_a_log_that_is_gone_leaves_the_record(
     ray.job(JOB, "FAILED", message="The machine went away.")
     code, out, _ = call(JOB)
     assert code == 5 and "The machine went away." in out and "log can't be read" in out
+
+
+def test_what_was_followed_is_not_said_twice(call: Callable[..., Any], ready: Ready, ray: FakeRay) -> None:
+    submitted(ready, ray)
+    tail = "Job entrypoint command failed with exit code 5, last available logs (truncated to 20,000 chars):\nONCE"
+    ray.job(JOB, "FAILED", driver_exit_code=5, message=tail)
+    told = "\n".join(report_lines(report(exit_code=5, created=2, failed=1)))
+    ray.logs[JOB] = done(exit_code=5, created=2, failed=1) + told + "\n"
+    for flags in (["--follow"], []):
+        code, out, _ = call(str(ready.home.folder), *flags)
+        assert code == 5
+        assert out.count("3 data units planned") == 1 and "ONCE" not in out
+    _, document, _ = call(str(ready.home.folder), "--json")
+    assert document["message"] == "Job entrypoint command failed with exit code 5"
+    # Where the log is gone, what Ray has kept of it is all there is.
+    ray.logs[JOB] = ""
+    _, document, _ = call(str(ready.home.folder), "--json")
+    assert "ONCE" in document["message"]

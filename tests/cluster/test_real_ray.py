@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -104,6 +105,15 @@ class Cluster:
     def status(self, job: Job, *flags: str, code: int = EXIT_OK) -> dict[str, Any]:
         return self.ask("job_status.py", str(job.home), *flags, code=code)
 
+    @contextlib.contextmanager
+    def slowly(self) -> Iterator[None]:
+        """Files are taken so slowly that nothing is over before it can be stopped."""
+        self.box.set_faults({"kind": "slow", "route": "files.put", "seconds": 1.0})
+        try:
+            yield
+        finally:
+            self.box.set_faults()
+
     def there(self, job: Job) -> list[str]:
         """Which data units the backend has of a job, each as often as it is there."""
         names = [str(unit["meta"]["name"]) for unit in self.box.units()]
@@ -135,7 +145,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         raise
     try:
         with sandboxes(folder) as start:
-            box = start(latency_ms=60)
+            box = start()
             user = folder / "user"
             config = json.loads(box.login(user).read_bytes()) | {"agent": started.agent()}
             (user / ".synapse" / "config.json").write_text(json.dumps(config))
@@ -229,16 +239,18 @@ def test_packages_that_cannot_be_had_are_named(cluster: Cluster) -> None:
 
 
 def test_one_run_at_a_time_and_one_that_is_stopped_goes_on(cluster: Cluster) -> None:
-    job = cluster.job("stopped", MANY)
+    job = cluster.job("stopped", MANY, batch=2)
     cluster.submit(job, "--dry-run", "--wait")
-    running = cluster.submit(job, "--approve", job.hash)["submission"]["job_id"]
-    cluster.until(job, MANY // 6)
-    refused = cluster.submit(job, "--approve", job.hash, code=EXIT_FINDINGS)
-    assert [row["code"] for row in refused["refusals"]] == ["already-submitted"]
-    # Nor here, while the cluster's runs: the state folder is one.
-    here = cluster.run(str(job.home / "job" / "upload.py"), "--json", code=EXIT_ENVIRONMENT)
-    assert "already-running" in here or "Another run" in here
-    stopped = cluster.status(job, "--stop")
+    with cluster.slowly():
+        running = cluster.submit(job, "--approve", job.hash)["submission"]["job_id"]
+        cluster.until(job, MANY // 6)
+        refused = cluster.submit(job, "--approve", job.hash, code=EXIT_FINDINGS)
+        assert [row["code"] for row in refused["refusals"]] == ["already-submitted"]
+        # Nor here, while the cluster's runs: the state folder is one.
+        script = str(job.home / "job" / "upload.py")
+        here = json.loads(cluster.run(script, "--json", code=EXIT_ENVIRONMENT))
+        assert here["error"]["code"] == "already-running"
+        stopped = cluster.status(job, "--stop")
     assert (stopped["job_id"], stopped["status"]) == (running, "STOPPED")
     report = stopped["report"]
     assert 0 < report["created"] < MANY and report["created"] + report["pending"] == MANY
@@ -249,11 +261,12 @@ def test_one_run_at_a_time_and_one_that_is_stopped_goes_on(cluster: Cluster) -> 
 
 
 def test_a_job_that_is_killed_goes_on(cluster: Cluster) -> None:
-    job = cluster.job("killed", MANY)
+    job = cluster.job("killed", MANY, batch=2)
     cluster.submit(job, "--dry-run", "--wait")
-    cluster.submit(job, "--approve", job.hash)
-    cluster.until(job, MANY // 4)
-    assert len(cluster.ray.kill_drivers()) == 1
+    with cluster.slowly():
+        cluster.submit(job, "--approve", job.hash)
+        cluster.until(job, MANY // 6)
+        assert len(cluster.ray.kill_drivers()) == 1
     failed = cluster.status(job, "--follow", code=EXIT_INCOMPLETE)
     assert (failed["status"], failed["report"]) == ("FAILED", None)
     assert "It was killed" in failed["next"]

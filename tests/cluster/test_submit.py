@@ -417,3 +417,21 @@ def test_the_real_command_line_is_found() -> None:
         check=False,
     )
     assert done.returncode == 0 and "--requirements" in done.stdout and "--gpus" in done.stdout
+
+
+def test_of_pips_pages_its_errors_are_shown(
+    call: Callable[..., Any], ready: Ready, ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (
+        "Failed to set up runtime environment.\nWARNING: somewhere\nERROR: Ignored the following yanked versions: 1\n"
+    )
+    page += "ERROR: Could not find a version that satisfies the requirement nope==9 (from versions: 1.0, 2.0)\n"
+    page += "ERROR: No matching distribution found for nope==9\n"
+    ends(ray, monkeypatch, "FAILED", "", driver_exit_code=None, message=page)
+    code, out, _ = call("--approve", ready.hash, "--wait")
+    assert code == 5
+    said = next(line for line in out.splitlines() if "Ray says" in line)
+    assert said == (
+        "  Ray says: ERROR: Could not find a version that satisfies the requirement nope==9 "
+        "ERROR: No matching distribution found for nope==9"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, TextIO
 
@@ -14,6 +15,7 @@ from synapse_skills.job.markers import ProgressSaid
 from synapse_skills.job.upload.command import report_lines
 
 _WIDTH = 60
+_VERSIONS = re.compile(r" \(from versions: [^)]*\)")
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -80,7 +82,7 @@ def show_ended(ended: Ended, *, followed: bool = False) -> None:
     info = ended.info
     say(f"{info.id}: {info.status}, {duration(info.elapsed())}")
     if info.said and info.has_ended and info.status != "SUCCEEDED" and ended.report is None:
-        say("  Ray says: " + printable(" ".join(info.said.split())[-600:]))
+        say("  Ray says: " + _reason(info.said))
     if ended.progress is not None and ended.report is None:
         ProgressLine(sys.stdout).line(
             f"  {ended.progress.done:,} of {ended.progress.planned:,} data units, {ended.progress.files:,} files"
@@ -97,6 +99,14 @@ def show_ended(ended: Ended, *, followed: bool = False) -> None:
         say("  " + ended.note)
     if ended.next_step():
         say("  next: " + ended.next_step())
+
+
+def _reason(message: str) -> str:
+    """What Ray says, on one line; of pip's pages its errors, without every version that there is."""
+    lines = [line.strip() for line in message.splitlines()]
+    errors = [line for line in lines if line.startswith("ERROR: ") and "yanked" not in line]
+    text = " ".join(" ".join(errors or lines).split())
+    return printable(_VERSIONS.sub("", text)[-600:])
 
 
 def show_seen(seen: Seen, *, followed: bool = False) -> None:
