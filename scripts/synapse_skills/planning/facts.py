@@ -18,7 +18,7 @@ from synapse_skills.planning.counted import Counted, Progress, count
 from synapse_skills.planning.evidence import MAX_WORDS, Clue, Kinds, clues, measure
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.looking import Look, Seen, look_at
-from synapse_skills.planning.on_agent import is_there, look_there
+from synapse_skills.planning.on_agent import is_there, look_there, units_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -377,7 +377,8 @@ class Facts:
                 sources, grouping, specs, limits, guard=guard, sidecars=aside.sidecars, tables=aside.tables
             )
             described = self.described(meta, sources) if guard else None
-            return count(survey.units(), survey, self._progress, described)
+            units = units_of(self, survey, described) if guard else survey.units()
+            return count(units, survey, self._progress, described)
 
         self._last = self.once(key, find)
         return self._last
@@ -386,12 +387,11 @@ class Facts:
         """What describes each data unit; None if there is nothing to describe, or only the cluster can read it."""
         if meta is None or self.home is None:
             return None
-        if is_there(sources) and any(rule.kind == "sidecars" for rule in meta.rules):
-            return None
-        return meta.described(self.home.folder)
+        blind = is_there(sources) and any(rule.kind == "sidecars" for rule in meta.rules)
+        return None if blind else meta.described(self.home.folder)
 
     def last_counted(self) -> Counted:
-        """What the latest decision counted: the one that everything is settled with, once it is."""
+        """What the latest decision counted."""
         return self._last
 
 

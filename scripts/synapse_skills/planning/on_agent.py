@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,24 +28,32 @@ from synapse_skills.errors import (
     printable,
 )
 from synapse_skills.planning.answers import shown
+from synapse_skills.planning.counted import UNFIT
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.interview import BadAnswer, Decision, Settled
 from synapse_skills.planning.looking import Look, Seen
-from synapse_skills.report import UploadReport, write_bytes
+from synapse_skills.report import UploadReport, write_bytes, write_json
 
 if TYPE_CHECKING:
     from synapse_skills.planning.facts import Facts
     from synapse_skills.sources import File, Inventory, Source, Walk
+    from synapse_skills.units import Described, Survey, Unit
 
 KEY = "on_agent"
 MIRROR = "on_agent.mirror"
 FOLDER = "brought"
 DRY_RUN_SECONDS = 4 * 3_600.0
 _BROUGHT = "brought"
+_UNFIT = "unfit.json"
 _YES, _NO = {"true", "yes", "1", "on"}, {"false", "no", "0", "off"}
 
 
 # ---- the row
+
+
+def is_on(answers: Mapping[str, Any]) -> bool:
+    """Whether somebody has said that the files are the cluster's."""
+    return str(answers.get(KEY, "")).strip().lower() in _YES
 
 
 def _parse(answer: Any, facts: Facts, settled: Settled) -> bool:
@@ -114,6 +122,7 @@ def look_there(
     if last is not None:
         return last, "now"
     tables = [f"{source.path.rstrip('/')}/{name}" for source in sources for name in STANDARD_NAMES]
+    (inventory.path.parent / _UNFIT).unlink(missing_ok=True)
     listing, files = list_on_agent([(source.path, source.recursive) for source in sources], tables, say=say)
     _refuse_twice(sources, listing.roots)
     for source in sources:
@@ -150,7 +159,7 @@ def say(text: str) -> None:
 
 def understood(facts: Facts) -> dict[str, Any] | None:
     """Of when the listing is, and what it can't tell; None for files that are here."""
-    if facts.walked is None or facts.answers.get(KEY) is None:
+    if facts.walked is None or not is_on(facts.answers):
         return None
     text = facts.inventory().state(_BROUGHT)
     if not text:
@@ -253,6 +262,46 @@ def _keep(base: Path, path: str, one: Any) -> None:
         ) from None
 
 
+# ---- what a dry run there has found
+
+
+def units_of(facts: Facts, survey: Survey, described: Described | None) -> Iterator[Unit]:
+    """The data units of a survey, with what the last dry run on the cluster has found in those that are unchanged."""
+    rows = _unfit(facts.home) if facts.home is not None and is_there(survey.sources) else {}
+    if not rows:
+        yield from survey.units()
+        return
+    from synapse_skills.job.upload.checking import files_print
+    from synapse_skills.units import FIXES, Finding
+
+    for unit in survey.units():
+        codes, why, files = rows.get(unit.key, ((), "", ""))
+        if codes and files == files_print(unit):
+            # What is found here too is told here; metadata is judged here wherever all of it is known here.
+            known = {*unit.codes, *([UNFIT] if described is not None else [])}
+            unit.findings += [Finding(code, unit.key, why) for code in codes if code in FIXES and code not in known]
+        yield unit
+
+
+def unfit_count(home: Home) -> int:
+    """How many data units are known not to be fit."""
+    return len(_unfit(home))
+
+
+def _unfit(home: Home) -> dict[str, tuple[list[str], str, str]]:
+    try:
+        rows = json.loads((home.folder / _UNFIT).read_bytes())
+        return {key: (list(codes), str(why), str(files)) for key, codes, why, files in rows}
+    except (OSError, ValueError, TypeError):
+        return {}  # none, or damaged: the next dry run finds it again
+
+
+def _remember_unfit(home: Home, rows: Sequence[Sequence[Any]]) -> None:
+    """Add to what is known: data units that stay at home by now were not looked at again."""
+    known = _unfit(home) | {row[0]: (row[1], row[2], row[3]) for row in rows}
+    write_json(home.folder / _UNFIT, [[key, *row] for key, row in sorted(known.items())])
+
+
 # ---- the dry run
 
 
@@ -263,6 +312,7 @@ def dry_run_there(home: Home) -> tuple[UploadReport | None, SkillsError | None, 
         The report, or why there is none, and what the gate has warned of.
     """
     from synapse_skills.cluster import JobHome, RayJobs, bring_home, gate, submit_job, wait
+    from synapse_skills.job.markers import read_markers
 
     job = JobHome(home.folder)
     found = gate(job, approve=None, dry_run=True)
@@ -292,6 +342,9 @@ def dry_run_there(home: Home) -> tuple[UploadReport | None, SkillsError | None, 
             raise
         return None, error, told
     bring_home(job, submission, ended)
+    if ended.report is not None and ended.report.quarantined:
+        log = RayJobs(submission.dashboard).logs(job_id)
+        _remember_unfit(home, [row for part in read_markers(log).get("unfit", []) for row in part["units"]])
     if ended.report is None:
         why = " ".join(filter(None, (ended.info.message, ended.note, *ended.log_tail[-3:])))
         failed = SkillsError(

@@ -6,12 +6,12 @@ Needs no backend. The same objects count here and in the planner, so that what w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import FindingError, redact
+from synapse_skills.errors import FindingError, printable, redact
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.lookup import print_of
 from synapse_skills.job.upload.outlook import Outlook
@@ -23,6 +23,9 @@ from synapse_skills.report import FileCounts, Problems
 from synapse_skills.sources import File, Inventory, Source
 from synapse_skills.units import FIXES, Describe, Described, Unit, check_frozen, survey, table_rule
 
+UNFIT = "meta-invalid"
+MOST_UNFIT = 10_000
+"""Data units that a dry run names one by one to whoever plans from elsewhere."""
 DIFFERS_FIX = (
     "The source or the script has changed since the plan was made: look at the difference, then plan again "
     "(`--set expected=dry-run` accepts what an edited script counts)."
@@ -31,7 +34,7 @@ DIFFERS_FIX = (
 
 @dataclass
 class Checked:
-    """What the check has found."""
+    """What the check has found. `unfit`: the first data units that can't be sent, as `unfit_row` has them."""
 
     planned: int = 0
     left_out: int = 0
@@ -39,6 +42,7 @@ class Checked:
     files: FileCounts = field(default_factory=FileCounts)
     problems: Problems = field(default_factory=Problems)
     differs: bool = False
+    unfit: list[list[Any]] = field(default_factory=list)
 
 
 class Checker:
@@ -136,6 +140,8 @@ class Checker:
                 checked.problems.add(finding.code, finding.message, fix=FIXES[finding.code])
             if errors:
                 faults.add(self.described.where(unit), errors)
+            if (unit.findings or errors) and len(checked.unfit) < MOST_UNFIT:
+                checked.unfit.append(unfit_row(unit, errors))
             if not unit.findings and not errors:
                 self.outlook.see(unit, ledger)
             tally.plan(unit.key, "quarantined" if unit.findings or errors else "ready")
@@ -169,6 +175,18 @@ class Checker:
                 checked.problems.add(
                     "differs-from-plan", f"{what}: {planned:,} planned, {found:,} found", fix=DIFFERS_FIX
                 )
+
+
+def unfit_row(unit: Unit, errors: Sequence[Fault]) -> list[Any]:
+    """A data unit that can't be sent: key, codes, why, and its files, to tell whether it is still the same."""
+    codes = [*unit.codes, *([UNFIT] if errors and UNFIT not in unit.codes else [])]
+    why = "; ".join([*(finding.message for finding in unit.findings[:3]), *(str(fault) for fault in errors[:3])])
+    return [unit.key, codes, redact(printable(why))[:500], files_print(unit)]
+
+
+def files_print(unit: Unit) -> str:
+    """A print of a data unit's files by name, size and second of the last change."""
+    return print_of(sorted([s, f.path, f.size, f.mtime_ns // 1_000_000_000] for s, f in unit.files.items()))
 
 
 def _merge(faults: Faults, problems: Problems) -> None:

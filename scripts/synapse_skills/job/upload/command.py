@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -179,6 +180,8 @@ class Upload:
             )
             report, error = engine.run()
             progress.end()
+            if remote and args.dry_run:
+                _say_unfit(engine.checked.unfit)
             report.content = content
             document = json.loads(report.model_dump_json())
             paths = [Path(args.report) if args.report else state.folder / "report.json"]
@@ -196,6 +199,13 @@ class Upload:
                     )
                     report.exit_code = report.exit_code or error.exit_code
         return report, error
+
+
+def _say_unfit(rows: Sequence[Any]) -> None:
+    """Name the data units that can't be sent: a planner elsewhere can't open the files and find them itself."""
+    for some in batched(rows, 1_000):
+        for line in marker_lines("unfit", {"units": list(some)}):
+            print(line)
 
 
 def _content(home: Path) -> str | None:
