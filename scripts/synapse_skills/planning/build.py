@@ -19,6 +19,7 @@ from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.layout import grouping_of
 from synapse_skills.planning.metadata_facts import aside_of
 from synapse_skills.planning.metadata_rules import meta_of, metadata_rules, summary_lines
+from synapse_skills.planning.on_agent import units_of
 from synapse_skills.planning.sources import sources_of
 from synapse_skills.sources.source import suffix_of
 
@@ -84,7 +85,7 @@ def left_out_lines(facts: Facts, settled: Settled) -> Iterator[bytes]:
     )
     meta = meta_of(facts, settled)
     described = facts.described(meta, filled_sources(facts, settled))
-    for unit in with_metadata(survey.units(), described, Faults()):
+    for unit in with_metadata(units_of(facts, survey, described), described, Faults()):
         if codes.isdisjoint(unit.codes):
             continue
         why = "; ".join(finding.message for finding in unit.findings[:5])

@@ -103,7 +103,10 @@ def plan_upload(request: Request) -> Document:
     given.notes += gone
     remembered = frozenset(own) - frozenset(merge(request.flags, sets, file))
     looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "fresh")
-    for look in looks:
+    if on_agent.is_on(answers):
+        # The cluster's listing stands until somebody says otherwise; its dry run may leave something to ask.
+        looks = (*looks[:1], "quick")
+    for number, look in enumerate(looks, 1):
         with Facts(home, answers, look=look) as facts:
             outcome = fold(UPLOAD, facts, answers, remembered=remembered)
             if look != "fresh" and not _may_stand(outcome, facts):
@@ -117,7 +120,11 @@ def plan_upload(request: Request) -> Document:
                 document.understood.append(listed)
             if outcome.done:
                 assert home is not None  # sources are settled
+                known = on_agent.unfit_count(home)
                 _finish(document, home, facts, outcome.settled)
+                if on_agent.unfit_count(home) > known and number < len(looks):
+                    answers = {**answers, **outcome.given}
+                    continue  # what the cluster has found in data units is a question now
                 if look != "fresh" and facts.seen == "recent" and document.status == "blocked":
                     continue  # the files may have changed since: look again before saying no
             return document
