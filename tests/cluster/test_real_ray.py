@@ -105,6 +105,11 @@ class Cluster:
     def status(self, job: Job, *flags: str, code: int = EXIT_OK) -> dict[str, Any]:
         return self.ask("job_status.py", str(job.home), *flags, code=code)
 
+    def dry_run_here(self, job: Job) -> None:
+        """What opens the gate too, in a tenth of the time."""
+        script = str(job.home / "job" / "upload.py")
+        self.run(script, "--dry-run", "--report", str(job.home / "dry_run.json"), code=EXIT_OK)
+
     @contextlib.contextmanager
     def slowly(self) -> Iterator[None]:
         """Files are taken so slowly that nothing is over before it can be stopped."""
@@ -240,7 +245,7 @@ def test_packages_that_cannot_be_had_are_named(cluster: Cluster) -> None:
 
 def test_one_run_at_a_time_and_one_that_is_stopped_goes_on(cluster: Cluster) -> None:
     job = cluster.job("stopped", MANY, batch=2)
-    cluster.submit(job, "--dry-run", "--wait")
+    cluster.dry_run_here(job)
     with cluster.slowly():
         running = cluster.submit(job, "--approve", job.hash)["submission"]["job_id"]
         cluster.until(job, MANY // 6)
@@ -262,7 +267,7 @@ def test_one_run_at_a_time_and_one_that_is_stopped_goes_on(cluster: Cluster) -> 
 
 def test_a_job_that_is_killed_goes_on(cluster: Cluster) -> None:
     job = cluster.job("killed", MANY, batch=2)
-    cluster.submit(job, "--dry-run", "--wait")
+    cluster.dry_run_here(job)
     with cluster.slowly():
         cluster.submit(job, "--approve", job.hash)
         cluster.until(job, MANY // 6)
