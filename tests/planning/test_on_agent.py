@@ -169,8 +169,19 @@ def test_what_only_the_content_tells_is_found_by_the_dry_run_there(
 ) -> None:
     path = there(cluster, mnt / "scans", {**units(3, "a.png", "a.json"), "p002/a.png": "MZ no picture"})
     document = real_user.say_request(Request(on_agent(path, data_collection=SCANS, state=str(mnt / "state"))))
-    assert document.status == "blocked" and "refused-by-guard" in codes(document), document.problems
-    assert "p002" in str(document.problems)
+    question = asked(document, "leave_out")
+    assert "1 hold a file that the content guard refuses" in question["question"] and "p002" in str(question)
+    assert len(cluster.ran) == 2
+    stopped = real_user.say('leave_out="stop"', path=path)
+    assert codes(stopped)[0] == "refused-by-guard" and len(cluster.ran) == 2
+    done = real_user.say('leave_out=["refused-by-guard"]', path=path)
+    assert done.status == "ready" and real_user.plan()["expected"]["units"] == 2, done.problems
+    assert [(row["unit"], row["codes"]) for row in real_user.left_out()] == [("p002", ["refused-by-guard"])]
+    # Mended there: only a new listing can tell.
+    with cluster._visible():
+        (Path(path) / "p002/a.png").write_bytes(PNG)
+    whole = real_user.say_request(Request({"sources": path}, rescan=True))
+    assert whole.status == "ready" and real_user.plan()["expected"]["units"] == 3, whole.problems
 
 
 def test_a_dry_run_that_cant_begin_there_says_why(cluster: RunningRay, real_user: User, mnt: Path) -> None:
