@@ -15,9 +15,9 @@ from planning.conversation import SCANS, User, units
 from synapse_skills.errors import OutOfReach, UsageError
 from synapse_skills.planning import UPLOAD, reference
 from synapse_skills.planning.answers import merge, number_of, one_of, parse_set, text, text_list, whole
-from synapse_skills.planning.build import diff
 from synapse_skills.planning.home import Home, slug, source_paths
 from synapse_skills.planning.interview import BadAnswer
+from synapse_skills.planning.summary import diff
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from planning.conversation import SEED, User, asked, codes, understood, units
-from planning.metadata_talk import COLLECTIONS, PATIENTS, frozen, table
+from planning.conversation import IMAGE, PNG, SCANS, SEED, User, collection, spec, understood, units
+from planning.metadata_talk import COLLECTIONS, NAMES, PATIENTS, frozen, image_only, table
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
+
+WIDE, HUGE, OPTIONAL = 80, 81, 82
+WIDE_SCHEMA = {
+    "type": "object",
+    "required": ["asked", "f0"],
+    "additionalProperties": False,
+    "properties": {
+        name: {"type": "string"} for name in ("left", "asked", "other", *(f"f{number}" for number in range(14)))
+    },
+}
+HUNDREDS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {f"a_field_with_a_name_{number}": {"type": "string"} for number in range(300)},
+}
+OWN = [
+    image_only(WIDE, "Wide", WIDE_SCHEMA),
+    image_only(HUGE, "Hundreds", HUNDREDS),
+    collection(OPTIONAL, "Optional labels", spec("image_1", [".png"], **IMAGE), spec("label_1", [".json"])),
+]
+
+
+def _tiff() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(out, "TIFF")
+    return out.getvalue()
+
+
+TIFF = _tiff()
 
 
 @pytest.fixture(scope="module")
 def planning_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with sandboxes(tmp_path_factory.mktemp("rounds")) as start:
-        yield start(seed={**SEED, "collections": [*SEED["collections"], *COLLECTIONS]})
+        yield start(seed={**SEED, "collections": [*SEED["collections"], *COLLECTIONS, *OWN]})
 
 
 def with_table(user: User, excel: str, *sets: str, collection: int = PATIENTS, path: str = "scans") -> Any:
@@ -64,3 +94,64 @@ def test_answers_that_go_with_another_table_are_named(user: User) -> None:
     assert "one.csv" in note["because"] and "two.csv" in note["because"]
     assert other.status == "ready" and frozen(user)["p001"]["age"] == "1"
     assert not [item for item in with_table(user, "two.csv").understood if item["key"] == "metadata.table.before"]
+
+
+# ---- what is approved
+
+
+def test_every_field_and_every_dropped_column_stands_in_what_is_approved(user: User) -> None:
+    user.files(units(2, "a.png"))
+    header = ["unit", *(f"열 {number}" for number in range(14)), "비고", "빈칸"]
+    rows = [[name, *range(14), "메모", ""] for name in ("p001", "p002")]
+    table(user.folder / "scans/meta.csv", [header, *rows])
+    sets = [f"metadata.field.f{number}=열 {number}" for number in range(14)]
+    document = user.say(*sets, "metadata.said.asked=yes", path="scans", collection=WIDE)
+    assert document.status == "ready", document.questions
+    lines = document.summary.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 160
+    told = " ".join(line.strip() for line in lines)
+    assert all(f"f{number} ← column 열 {number}" in told for number in range(14)), document.summary
+    assert "required: asked ← said: yes" in told and "no value: left, other" in told
+    assert "columns dropped: 비고" in told and "빈칸" not in told
+    assert [each["examples"] for each in document.problems if each["code"] == "column-not-in-schema"] == [["비고"]]
+
+
+def test_a_schema_of_hundreds_of_fields_leaves_room_for_the_hash(user: User) -> None:
+    user.files(units(1, "a.png"))
+    table(user.folder / "scans/meta.csv", [["unit", *HUNDREDS["properties"]], ["p001", *["x"] * 300]])
+    document = user.say(path="scans", collection=HUGE)
+    assert document.status == "ready" and len(document.summary.splitlines()) <= 40
+    assert f"hash        {document.hash}" in document.summary and "more than fit here" in document.summary
+
+
+def test_a_long_pattern_is_wrapped_and_not_cut(user: User) -> None:
+    user.files({f"seoul_{number:03}.png": PNG for number in range(3)})
+    regex = r"^(?P<site>" + "|".join(f"hospital{number}" for number in range(20)) + r"|seoul)_\d+$"
+    document = user.say(f"metadata.name={regex}", path="scans", collection=NAMES)
+    assert document.status == "ready", document.questions
+    assert regex in "".join(line.strip() for line in document.summary.splitlines())
+
+
+def test_changes_of_metadata_are_told_in_words(user: User) -> None:
+    user.files(units(3, "a.png"))
+    path = table(user.folder / "scans/meta.csv", [["id", "years", "sex"], *(["p001", 4, "M"], ["p002", 62, "F"])])
+    sets = ("metadata.field.age=years", "leave_out=meta-invalid")
+    assert user.say(*sets, path="scans", collection=PATIENTS).status == "ready"
+    table(path, [["id", "years", "sex"], *(["p001", 45, "M"], ["p002", 62, "F"], ["p003", 1, "F"])])
+    document = user.say("metadata.constants.scanned=2024-01-01", path="scans")
+    told = [line for line in document.summary.splitlines() if line.startswith("  changed ")]
+    assert "  changed     the table was edited, or other rows and columns of it count" in told
+    assert "  changed     data units with a row in the table: 2 → 3" in told
+    assert any("constants scanned" in line for line in told) and "sha256" not in document.summary
+
+
+def test_what_units_lack_and_what_is_converted_is_counted_in_those_that_go(user: User) -> None:
+    user.files({**units(4, "a.png", "label.json"), **{f"t{n}/a.tiff": TIFF for n in range(3)}})
+    user.files({f"t{n}/label.json": "{}" for n in range(2)})
+    document = user.say("conversions.tiff=.png", "incomplete=leave_out", path="scans", collection=SCANS)
+    assert document.status == "ready", (document.questions, document.problems)
+    assert "converted   2 .tiff" in document.summary, document.summary
+    user.files(units(4, "a.png"), "other")
+    user.files({"p001/label.json": "{}"}, "other")
+    optional = user.say(path="other", collection=OPTIONAL)
+    assert "label_1: .json, optional, 1 files, 25% of the units: 3 data units without" in optional.summary

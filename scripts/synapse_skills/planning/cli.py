@@ -22,7 +22,7 @@ from synapse_skills.errors import (
 from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
 from synapse_skills.planning import on_agent
 from synapse_skills.planning.answers import merge, parse_set, read_answers
-from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines, summary
+from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines
 from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.given import Given, without_spare_sources, without_stale_table
@@ -30,6 +30,7 @@ from synapse_skills.planning.home import Home, find_home
 from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
 from synapse_skills.planning.looking import Look
 from synapse_skills.planning.metadata_rules import metadata_problems, schema_item
+from synapse_skills.planning.summary import summary
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
 from synapse_skills.report import UploadReport, write_bytes, write_lines

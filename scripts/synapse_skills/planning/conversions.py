@@ -12,6 +12,7 @@ from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, 
 from synapse_skills.planning.sources import sources_of
 
 if TYPE_CHECKING:
+    from synapse_skills.planning.counted import Counted
     from synapse_skills.planning.facts import Facts
     from synapse_skills.sources import Source
 
@@ -66,28 +67,19 @@ def conversions_for(specs: Sequence[SpecPlan], answers: Mapping[str, Any]) -> tu
     )
 
 
-def summary_line(facts: Facts, conversions: Sequence[Conversion]) -> list[str]:
-    """`converted   203 .tiff → .png (image_1); about 1.2 GB pass through the staging folder`."""
+def summary_line(conversions: Sequence[Conversion], total: Counted) -> list[str]:
+    """`converted   203 .tiff → .png (image_1)`, of the data units that are sent, and how much disk that takes."""
     from synapse_skills.media import estimate, find_ffmpeg, needs_ffmpeg
 
-    if not conversions:
-        return []
     targets = {each.source: each.target for each in conversions}
     names: dict[str, list[str]] = {}
     for each in conversions:
         names.setdefault(each.source, []).append(each.spec)
-
-    def total() -> dict[str, tuple[int, int, int]]:
-        sums: dict[str, tuple[int, int, int]] = {}
-        for file in facts.data_files():
-            target = targets.get(file.suffix)
-            if target is not None:
-                size = estimate(file.suffix, target, file.size)
-                count, together, largest = sums.get(file.suffix, (0, 0, 0))
-                sums[file.suffix] = (count + 1, together + size, max(largest, size))
-        return sums
-
-    sums = facts.once(("to convert", tuple(conversions)), total)
+    sums = {
+        source: (found.files, *(estimate(source, targets[source], size) for size in (found.bytes, found.largest)))
+        for source, found in total.clean_by_suffix.items()
+        if source in targets
+    }
     told = [
         f"{sums[each][0]:,} {each} → {targets[each]} ({', '.join(names[each])})" for each in targets if each in sums
     ]

@@ -38,11 +38,27 @@ class Found:
 
 
 @dataclass
+class Amount:
+    """Files of one kind."""
+
+    files: int = 0
+    bytes: int = 0
+    largest: int = 0
+
+    def add(self, size: int) -> None:
+        """Count one more."""
+        self.files += 1
+        self.bytes += size
+        self.largest = max(self.largest, size)
+
+
+@dataclass
 class Counted:
     """What one pass over the data units came to. `clean*` are those without any finding.
 
     Units with findings are counted by the set of their codes: one that stays at home for one finding needs no
-    consent for another. `unfit` says what is wrong with metadata, one problem for each kind of fault.
+    consent for another. `unfit` says what is wrong with metadata, one problem for each kind of fault. `clean_by_suffix`
+    counts only files that are converted.
     """
 
     units: int = 0
@@ -50,6 +66,7 @@ class Counted:
     clean_files: int = 0
     clean_bytes: int = 0
     clean_by_spec: dict[str, int] = field(default_factory=dict)
+    clean_by_suffix: dict[str, Amount] = field(default_factory=dict)
     by_codes: dict[frozenset[str], dict[str, Found]] = field(default_factory=dict)
     largest: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -124,6 +141,7 @@ def count(units: Iterator[Unit], survey: Survey, progress: Progress, described: 
     from synapse_skills.metadata import Faults
 
     total, faults = Counted(), Faults()
+    converted = {each.source for each in survey.conversions}
     for unit in with_metadata(units, described, faults):
         total.units += 1
         progress("data units counted", total.units)
@@ -132,8 +150,10 @@ def count(units: Iterator[Unit], survey: Survey, progress: Progress, described: 
             total.clean += 1
             total.clean_files += len(unit.files)
             total.clean_bytes += unit.bytes
-            for spec in unit.files:
+            for spec, file in unit.files.items():
                 total.clean_by_spec[spec] = total.clean_by_spec.get(spec, 0) + 1
+                if file.suffix in converted:
+                    total.clean_by_suffix.setdefault(file.suffix, Amount()).add(file.size)
             continue
         kind = total.by_codes.setdefault(frozenset(unit.codes), {})
         for code in unit.codes:

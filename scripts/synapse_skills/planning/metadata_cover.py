@@ -159,12 +159,30 @@ def sidecar_fields(facts: Facts, settled: Settled) -> dict[str, str]:
     return dict(sorted(fields.items()))
 
 
+def dropped_columns(facts: Facts, settled: Settled) -> list[str]:
+    """Columns with values, and sidecars' keys, that give no field: by the user's word, or a closed schema's."""
+    filled = {column.name for column in columns_of(facts, settled) if any(column.kinds.values())}
+    table = [name for name, field in table_fields(facts, settled).items() if not field and name in filled]
+    return list(dict.fromkeys([*table, *(name for name, field in sidecar_fields(facts, settled).items() if not field)]))
+
+
+def kept_columns(facts: Facts, settled: Settled) -> list[str]:
+    """Columns and sidecars' keys that become fields of which the schema says nothing."""
+    if closed(facts, settled):
+        return []
+    columns, keys = names_there(facts, settled)
+    known = {field.name for field in fields_of(facts, settled)}
+    fields = {**sidecar_fields(facts, settled), **table_fields(facts, settled)}
+    names = [name for name in columns if name != settled.get("metadata.key")]
+    given = [fields.get(name, name) for name in dict.fromkeys([*names, *keys])]
+    return list(dict.fromkeys(name for name in given if name and name not in known))
+
+
 def unknown_columns(facts: Facts, settled: Settled) -> list[str]:
-    """Columns and sidecars' keys that a closed schema has no field for."""
+    """Columns and sidecars' keys that a closed schema has no field for, and of which nobody has said anything."""
     if not closed(facts, settled):
         return []
-    fields = [*table_fields(facts, settled).items(), *sidecar_fields(facts, settled).items()]
-    return list(dict.fromkeys(name for name, field in fields if not field and not is_dropped(facts, name)))
+    return [name for name in dropped_columns(facts, settled) if not is_dropped(facts, name)]
 
 
 # ---- what covers a field

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, printable
@@ -13,6 +13,8 @@ from synapse_skills.planning.metadata_cover import (
     FOLDER,
     PREFIX,
     coverage,
+    dropped_columns,
+    kept_columns,
     sidecar_fields,
     table_fields,
     type_words,
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from synapse_skills.units.rows import FrozenRows
 
 MAX_FIELDS = 60
-MAX_LINE_FIELDS = 8
+MAX_LINE_FIELDS = 10
+MAX_LINE = 130
+MIN_LINES = 4
 NOT_YET = "nothing yet"
 
 
@@ -163,15 +167,60 @@ def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem
         yield from dropped.as_list()
 
 
-def summary_lines(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
-    """The plan's metadata as text: a line for each source, one for the schema."""
-    lines = [f"  metadata    {_rule_words(rule)}" for rule in plan.metadata]
+def metadata_lines(plan: UploadPlan) -> list[str]:
+    """The plan's sources of metadata as text, a line each."""
+    return [f"  metadata    {_rule_words(rule)}" for rule in plan.metadata]
+
+
+def schema_lines(facts: Facts, settled: Settled, room: int) -> list[str]:
+    """What gives each field, and what is dropped, as text: a line for each field, or many in a line if lines are few.
+
+    Args:
+        facts: of this round.
+        settled: everything.
+        room: lines that there are; more come back only where no way of saying it is short enough.
+    """
     schema = schema_of(facts, settled)
+    dropped = [printable(name) for name in dropped_columns(facts, settled)]
+    groups: list[tuple[str, list[str]]] = []
     if schema is not None:
-        given = coverage(facts, settled)
-        parts = [f"{field.name} ← {given.get(field.name, ['nothing'])[-1]}" for field in fields_of(facts, settled)]
-        more = f", and {len(parts) - MAX_LINE_FIELDS} more" if len(parts) > MAX_LINE_FIELDS else ""
-        lines.append(f"  schema      {'; '.join(parts[:MAX_LINE_FIELDS])}{more}")
+        given, fields = coverage(facts, settled), fields_of(facts, settled)
+        for need, required in (("required", True), ("optional", False)):
+            some = [field.name for field in fields if field.required is required and field.name in given]
+            groups.append((need, [f"{printable(name)} ← {', then '.join(given[name])}" for name in some]))
+        left = [field for field in fields if field.name not in given]
+        no_value = [printable(field.name) + (" (required)" if field.required else "") for field in left]
+        kept = [printable(name) for name in kept_columns(facts, settled)]
+        groups += [("no value", no_value), ("kept besides", kept)]
+    groups.append(("columns dropped", dropped))
+    groups = [(name, parts) for name, parts in groups if parts]
+    single = [f"{name}: {part}" for name, parts in groups[:2] for part in parts if name in ("required", "optional")]
+    if single and len(single) + len(groups) <= min(room, MAX_LINE_FIELDS):
+        fields_lines = [*single, *_packed([each for each in groups if each[0] not in ("required", "optional")])]
+    else:
+        fields_lines = _packed(groups)
+    if len(fields_lines) > max(room, MIN_LINES):
+        rest = len(fields_lines) - max(room, MIN_LINES) + 1
+        fields_lines = [
+            *fields_lines[:-rest],
+            f"and more than fit here ({rest} lines): see meta_schema in `understood`",
+        ]
+    return [f"{'  schema      ' if number == 0 else ' ' * 14}{line}" for number, line in enumerate(fields_lines)]
+
+
+def _packed(groups: Sequence[tuple[str, list[str]]]) -> list[str]:
+    """Groups of parts as lines, none cut in two."""
+    lines = []
+    for name, parts in groups:
+        line = f"{name}: {parts[0]}"
+        for part in parts[1:]:
+            mark = "; " if "←" in part else ", "
+            if len(line) + len(part) > MAX_LINE:
+                lines.append(line + mark.rstrip())
+                line = f"{' ' * 2}{part}"
+            else:
+                line += mark + part
+        lines.append(line)
     return lines
 
 
