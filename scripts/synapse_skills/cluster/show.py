@@ -44,7 +44,7 @@ def _finding(kind: str, row: Refusal) -> str:
 
 
 class ProgressLine:
-    """How far a job is, as one line that is written over on a terminal, and now and then elsewhere."""
+    """How far a job is, as one line that is written over on a terminal; elsewhere the job's own lines say it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -57,8 +57,6 @@ class ProgressLine:
             self._stream.write(f"\r{text.ljust(self._width)}")
             self._stream.flush()
             self._width = len(text)
-        else:
-            say(text, self._stream)
 
     def line(self, text: str) -> None:
         """A line of the job's log, above it."""
