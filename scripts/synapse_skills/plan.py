@@ -85,7 +85,7 @@ class MetadataRule(_Model):
     kind: Literal["constants", "folders", "name", "table", "sidecars", "said"] = "constants"
     values: dict[str, Any] = Field(default_factory=dict, description="constants, said: the same for all data units.")
     folders: dict[str, int] = Field(
-        default_factory=dict, description="folders: field → which folder of a data unit's key, 1 is the outermost."
+        default_factory=dict, description="folders: field → folder of a data unit's key, 1 is the outermost, 0 the key."
     )
     regex: str | None = Field(default=None, description="name: named groups, found in a data unit's key, are fields.")
     pattern: str | None = Field(default=None, description="sidecars: glob on the path in the unit.")

@@ -6,15 +6,29 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+import openpyxl
 import pytest
 from PIL import Image
 
-from planning.conversation import IMAGE, PNG, SCANS, SEED, User, collection, spec, understood, units
+from planning.conversation import IMAGE, PNG, SCANS, SEED, User, asked, codes, collection, spec, understood, units
 from planning.metadata_talk import COLLECTIONS, NAMES, PATIENTS, frozen, image_only, table
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
 
-WIDE, HUGE, OPTIONAL = 80, 81, 82
+WIDE, HUGE, OPTIONAL, TRIAL = 80, 81, 82, 83
+TRIAL_SCHEMA = {
+    "type": "object",
+    "required": ["patient_id", "age"],
+    "additionalProperties": False,
+    "properties": {
+        "patient_id": {"type": "string", "title": "환자 ID"},
+        "age": {"type": "integer", "title": "나이"},
+        "sex": {"enum": ["M", "F"], "title": "성별"},
+        "scanned": {"type": "string", "format": "date"},
+        "site": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+}
 WIDE_SCHEMA = {
     "type": "object",
     "required": ["asked", "f0"],
@@ -31,6 +45,7 @@ HUNDREDS = {
 OWN = [
     image_only(WIDE, "Wide", WIDE_SCHEMA),
     image_only(HUGE, "Hundreds", HUNDREDS),
+    image_only(TRIAL, "Trial", TRIAL_SCHEMA),
     collection(OPTIONAL, "Optional labels", spec("image_1", [".png"], **IMAGE), spec("label_1", [".json"])),
 ]
 
@@ -155,3 +170,74 @@ def test_what_units_lack_and_what_is_converted_is_counted_in_those_that_go(user:
     user.files({"p001/label.json": "{}"}, "other")
     optional = user.say(path="other", collection=OPTIONAL)
     assert "label_1: .json, optional, 1 files, 25% of the units: 3 data units without" in optional.summary
+
+
+# ---- a field that says which data unit it is
+
+
+def numbered(user: User, count: int = 3, prefix: str = "") -> None:
+    user.files({f"{prefix}{number:03}/a.png": PNG for number in range(1, count + 1)})
+
+
+def workbook(user: User, rows: list[list[Any]], name: str = "환자목록.xlsx", **sheets: list[list[Any]]) -> Any:
+    """A workbook with one sheet, or more."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    for title, others in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in others:
+            sheet.append(row)
+    book.save(user.folder / name)
+    return user.folder / name
+
+
+TRIAL_ROWS = [
+    ["번호", "나이", "성별", "검사", "메모"],
+    [1, 47, "M", "2024-01-19", "정상"],
+    [2, 62, "F", "2024-02-29", "재검"],
+    [3, 55, "F", "2024-03-01", "없음"],
+]
+
+
+def test_the_name_of_the_data_unit_is_offered_before_the_key_column(user: User) -> None:
+    numbered(user)
+    workbook(user, TRIAL_ROWS)
+    document = with_table(user, "환자목록.xlsx", collection=TRIAL)
+    question = asked(document, "metadata.field.patient_id")
+    values = [option["value"] for option in question["options"]]
+    assert values == ["unit:name", "번호", "메모", "same"], "검사 is plainly the date's"
+    assert question["options"][0]["description"] == "001, 002, 003"
+    assert question["options"][1]["description"].startswith("key column: 1, 2, 3: the leading zeros of 001, 002, 003")
+    done = with_table(user, "환자목록.xlsx", "metadata.field.patient_id=unit:name", collection=TRIAL)
+    assert done.status == "ready" or {q["key"] for q in done.questions} <= {
+        "metadata.column.검사",
+        "metadata.column.메모",
+    }
+
+
+def test_the_whole_name_becomes_a_field_in_plan_and_script(user: User) -> None:
+    numbered(user)
+    table(user.folder / "scans/meta.csv", [["번호", "나이"], [1, 47], [2, 62], [3, 55]])
+    document = user.say("metadata.field.patient_id=The data unit's name", path="scans", collection=TRIAL)
+    assert document.status == "ready", document.questions
+    assert user.plan()["metadata"][0]["folders"] == {"patient_id": 0}
+    assert "required: patient_id ← the data unit's name" in document.summary
+    assert "from_folders({'patient_id': 0})" in (user.home() / "job/upload.py").read_text()
+    by_column = user.say("metadata.field.patient_id=번호", path="scans")
+    assert by_column.status == "ready" and user.plan()["metadata"][0]["fields"]["번호"] == "patient_id"
+
+
+def test_a_part_of_the_name_is_offered_and_one_expression_is_enough(user: User) -> None:
+    numbered(user, prefix="patient_")
+    table(
+        user.folder / "scans/meta.csv", [["who", "나이"], ["patient_001", 47], ["patient_002", 62], ["patient_003", 5]]
+    )
+    question = asked(user.say(path="scans", collection=TRIAL), "metadata.field.patient_id")
+    name, part, same = question["options"]
+    assert (name["value"], same["value"], part["description"]) == ("unit:name", "same", "001, 002, 003")
+    document = user.say(f"metadata.field.patient_id={part['value']}", path="scans")
+    assert document.status == "ready", document.questions
+    assert user.plan()["metadata"][0]["regex"] == part["value"].removeprefix("name:")
+    wrong = user.say("metadata.field.patient_id=name:(?P<other>.)", path="scans")
+    assert "finds no patient_id" in asked(wrong, "metadata.field.patient_id")["error"]

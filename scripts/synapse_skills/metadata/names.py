@@ -17,10 +17,10 @@ class FromFolders:
 
     def __init__(self, folders: Mapping[str, int]) -> None:
         for field, number in folders.items():
-            if not isinstance(field, str) or isinstance(number, bool) or not isinstance(number, int) or not number:
+            if not isinstance(field, str) or isinstance(number, bool) or not isinstance(number, int):
                 raise FindingError(
                     f"from_folders takes the number of a folder for each field, not {field!r}: {number!r:.80}",
-                    hint='1 is the outermost folder, -1 the innermost: from_folders({"site": 1}).',
+                    hint='1 is the outermost folder, -1 the innermost, 0 the whole name: from_folders({"site": 1}).',
                     code="bad-folders",
                 )
         self.folders = dict(folders)
@@ -30,6 +30,9 @@ class FromFolders:
         folders = folders_of(unit)
         found = {}
         for field, number in self.folders.items():
+            if number == 0:
+                found[field] = unit.key
+                continue
             at = number - 1 if number > 0 else len(folders) + number
             if 0 <= at < len(folders) and folders[at]:
                 found[field] = folders[at]
@@ -63,7 +66,7 @@ def from_folders(folders: Mapping[str, int]) -> FromFolders:
     A data unit whose key has fewer folders gets nothing for that field.
 
     Args:
-        folders: field → which folder: 1 is the outermost, 2 the next, -1 the innermost.
+        folders: field → which folder: 1 is the outermost, 2 the next, -1 the innermost, 0 the whole key.
 
     Raises:
         FindingError: `bad-folders`.

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 PREFIX = "metadata.field."
 FOLDER = "folder:"
+UNIT = "unit:name"
+"""What gives a field the data unit's own name."""
+NAMED = "name:"
+"""What gives a field a part of the name: followed by an expression with a group of the field's name."""
 AUTOMATIC = ("name", "dataset_key")
 """Fields that every data unit gets from its own key."""
 
@@ -204,9 +208,14 @@ def coverage(facts: Facts, settled: Settled) -> dict[str, list[str]]:
     for key, value in said.items():
         field = key.removeprefix(PREFIX)
         if key.startswith("metadata.folders."):
-            add(key.removeprefix("metadata.folders."), f"folder {value} of the data unit's name")
+            where = "the data unit's name" if value in (0, "0") else f"folder {value} of the data unit's name"
+            add(key.removeprefix("metadata.folders."), where)
         elif key.startswith(PREFIX) and isinstance(value, str) and value.startswith(FOLDER):
             add(field, f"folder {value.removeprefix(FOLDER)} of the data unit's name")
+        elif key.startswith(PREFIX) and isinstance(value, str) and value.strip().casefold() == UNIT:
+            add(field, "the data unit's name")
+        elif key.startswith(PREFIX) and isinstance(value, str) and value.startswith(NAMED):
+            add(field, "a part of the data unit's name")
     for name in groups_in(said.get("metadata.name")):
         add(name, "a part of the data unit's name")
     columns, keys = names_there(facts, settled)

@@ -175,6 +175,13 @@ def names_of(facts: Facts, settled: Settled) -> Skeleton | None:
     return facts.once(("names", layout_key(facts, settled)), lambda: skeleton([key.rpartition("/")[2] for key in keys]))
 
 
+class Named:
+    """A data unit of which only the key is known."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
 def aside_of(facts: Facts, settled: Settled) -> Aside:
     """The files that hold metadata, as the plan will say it."""
     has_table = table_path(settled) is not None and settled.get("metadata.key") != NONE

@@ -11,7 +11,9 @@ from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.metadata_cover import (
     FOLDER,
+    NAMED,
     PREFIX,
+    UNIT,
     coverage,
     dropped_columns,
     kept_columns,
@@ -49,7 +51,17 @@ def _folders_of(settled: Settled) -> dict[str, int]:
     for key, value in sorted(settled.items()):
         if key.startswith(PREFIX) and isinstance(value, str) and value.startswith(FOLDER):
             folders.setdefault(key.removeprefix(PREFIX), int(value.removeprefix(FOLDER)))
+        elif key.startswith(PREFIX) and value == UNIT:
+            folders.setdefault(key.removeprefix(PREFIX), 0)
     return dict(sorted(folders.items()))
+
+
+def _regex_of(settled: Settled) -> str:
+    """The expression that finds fields in the names: said by itself, or as what gives one field."""
+    if settled.get("metadata.name", NONE) != NONE:
+        return str(settled["metadata.name"])
+    said = [value for key, value in sorted(settled.items()) if key.startswith(PREFIX) and isinstance(value, str)]
+    return next((value.removeprefix(NAMED) for value in said if value.startswith(NAMED)), "")
 
 
 def rows_of(facts: Facts, settled: Settled) -> FrozenRows | None:
@@ -71,8 +83,8 @@ def metadata_rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
         rules.append(MetadataRule(kind="constants", values=constants))
     if folders := _folders_of(settled):
         rules.append(MetadataRule(kind="folders", folders=folders))
-    if settled.get("metadata.name", NONE) != NONE:
-        rules.append(MetadataRule(kind="name", regex=settled["metadata.name"]))
+    if regex := _regex_of(settled):
+        rules.append(MetadataRule(kind="name", regex=regex))
     table, rows = table_of(facts, settled), rows_of(facts, settled)
     if table is not None and rows is not None:
         renamed = {name: field for name, field in table_fields(facts, settled).items() if field not in (None, name)}
@@ -226,7 +238,10 @@ def _packed(groups: Sequence[tuple[str, list[str]]]) -> list[str]:
 
 def _rule_words(rule: MetadataRule) -> str:
     if rule.kind == "folders":
-        return "folders of the names: " + ", ".join(f"{field} {number}" for field, number in rule.folders.items())
+        named = [field for field, number in rule.folders.items() if number == 0]
+        folders = [f"{field} {number}" for field, number in rule.folders.items() if number]
+        parts = ["folders of the names: " + ", ".join(folders)] * bool(folders)
+        return "; ".join([*parts, *["the data unit's name: " + ", ".join(named)] * bool(named)])
     if rule.kind == "name":
         return f"parts of the names: {rule.regex}"
     if rule.kind == "table":

@@ -13,13 +13,21 @@ from synapse_skills.planning.metadata_cover import PREFIX, type_words, uncovered
 from synapse_skills.planning.metadata_evidence import proposals
 from synapse_skills.planning.metadata_facts import (
     NONE,
+    Named,
     closed,
     fields_of,
     names_of,
     sidecars_by_name,
     unit_keys,
 )
-from synapse_skills.planning.metadata_fields import SAME, check_glob, faults_of, folder_level, free_columns
+from synapse_skills.planning.metadata_fields import (
+    SAME,
+    check_glob,
+    faults_of,
+    folder_level,
+    free_columns,
+    is_name_like,
+)
 
 if TYPE_CHECKING:
     from synapse_skills.metadata import Field
@@ -98,7 +106,9 @@ def _decide_name(facts: Facts, settled: Settled) -> Ask | None:
 
 
 def _has_another_way(facts: Facts, settled: Settled, field: Field) -> bool:
-    return PREFIX + field.name in facts.answers or bool(free_columns(facts, settled, field))
+    if PREFIX + field.name in facts.answers or free_columns(facts, settled, field):
+        return True
+    return is_name_like(facts, settled, field)
 
 
 def _read_as(regex: str, key: str) -> str:
@@ -120,17 +130,10 @@ def _parse_name(answer: Any, facts: Facts, settled: Settled) -> str:
     except FindingError as error:
         raise BadAnswer(f"{error}. {error.hint}") from None
     keys = unit_keys(facts, settled)
-    if not any(part(_Named(key)) for key in keys):
+    if not any(part(Named(key)) for key in keys):
         example = ", ".join(map(printable, keys[:EXAMPLES]))
         raise BadAnswer(f"{shown(answer)} finds nothing in the data units' names, such as {example}.")
     return regex
-
-
-class _Named:
-    """A data unit of which only the key is known."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
 
 
 NAME_ROW = Decision(
@@ -155,7 +158,8 @@ def _expand_folders(facts: Facts, settled: Settled, answers: Mapping[str, Any]) 
         yield Decision(
             FOLDERS + name,
             "Folder",
-            f"Which folder of a data unit's name is {printable(name)}: 1 is the outermost, -1 the innermost.",
+            f"Which folder of a data unit's name is {printable(name)}: 1 is the outermost, -1 the innermost, 0 the "
+            "whole name.",
             lambda facts, settled: None,
             folder_level,
         )
@@ -164,7 +168,7 @@ def _expand_folders(facts: Facts, settled: Settled, answers: Mapping[str, Any]) 
 FOLDERS_FAMILY = Family(
     FOLDERS + "*",
     "Folder",
-    "Which folder of a data unit's name is a field: 1 is the outermost, -1 the innermost.",
+    "Which folder of a data unit's name is a field: 1 is the outermost, -1 the innermost, 0 the whole name.",
     _expand_folders,
     needs=("specs.*.pattern",),
 )

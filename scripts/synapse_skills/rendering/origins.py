@@ -28,8 +28,8 @@ def conversions(plan: UploadPlan) -> list[Words]:
 def _folders(rule: MetadataRule) -> Words:
     words: Words = []
     for field, level in islice(rule.folders.items(), MOST):
-        which = f"is folder {level}" if level > 0 else f"is folder {-level} from the end"
-        words += [("code", field), ("text", f"{which} of the data unit's name;")]
+        which = f"is folder {level} of" if level > 0 else f"is folder {-level} from the end of" if level else "is"
+        words += [("code", field), ("text", f"{which} the data unit's name;")]
     return _ended(words, len(rule.folders))
 
 
