@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import check_excel
+import preview
 from cluster.ready import write_config
 from cluster.running_ray import RunningCli, RunningRay
 from planning.conversation import PNG, SCANS, SITES, User, asked, codes, understood, units
 from sandbox_fixture import Sandbox
 from synapse_skills import environment
+from synapse_skills.errors import run
 from synapse_skills.planning import Request
 
 gate = importlib.import_module("synapse_skills.cluster.gate")
@@ -151,6 +154,33 @@ def test_a_table_in_the_folder_is_found_and_is_no_data(cluster: RunningRay, real
     assert understood(done, "metadata.table")["value"] == f"{path}/meta.csv" and len(cluster.ran) == 2
     (rule,) = [rule for rule in real_user.plan()["metadata"] if rule["kind"] == "table"]
     assert rule["file"] == f"{path}/meta.csv"
+
+
+def test_a_table_in_capitals_is_found_too_and_one_that_is_too_large_is_told(
+    cluster: RunningRay, real_user: User, mnt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = {**units(2, "a.png", "a.json"), "META.CSV": "name,site\np001,Seoul\np002,Busan\n"}
+    path = there(cluster, mnt / "scans", tree)
+    document = real_user.say_request(Request(on_agent(path, data_collection=SITES)))
+    assert understood(document, "metadata.table")["value"] == f"{path}/META.CSV" and len(cluster.ran) == 2
+    monkeypatch.setattr(probe, "MOST_FILE_BYTES", 10)
+    other = there(cluster, mnt / "other", {**units(2, "a.png", "a.json"), "meta.csv": "name,site\np001,Seoul\n"})
+    told = real_user.say_request(Request(on_agent(other, data_collection=SITES)))
+    assert "file-too-large" in codes(told) and "meta.csv" in str(told.problems)
+
+
+def test_the_page_of_a_plan_and_a_template_are_made_without_the_files(
+    cluster: RunningRay, real_user: User, mnt: Path
+) -> None:
+    path = there(cluster, mnt / "scans", units(2, "a.png", "a.json"))
+    flags = on_agent(path, data_collection=SCANS, state=str(mnt / "state"))
+    assert real_user.say_request(Request(flags)).status == "ready"
+    page = real_user.folder / "plan.html"
+    assert run(preview.main, [str(real_user.home()), "--out", str(page)]) == 0
+    assert path in page.read_text()
+    template = real_user.folder / "fill.xlsx"
+    assert run(check_excel.main, ["--make-template", str(template), "--job", str(real_user.home())]) == 0
+    assert template.stat().st_size
 
 
 def test_sidecars_that_only_the_cluster_can_read_are_known_by_a_few(

@@ -11,6 +11,7 @@ import base64
 import importlib.util
 import json
 import os
+import posixpath
 import shutil
 import tempfile
 import time
@@ -198,7 +199,7 @@ def absolute(path: str) -> str:
             hint="Name it from the root on, such as /mnt/scans.",
             code="source-not-absolute",
         )
-    return "/" + os.path.normpath(text).lstrip("/")
+    return "/" + posixpath.normpath(text).lstrip("/")
 
 
 def _file(path: str) -> Request:
@@ -219,12 +220,7 @@ def probe(
         Interrupted: the job was stopped too.
     """
     chosen = agent()
-    if importlib.util.find_spec("ray") is None:
-        raise OutOfReach(
-            "Ray is not in this environment, and asking the cluster needs it.",
-            hint="Say --on-agent on the command line of run.py: it then brings an environment with Ray.",
-            code="no-ray",
-        )
+    need_ray()
     rays = RayJobs(chosen.dashboard, environ=environ)
     tag = new_tag("", "probe")
     try:
@@ -247,6 +243,20 @@ def probe(
     document = _answers(info, log, said)
     for number, (one, answer) in enumerate(zip(requests, document, strict=True)):
         _fill(one, number, answer, said)
+
+
+def need_ray() -> None:
+    """Say at once, and rightly, what is missing.
+
+    Raises:
+        OutOfReach: `no-ray`.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise OutOfReach(
+            "Ray is not in this environment, and asking the cluster needs it.",
+            hint="Say --on-agent on the command line of run.py: it then brings an environment with Ray.",
+            code="no-ray",
+        )
 
 
 def render_probe(folder: Path, requests: Sequence[Request]) -> None:

@@ -24,9 +24,10 @@ from synapse_skills.units import extension_of
 
 REQUEST_VERSION = 1
 MOST_FILES = 2_000_000
-"""Files of a listing; a million of them make some 50 MB of log where their names are random."""
+"""Files of a listing; a million of them make 20 to 50 MB of log."""
 MOST_LOG_BYTES = 48 << 20
-MOST_FILE_BYTES = 20 << 20
+MOST_FILE_BYTES = 14 << 20
+"""What doesn't compress, as a workbook, makes three times as much log."""
 # However badly names compress, a part of these sizes fits into one document of `job.markers`.
 PART_FILES = 20_000
 PART_BYTES = 1_500_000

@@ -62,7 +62,7 @@ def _parse(answer: Any, facts: Facts, settled: Settled) -> bool:
         raise BadAnswer(f"{shown(answer)} is neither true nor false.")
     if word in _YES and facts.home is not None:
         # No decision of anybody's, so no row: where the sources' functions find what was brought.
-        settled[MIRROR] = str(Path(os.path.realpath(facts.home.folder)) / FOLDER)
+        settled[MIRROR] = mirror_in(facts.home)
     return word in _YES
 
 
@@ -73,6 +73,11 @@ ON_AGENT = Decision(
     lambda facts, settled: None,
     _parse,
 )
+
+
+def mirror_in(home: Home) -> str:
+    """The folder of a job's home that mirrors the cluster's paths."""
+    return str(Path(os.path.realpath(home.folder)) / FOLDER)
 
 
 def mirror_of(settled: Mapping[str, Any], path: str) -> str | None:
@@ -128,16 +133,31 @@ def look_there(
     for source in sources:
         shutil.rmtree(source.root(), ignore_errors=True)
         source.root().mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path, one in zip(tables, files, strict=True):
-        if one.error is None:
-            _keep(_base(sources), path, one)
     walk = Walk(listing.files, listing.bytes, listing.folders)
     for problem in listing.problems:
         walk.problems.merge(problem)
+    refused = set()
+    for path, one in zip(tables, files, strict=True):
+        if one.error is None:
+            _keep(_base(sources), path, one)
+        elif one.error.code not in ("no-file", "markers-too-long"):
+            refused.add(path)
+            walk.problems.add(one.error.code, str(one.error), severity="warning", fix=one.error.hint)
     inventory.fill(sources, listing.rows(), walk)
+    # Names in capitals, and what found no room beside the listing: a job of their own.
+    bring_paths(_base(sources), [path for path in _tables_among(inventory, sources) if path not in refused])
     inventory.keep_state(_BROUGHT, json.dumps({"at": listing.at, "roots": listing.roots}))
     progress(walk.files)
     return walk, "now"
+
+
+def _tables_among(inventory: Inventory, sources: Sequence[Source]) -> list[str]:
+    """Paths of the files right in the sources that are called like a table of metadata."""
+    from synapse_skills.metadata import STANDARD_NAMES
+
+    marks = ",".join("?" * len(STANDARD_NAMES))
+    query = f"SELECT source, path FROM file WHERE lower(path) IN ({marks}) ORDER BY source, path"  # noqa: S608
+    return [f"{sources[source].path.rstrip('/')}/{path}" for source, path in inventory.rows(query, STANDARD_NAMES)]
 
 
 def _refuse_twice(sources: Sequence[Source], roots: Sequence[str]) -> None:
@@ -312,8 +332,13 @@ def dry_run_there(home: Home) -> tuple[UploadReport | None, SkillsError | None, 
         The report, or why there is none, and what the gate has warned of.
     """
     from synapse_skills.cluster import JobHome, RayJobs, bring_home, gate, submit_job, wait
+    from synapse_skills.cluster.probe import need_ray
     from synapse_skills.job.markers import read_markers
 
+    try:
+        need_ray()
+    except OutOfReach as error:
+        return None, error, []
     job = JobHome(home.folder)
     found = gate(job, approve=None, dry_run=True)
     told = [

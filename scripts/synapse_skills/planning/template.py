@@ -22,6 +22,7 @@ from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.home import Home, find_home
 from synapse_skills.planning.interview import Decision, Family, Outcome, Settled, Table, fold
 from synapse_skills.planning.known import Known
+from synapse_skills.planning.on_agent import MIRROR, is_on, mirror_in, mirror_of
 from synapse_skills.planning.template_columns import Column, as_cell, column_of, key_name
 
 if TYPE_CHECKING:
@@ -161,8 +162,12 @@ def _current_plan(home: Home) -> UploadPlan | None:
 def _by_plan(plan: UploadPlan, home: Home) -> Planned:
     from synapse_skills.sources import Source
 
+    mirror = {MIRROR: mirror_in(home)} if is_on(home.own) else {}
     return Planned(
-        tuple(Source(each.path, recursive=each.recursive, spec=each.spec) for each in plan.sources),
+        tuple(
+            Source(each.path, recursive=each.recursive, spec=each.spec, mirror=mirror_of(mirror, each.path))
+            for each in plan.sources
+        ),
         plan.grouping,
         plan.specs,
         plan.limits,
