@@ -212,7 +212,7 @@ def test_a_job_that_fails_ends_as_it_did_and_its_log_survives_the_sdks_command(c
     # Square brackets are markup to `synapse script logs`: a closing tag alone ends it with a traceback.
     source = job.home.parents[1] / "odd-data"
     (source / "odd_001").rename(source / "odd_001 [x][_b]")
-    cluster.submit(job, "--dry-run", "--wait")
+    cluster.dry_run_here(job)
     cluster.box.set_faults({"kind": "poison", "route": "units.create", "contains": "odd_001"})
     try:
         ended = cluster.submit(job, "--approve", job.hash, "--wait", code=EXIT_INCOMPLETE)["job"]
