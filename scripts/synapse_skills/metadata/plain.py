@@ -101,13 +101,26 @@ def through_json(meta: Mapping[Any, Any], base: Mapping[str, Any]) -> tuple[dict
     """The same through JSON, field by field, and what can't be sent."""
     copy: dict[str, Any] = dict(base)
     faults: list[Fault] = []
+    seen: set[str] = set()
     for key, value in meta.items():
         try:
-            copy.update(_read_back(key, value))
+            read = _read_back(key, value)
+            if not seen.isdisjoint(read):
+                raise NotJson("two keys are the same name in JSON, and only one value could be sent")
+            seen.update(read)
+            copy.update(read)
         except NotJson as error:
             name = printable(str(key))[:80]
             faults.append(Fault(name, "not-json", f"{name}: {error}", f"{name}: can't be sent"))
     return copy, faults
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # 1 and "1" are two keys in Python and one in JSON.
+        raise NotJson("two keys are the same name in JSON, and only one value could be sent")
+    return found
 
 
 def _read_back(key: Any, value: Any) -> dict[str, Any]:
@@ -115,9 +128,11 @@ def _read_back(key: Any, value: Any) -> dict[str, Any]:
         text = json.dumps({key: value}, allow_nan=False, ensure_ascii=False)
         # Half a surrogate pair (a name that was not UTF-8, say) is text for Python and for nobody else.
         text.encode()
-        return plain_dict(json.loads(text))
+        return plain_dict(json.loads(text, object_pairs_hook=_unique))
     except UnicodeEncodeError as error:
         raise NotJson(f"not UTF-8: {error.object[max(0, error.start - 20) : error.end]!r}") from None
+    except NotJson:
+        raise
     except (RecursionError, Odd):
         raise NotJson("not JSON: nested too deeply, or a number of thousands of digits") from None
     except (TypeError, ValueError) as error:

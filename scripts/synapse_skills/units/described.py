@@ -118,6 +118,9 @@ class Described:
                     self._note(unit, conflict)
             elif self.describe is not None:
                 described = self.describe(unit)
+                if type(described) is not dict and isinstance(described, Mapping):
+                    # Whatever makes its values only when they are asked for fails here, where its data unit is known.
+                    described = dict(described.items())
         except BadSidecar as error:
             return None, [Fault("", "bad-sidecar", str(error), f"sidecar {error.kind}")]
         except SkillsError:

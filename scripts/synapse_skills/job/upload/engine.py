@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login
-from synapse_skills.errors import OutOfReach, SkillsError, unexpected
+from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable, unexpected
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
@@ -179,7 +180,7 @@ class Engine:
         who = login()
         self.state.belongs_to(who.host, who.tenant, self.plan.data_collection)
         workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
-        patience = float(os.environ.get("SYNAPSE_SKILLS_PATIENCE_S", PATIENCE_S))
+        patience = _seconds("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
         stager = self._stager()
         try:
             await self._through(who, workers, patience, stager)
@@ -243,14 +244,13 @@ class Engine:
             )
 
     def _stager(self) -> Stager:
-        seconds = os.environ.get(CONVERSION_VARIABLE)
         return Stager(
             self.plan,
             self.state.cache / FOLDER,
             opener=self._opener,
             unchanged=self._unchanged,
             problems=self.problems,
-            timeout=float(seconds) if seconds else None,
+            timeout=_seconds(CONVERSION_VARIABLE),
         )
 
     def _assemble(self, api: Api, stager: Stager) -> Flow:
@@ -341,3 +341,21 @@ class Engine:
             remove_database(self.state.cache / LEDGER)
         if getattr(self, "inventory", None) is not None:
             self.inventory.close()
+
+
+def _seconds(variable: str) -> float | None:
+    """The seconds that an environment variable says, None if it is not set.
+
+    Raises:
+        UsageError: they are none.
+    """
+    said = os.environ.get(variable)
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{variable} is {printable(said)[:40]!r}, not a number of seconds.", code="bad-seconds")
+    return seconds

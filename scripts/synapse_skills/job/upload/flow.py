@@ -113,6 +113,8 @@ class Flow:
             if self._failure is None:
                 self._failure = error
             self.creator.stopping = True
+            # The passes may be waiting for a conversion, or for room that only sending would have made.
+            self.stager.stop()
             self._wake.set()
 
     async def _until(self, done: Callable[[], bool]) -> None:

@@ -30,7 +30,8 @@ def cache_for(folder: Path, *, named_by_plan: bool) -> Path:
     if not named_by_plan and not on_network(folder):
         return folder
     name = "state-" + hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:16]
-    for base in _bases():
+    # A home that other machines share is no place for SQLite either, and only the second choice.
+    for base in sorted(_bases(), key=on_network):
         place = base / name
         try:
             place.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -203,6 +203,9 @@ class Sender:
                 self._fail(item, error.code, str(error))
                 await self._done(item)
             except OSError as error:
+                if item.staged.path is not None:
+                    # It was there when it was made: somebody empties the folder of what is converted.
+                    raise self.stager.broken(error) from None
                 await self._unreadable(item, error)
             except OutOfReach:
                 # Not this file alone: nothing gets through any more.

@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -24,7 +25,7 @@ from typing import BinaryIO
 from synapse_skills.backend.transfer import CHANGED
 from synapse_skills.errors import OutOfReach, SkillsError
 from synapse_skills.job.upload.create import Stopped
-from synapse_skills.media import convert, estimate, needs_ffmpeg, stop_conversions
+from synapse_skills.media import ConversionFailed, convert, estimate, needs_ffmpeg, stop_conversions
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
 from synapse_skills.sources import File
@@ -180,9 +181,9 @@ class Stager:
     def stop(self) -> None:
         """End what is being converted, at once where that is another program."""
         if self.lanes and not self._stopped.is_set():
+            # What has not begun is not cancelled: it sees this, and whoever waits for it is told why.
             self._stopped.set()
-            for work in list(self._running):
-                work.cancel()
+            self._moved.set()
             stop_conversions()
 
     def close(self) -> None:
@@ -201,9 +202,15 @@ class Stager:
 
         Raises:
             OutOfReach: it has none even when it is alone.
+            Stopped: the run is being stopped: what lies there may never be sent, so nobody makes room any more.
         """
         while True:
-            free = free_bytes(self._folder) - self._promised
+            if self._stopped.is_set():
+                raise Stopped
+            try:
+                free = free_bytes(self._folder) - self._promised
+            except OSError as error:
+                raise self.broken(error) from None
             fits = need + SPARE <= free
             alone = not self._held and not self._promised
             if fits and (alone or self._held + self._promised + need <= KEEP):
@@ -217,8 +224,13 @@ class Stager:
         """In a thread: convert one file and look at what comes of it."""
         if self._stopped.is_set():
             raise Stopped
-        with self._opener(file) as stream:
-            made = convert(stream, file.suffix, path, timeout=self._timeout)
+        try:
+            with self._opener(file) as stream:
+                made = convert(stream, file.suffix, path, timeout=self._timeout)
+        except (OSError, ConversionFailed) as error:
+            if not isinstance(error, OutOfReach) and (wrong := self._wrong_with_folder()) is not None:
+                raise self.broken(wrong) from None
+            raise
         try:
             if not self._unchanged(file):
                 raise Unfit(CHANGED, "the file changed while it was converted")
@@ -231,16 +243,29 @@ class Stager:
                 raise Unfit("refused-by-guard", f"as {target} it is refused: {why}")
         except OSError as error:
             path.unlink(missing_ok=True)
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise OutOfReach(
-                f"What was converted can't be read in {self._folder}: {error.strerror or error}",
-                hint="Check the disk that the state is on, then run it again: it goes on where it was.",
-                code="disk-full" if full else "os-error",
-            ) from None
+            raise self.broken(error) from None
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         return Staged(self._targets.name(spec, file), made.bytes, lambda: path.open("rb"), path), made.notes
+
+    def _wrong_with_folder(self) -> OSError | None:
+        """Why nothing can be written where the results lie; None if it can: then the file itself is to blame."""
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as probe:
+                probe.write(b"1")
+        except OSError as error:
+            return error
+        return None
+
+    def broken(self, error: OSError) -> OutOfReach:
+        """Results can't be written or read where they lie: no data unit is to blame for that."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return OutOfReach(
+            f"What is converted can't be kept in {self._folder}: {error.strerror or error}",
+            hint="Check the disk that the state is on, then run it again: it goes on where it was.",
+            code="disk-full" if full else "os-error",
+        )
 
     def _note(self, file: File, note: str) -> None:
         kind = re.sub(r"\d+", "N", note)
