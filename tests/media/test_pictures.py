@@ -450,3 +450,12 @@ def test_the_same_bytes_again(tmp_path):
         folder.mkdir()
         made.append([converted(folder, CUT["tiff"], ".tiff", target)[0].read_bytes() for target in (".png",)])
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("kind", [".png", ".tiff"])
+def test_twelve_bits_of_colour_are_scaled_alike_whatever_file_they_come_in(tmp_path, kind):
+    wide = noise((30, 41, 3), 4096, np.uint16)
+    _, content = cv2.imencode(kind, wide[..., ::-1])
+    out, made = converted(tmp_path, content.tobytes(), kind, ".jpg")
+    assert made.notes == ("16 bit scaled to 8 bit (12 bit used)",)
+    assert abs(values(out).mean() - wide.mean() / 16) < 2

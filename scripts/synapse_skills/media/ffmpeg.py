@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from synapse_skills.errors import printable
+from synapse_skills.media.budget import decoded
 from synapse_skills.media.failures import ConversionFailed, ConversionTimeout, DiskFull, NoFfmpeg
 
 VIDEO = frozenset({".mov", ".avi", ".mkv", ".webm", ".flv", ".wmv"})
@@ -77,11 +78,12 @@ def find_ffmpeg() -> str | None:
 
 
 def stop_conversions() -> None:
-    """End every ffmpeg that this process has started: for whoever is told to stop while other threads convert."""
+    """End every ffmpeg of this process, and what waits for room: for whoever is to stop while other threads convert."""
     with _lock:
         running = list(_running)
     for process in running:
         _kill(process)
+    decoded.stop()
 
 
 def transcode(stream: BinaryIO, suffix: str, wanted: str, out: Path, timeout: float | None) -> tuple[str, ...]:

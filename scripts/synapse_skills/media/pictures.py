@@ -13,6 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from synapse_skills.errors import SkillsError
+from synapse_skills.media.budget import decoded
 from synapse_skills.media.encode import jpeg, png, png_of_array
 from synapse_skills.media.failures import ConversionFailed, library
 
@@ -75,21 +76,29 @@ def _reason(error: Exception) -> str:
 
 
 def _converted(stream: BinaryIO, suffix: str, wanted: str, notes: list[str]) -> bytes | memoryview:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with Image.open(stream, formats=_FORMATS) as opened:
         _check_size(opened, wanted)
         _note_what_it_is(opened, suffix, notes)
-        profile = opened.info.get("icc_profile") or None
-        if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
-            notes.append("turned as its EXIF says")
-        if _is_wide_colour(opened, notes):
-            if opened.width * opened.height > MAX_WIDE_PIXELS:
-                raise ConversionFailed(f"16-bit colour is converted up to {MAX_WIDE_PIXELS:,} pixels")
-            turned = ImageOps.exif_transpose(_loaded(opened))
-            return _of_array(_wide_colour(stream, opened, turned), wanted, profile, notes)
-        is_inverted = opened.format == "TIFF" and _tag(opened, _PHOTOMETRIC) == 0
-        picture = ImageOps.exif_transpose(_loaded(opened))
+        is_wide, pixels = _is_wide_colour(opened, notes), opened.width * opened.height
+        if is_wide and pixels > MAX_WIDE_PIXELS:
+            raise ConversionFailed(f"16-bit colour is converted up to {MAX_WIDE_PIXELS:,} pixels")
+        with decoded.holding(2 * pixels if is_wide else pixels):
+            return _encoded(stream, opened, wanted, notes, is_wide=is_wide)
+
+
+def _encoded(stream: BinaryIO, opened: Picture, wanted: str, notes: list[str], *, is_wide: bool) -> bytes | memoryview:
+    from PIL import ImageOps
+
+    profile = opened.info.get("icc_profile") or None
+    # Only now: for the EXIF of a PNG all of it is decoded, and then nothing tells how wide its values were.
+    if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
+        notes.append("turned as its EXIF says")
+    picture = ImageOps.exif_transpose(_loaded(opened))
+    if is_wide:
+        return _of_array(_wide_colour(stream, opened, picture), wanted, profile, notes)
+    is_inverted = opened.format == "TIFF" and _tag(opened, _PHOTOMETRIC) == 0
     if picture.mode.startswith("I") or picture.mode == "F":
         return _of_array(_wide_grey(picture, is_inverted, notes), wanted, profile, notes)
     if wanted == ".png":
