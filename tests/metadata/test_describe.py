@@ -135,6 +135,16 @@ def test_damaged_rows_are_named(tmp_path: Path, text: str, said: str) -> None:
     assert caught.value.code == "bad-metadata-table"
 
 
+@pytest.mark.parametrize("how", ["edited", "cut off"])
+def test_rows_that_are_written_to_while_they_are_read_are_none(tmp_path: Path, how: str) -> None:
+    part = from_table("metadata.jsonl", folder=frozen(tmp_path, {key: {"age": 40} for key in "abcdef"}))
+    assert part(StandIn("a")) == part(StandIn("f")) == {"age": 40}
+    content = (tmp_path / "metadata.jsonl").read_text()
+    (tmp_path / "metadata.jsonl").write_text(content.replace("40", "990") if how == "edited" else content[:100])
+    with pytest.raises(FindingError, match="written to while it was read"):
+        part(StandIn("b"))
+
+
 def test_rows_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(FindingError) as caught:
         from_table("metadata.jsonl", folder=tmp_path)(StandIn("z"))

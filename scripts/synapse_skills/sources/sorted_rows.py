@@ -41,6 +41,7 @@ class SortedRows[Key: (str, tuple[int, str]), Value]:
         self._folder = folder
         self._stream: BinaryIO | None = None
         self._size = 0
+        self._mtime_ns = 0
         # Every row before the current one is smaller than this: what was asked for last.
         self._floor: Key | None = None
         self._row: tuple[Key, Value] | None = None
@@ -93,7 +94,8 @@ class SortedRows[Key: (str, tuple[int, str]), Value]:
     def _open(self) -> None:
         try:
             self._stream = self.file.open("rb")
-            self._size = os.fstat(self._stream.fileno()).st_size
+            about = os.fstat(self._stream.fileno())
+            self._size, self._mtime_ns = about.st_size, about.st_mtime_ns
         except OSError as error:
             raise self._unreadable(error) from None
 
@@ -125,6 +127,10 @@ class SortedRows[Key: (str, tuple[int, str]), Value]:
     def _read(self) -> tuple[Key, Value] | None:
         assert self._stream is not None
         line = self._stream.readline()
+        about = os.fstat(self._stream.fileno())
+        if (about.st_size, about.st_mtime_ns) != (self._size, self._mtime_ns):
+            # Another table than the one that was compared with the plan, though the same file.
+            self._bad("can't be trusted: the file was written to while it was read")
         if not line.strip():
             if line:
                 self._bad("is empty")
