@@ -177,7 +177,7 @@ def test_the_page_of_a_plan_and_a_template_are_made_without_the_files(
     assert real_user.say_request(Request(flags)).status == "ready"
     page = real_user.folder / "plan.html"
     assert run(preview.main, [str(real_user.home()), "--out", str(page)]) == 0
-    assert path in page.read_text()
+    assert path in page.read_text() and "p001" in page.read_text()
     template = real_user.folder / "fill.xlsx"
     assert run(check_excel.main, ["--make-template", str(template), "--job", str(real_user.home())]) == 0
     assert template.stat().st_size

@@ -33,6 +33,7 @@ from synapse_skills.planning.home import Home
 from synapse_skills.planning.interview import BadAnswer, Decision, Settled
 from synapse_skills.planning.looking import Look, Seen
 from synapse_skills.report import UploadReport, write_bytes, write_json
+from synapse_skills.sources.source import BROUGHT
 
 if TYPE_CHECKING:
     from synapse_skills.planning.facts import Facts
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
 
 KEY = "on_agent"
 MIRROR = "on_agent.mirror"
-FOLDER = "brought"
 DRY_RUN_SECONDS = 4 * 3_600.0
-_BROUGHT = "brought"
+_LISTED = "brought"
 _UNFIT = "unfit.json"
 _YES, _NO = {"true", "yes", "1", "on"}, {"false", "no", "0", "off"}
 
@@ -77,7 +77,7 @@ ON_AGENT = Decision(
 
 def mirror_in(home: Home) -> str:
     """The folder of a job's home that mirrors the cluster's paths."""
-    return str(Path(os.path.realpath(home.folder)) / FOLDER)
+    return str(Path(os.path.realpath(home.folder)) / BROUGHT)
 
 
 def mirror_of(settled: Mapping[str, Any], path: str) -> str | None:
@@ -146,7 +146,7 @@ def look_there(
     inventory.fill(sources, listing.rows(), walk)
     # Names in capitals, and what found no room beside the listing: a job of their own.
     bring_paths(_base(sources), [path for path in _tables_among(inventory, sources) if path not in refused])
-    inventory.keep_state(_BROUGHT, json.dumps({"at": listing.at, "roots": listing.roots}))
+    inventory.keep_state(_LISTED, json.dumps({"at": listing.at, "roots": listing.roots}))
     progress(walk.files)
     return walk, "now"
 
@@ -181,7 +181,7 @@ def understood(facts: Facts) -> dict[str, Any] | None:
     """Of when the listing is, and what it can't tell; None for files that are here."""
     if facts.walked is None or not is_on(facts.answers):
         return None
-    text = facts.inventory().state(_BROUGHT)
+    text = facts.inventory().state(_LISTED)
     if not text:
         return None
     at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(json.loads(text)["at"]))

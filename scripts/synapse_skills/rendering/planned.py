@@ -23,6 +23,7 @@ from synapse_skills.rendering.sample import Sample, sample_by, sample_placed, wa
 from synapse_skills.report import UploadReport
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
+from synapse_skills.sources.source import BROUGHT
 from synapse_skills.units import Described, PlaceFunction, set_aside_of, sidecars_of
 
 _DECIDED = "grouping."
@@ -188,7 +189,11 @@ def _place(planned: PlannedUpload, beside: Path) -> PlaceFunction:
 
 
 def _is_of(placed: PlacedFiles, plan: UploadPlan) -> bool:
-    return placed.sources() == [(Path(os.path.realpath(each.path)), each.recursive) for each in plan.sources]
+    here = [(Path(os.path.realpath(each.path)), each.recursive) for each in plan.sources]
+    # Of folders that only the cluster sees, the inventory names those here that hold what was brought of them.
+    brought = f"{os.path.realpath(placed.path.parent)}/{BROUGHT}"
+    there = [(Path(f"{brought}{each.path}"), each.recursive) for each in plan.sources]
+    return placed.sources() in (here, there)
 
 
 def _take(planned: PlannedUpload, placed: PlacedFiles, sample: Sample) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from synapse_skills.errors import OutOfReach, printable, redact
 
+BROUGHT = "brought"
+"""In a job's home: copies of the few files that were brought from folders which only the cluster sees."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
