@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import openpyxl
 import pytest
 from PIL import Image
 
-from planning.conversation import IMAGE, PNG, SCANS, SEED, User, asked, codes, collection, spec, understood, units
+from planning.conversation import IMAGE, PNG, SCANS, SEED, User, asked, collection, spec, understood, units
 from planning.metadata_talk import COLLECTIONS, NAMES, PATIENTS, frozen, image_only, table
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
@@ -241,3 +242,84 @@ def test_a_part_of_the_name_is_offered_and_one_expression_is_enough(user: User) 
     assert user.plan()["metadata"][0]["regex"] == part["value"].removeprefix("name:")
     wrong = user.say("metadata.field.patient_id=name:(?P<other>.)", path="scans")
     assert "finds no patient_id" in asked(wrong, "metadata.field.patient_id")["error"]
+
+
+# ---- consent is for what was consented to
+
+
+def fits(user: User, good: int, bad: int) -> None:
+    """Data units whose rows fit the schema, and some whose age is no number."""
+    user.files(units(good + bad, "a.png"))
+    rows = [[f"p{n:03}", n if n <= good else "old", "F"] for n in range(1, good + bad + 1)]
+    table(user.folder / "scans/meta.csv", [["id", "age", "sex"], *rows])
+
+
+def test_more_than_was_agreed_to_is_asked_again(user: User) -> None:
+    fits(user, 10, 2)
+    assert user.say("leave_out=meta-invalid", path="scans", collection=PATIENTS).status == "ready"
+    kept = json.loads((user.home() / "answers.json").read_text())
+    assert kept["leave_out.agreed"] == {"meta-invalid": 2}
+    same = user.say(path="scans")
+    assert same.status == "ready" and same.hash == user.rounds[0].hash
+    fits(user, 10, 8)
+    question = asked(user.say("leave_out=meta-invalid", path="scans"), "leave_out")
+    assert "2 meta-invalid before, 8 now" in question["question"] and question["error"] is None
+    assert len(question["options"]) == 2
+    assert user.say("leave_out=meta-invalid", path="scans").status == "ready"
+    assert user.say(path="scans").status == "ready", "it is said now for all eight"
+    fits(user, 17, 1)
+    assert user.say(path="scans").status == "ready", "fewer are fine"
+    fits(user, 10, 8)
+    assert user.say(path="scans").status == "ready"
+
+
+def test_answers_without_counts_hold_for_what_is_there(user: User) -> None:
+    fits(user, 10, 8)
+    answers = user.folder / "said.json"
+    answers.write_text(json.dumps({"leave_out": ["meta-invalid"], "data_collection": PATIENTS}))
+    assert user.say(path="scans", answers=answers).status == "ready"
+    counted = {"leave_out.agreed": {"meta-invalid": 3}}
+    answers.write_text(json.dumps({"leave_out": ["meta-invalid"], "data_collection": PATIENTS, **counted}))
+    question = asked(user.say(path="scans", answers=answers), "leave_out")
+    assert "3 meta-invalid before, 8 now" in question["question"]
+
+
+def test_incomplete_units_and_rows_are_agreed_to_by_number_too(user: User) -> None:
+    user.files({**units(30, "a.png", "label.json"), "q1/a.png": PNG})
+    assert user.say("incomplete=leave_out", path="scans", collection=SCANS).status == "ready"
+    user.files({"q2/a.png": PNG})
+    question = asked(user.say(path="scans"), "incomplete")
+    assert "1 missing-required-spec before, 2 now" in question["question"]
+    assert user.say("incomplete=leave_out", path="scans").status == "ready"
+    user.files(units(3, "a.png"), "rows")
+    twice = [["id", "age", "sex"], *([f"p00{n}", n, "F"] for n in (1, 2, 3)), ["p001", 9, "F"]]
+    table(user.folder / "rows/meta.csv", twice)
+    assert user.say("metadata.rows=first", path="rows", collection=PATIENTS).status == "ready"
+    table(user.folder / "rows/meta.csv", [*twice, ["p002", 9, "F"]])
+    assert "1 metadata-duplicate-key before, 2 now" in asked(user.say(path="rows"), "metadata.rows")["question"]
+
+
+# ---- several rows for one data unit
+
+
+def test_two_rows_are_told_apart_and_one_of_them_is_named(user: User) -> None:
+    user.files(units(2, "a.png"))
+    rows = [["id", "나이", "sex"], ["p001", 47, "M"], ["p002", 62, "F"], ["p001", 99, "F"]]
+    table(user.folder / "scans/meta.csv", rows)
+    question = asked(user.say(path="scans", collection=PATIENTS), "metadata.rows")
+    assert "p001: row 2: 나이 47, sex M; row 4: 나이 99, sex F" in question["question"]
+    assert [option["value"] for option in question["options"]] == ["stop", 2, 4, "none"]
+    document = user.say("metadata.rows=Row 4", path="scans")
+    assert document.status == "ready" and frozen(user)["p001"]["age"] == "99"
+    (told,) = [each for each in document.problems if each["code"] == "metadata-duplicate-key"]
+    assert (told["severity"], told["examples"]) == ("warning", ["p001: row 4 is used, row 2 dropped"])
+    assert user.say("metadata.rows=2", path="scans").status == "ready" and frozen(user)["p001"]["age"] == "47"
+    wrong = user.say("metadata.rows=3", path="scans")
+    assert "p001 has rows 2 or 4" in asked(wrong, "metadata.rows")["error"]
+    table(user.folder / "scans/meta.csv", [*rows, ["p002", 1, "M"]])
+    several = asked(user.say("metadata.rows=null", path="scans"), "metadata.rows")
+    assert [option["value"] for option in several["options"]] == ["stop", "first", "last", "none"]
+    assert user.say("metadata.rows=last", path="scans").status == "ready"
+    assert {name: meta["age"] for name, meta in frozen(user).items()} == {"p001": "99", "p002": "1"}
+    assert user.say("metadata.rows=[2, 5]", path="scans").status == "ready"
+    assert {name: meta["age"] for name, meta in frozen(user).items()} == {"p001": "47", "p002": "1"}

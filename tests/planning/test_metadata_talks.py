@@ -121,7 +121,7 @@ def test_two_rows_for_one_data_unit(user: User) -> None:
     user.files(units(2, "a.png"))
     table(user.folder / "scans/meta.csv", [*ROWS, ["p001", 46, "M", "2024-01-19", "a"], ["p009", 1, "F", "", ""]])
     question = asked(user.say(path="scans", collection=PATIENTS), "metadata.rows")
-    assert "p001: rows 2, 4" in question["question"]
+    assert "p001: row 2: age 45; row 4: age 46" in question["question"]
     document = user.say("metadata.rows=first", path="scans")
     assert document.status == "ready" and frozen(user)["p001"]["age"] == "45"
     assert {"metadata-duplicate-key", "row-without-unit"} <= set(codes(document))

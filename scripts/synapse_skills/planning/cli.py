@@ -21,10 +21,12 @@ from synapse_skills.errors import (
 )
 from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
 from synapse_skills.planning import on_agent
+from synapse_skills.planning.agreed import AGREED
 from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines
 from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
+from synapse_skills.planning.findings import agreed
 from synapse_skills.planning.given import Given, without_spare_sources, without_stale_table
 from synapse_skills.planning.home import Home, find_home
 from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
@@ -102,19 +104,21 @@ def plan_upload(request: Request) -> Document:
     answers = without_spare_sources(answers, frozenset(request.flags) | frozenset(sets))
     answers, gone = without_stale_table(answers, own, merge(request.flags, sets, file, changed))
     given.notes += gone
+    record = answers.pop(AGREED, None)
     remembered = frozenset(own) - frozenset(merge(request.flags, sets, file))
     looks: tuple[Look, ...] = ("fresh",) if request.rescan else ("quick", "fresh")
     if on_agent.is_on(answers):
         # The cluster's listing stands until somebody says otherwise; its dry run may leave something to ask.
         looks = (*looks[:1], "quick")
     for number, look in enumerate(looks, 1):
-        with Facts(home, answers, look=look) as facts:
+        with Facts(home, {**answers, AGREED: record}, look=look) as facts:
             outcome = fold(UPLOAD, facts, answers, remembered=remembered)
             if look != "fresh" and not _may_stand(outcome, facts):
                 continue
             named = request.out is not None or "name" in said
             if home is not None and not home.taken and outcome.given and ("sources" in outcome.settled or named):
-                home.remember(outcome.given)
+                record = agreed(facts, outcome)
+                home.remember({**outcome.given, AGREED: record} if record else outcome.given)
                 given.remember(home)
             document = _document(outcome, facts, given)
             if listed := on_agent.understood(facts):

@@ -7,6 +7,7 @@ from typing import Any
 
 from synapse_skills.errors import printable
 from synapse_skills.plan import Limits
+from synapse_skills.planning.agreed import AGREED, ask_again, more_than_agreed
 from synapse_skills.planning.answers import number_of, one_of, shown, text_list, whole
 from synapse_skills.planning.counted import MISSING, OVERSIZED, UNFIT, Counted, amount
 from synapse_skills.planning.facts import Facts
@@ -18,13 +19,14 @@ from synapse_skills.planning.interview import (
     Inferred,
     Later,
     Option,
+    Outcome,
     Refuse,
     Settled,
     Stopped,
 )
 from synapse_skills.planning.layout import grouping_of, kinds_of
 from synapse_skills.planning.metadata_facts import aside_of
-from synapse_skills.planning.metadata_rules import meta_of
+from synapse_skills.planning.metadata_rules import meta_of, odd_rows
 from synapse_skills.planning.sources import paths_of, sources_of
 
 DEFAULT = Limits()
@@ -114,6 +116,9 @@ def _parse_size(answer: Any, facts: Facts, settled: Settled) -> float | str:
             if units:
                 raise Stopped(_refuse(OVERSIZED, total), STOP)
             return _tidy(DEFAULT.max_file_size_mb)
+        units, _ = _oversized(facts, settled, DEFAULT.max_file_size_mb)
+        if more := more_than_agreed(facts, {OVERSIZED: units}):
+            raise ask_again(_size_question(facts, settled, DEFAULT.max_file_size_mb), more)
         return word
     if not 0 < number <= 1_000_000:
         raise BadAnswer(f"{shown(answer)} is not a size in MB.")
@@ -178,7 +183,7 @@ def _decide_incomplete(facts: Facts, settled: Settled) -> Inferred | Ask:
     found = total.found(_size_consent(settled)).get(MISSING)
     if found is None:
         return Inferred(STOP, f"all {total.units:,} data units have their required files")
-    if MISSING in _consents(facts):
+    if MISSING in _consents(facts) and not more_than_agreed(facts, {MISSING: found.units}):
         return Inferred(LEAVE_OUT, "as you said in leave_out")
     which = ", ".join(f"{spec} in {count:,}" for spec, count in sorted(found.specs.items()))
     leave = Option("Leave them out", LEAVE_OUT, f"{amount(found.units)} left at home, each named in left_out.jsonl")
@@ -196,6 +201,8 @@ def _parse_incomplete(answer: Any, facts: Facts, settled: Settled) -> str:
         raise Stopped(_refuse(MISSING, total), STOP)
     if word == LEAVE_OUT and total.left_out({MISSING, *_size_consent(settled)}) == total.units:
         raise BadAnswer("No data unit would be left.")
+    if word == LEAVE_OUT and (more := more_than_agreed(facts, {MISSING: _incomplete(facts, settled)})):
+        raise ask_again(_decide_incomplete(facts, settled), more)
     return word
 
 
@@ -285,6 +292,8 @@ def _parse_leave_out(answer: Any, facts: Facts, settled: Settled) -> list[str]:
         raise BadAnswer("Not decided: " + "; ".join(f"{codes[code][0]:,} {code}" for code in left) + ".")
     if not total.clean:
         raise BadAnswer("No data unit would be left.")
+    if more := more_than_agreed(facts, {code: codes[code][0] for code in given if code in codes}):
+        raise ask_again(_decide_leave_out(facts, settled), more)
     return sorted(set(given))
 
 
@@ -334,3 +343,31 @@ def _decided_before(settled: Settled) -> set[str]:
 def consented(settled: Settled) -> tuple[str, ...]:
     """All codes whose data units stay at home by consent."""
     return tuple(sorted(_decided_before(settled) | set(settled[LEAVE_OUT])))
+
+
+# ---- what was agreed to
+
+
+def agreed(facts: Facts, outcome: Outcome) -> dict[str, int]:
+    """By code, how many there are of what the user's answers leave out or pass over: the record for later rounds."""
+    settled, given, counts = outcome.settled, outcome.given, dict[str, int]()
+    if given.get(LEAVE_OUT) and LEAVE_OUT in settled:
+        found = open_codes(facts, settled)
+        counts |= {code: found[code][0] if code in found else 0 for code in given[LEAVE_OUT] if code != STOP}
+    if given.get("incomplete") == LEAVE_OUT and "incomplete" in settled:
+        counts[MISSING] = _incomplete(facts, settled)
+    if given.get("limits.max_file_size_mb") == LEAVE_OUT and "limits.max_file_size_mb" in settled:
+        counts[OVERSIZED] = _oversized(facts, settled, DEFAULT.max_file_size_mb)[0]
+    if given.get("metadata.rows") not in (None, STOP) and "metadata.rows" in settled:
+        counts |= {problem.code: problem.count for problem in odd_rows(facts, settled)}
+    before = facts.answers.get(AGREED)
+    if isinstance(before, dict):
+        # Fewer than once agreed to are fine, and so are as many again.
+        counts = {code: max(count, int(before.get(code, 0))) for code, count in counts.items()}
+    return dict(sorted(counts.items()))
+
+
+def _incomplete(facts: Facts, settled: Settled) -> int:
+    total = counted(facts, settled, limits_of(settled), guard=False)
+    found = total.found(_size_consent(settled)).get(MISSING)
+    return found.units if found else 0

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from synapse_skills.units.described import Described
     from synapse_skills.units.rows import FrozenRows, KeyColumn
 
-NONE = "none"
+Duplicates = Literal["first", "last", "none"]
+NONE: Literal["none"] = "none"
 SIDECARS = "sidecars:"
-FIRST = "first"
+FIRST: Literal["first"] = "first"
+LAST: Literal["last"] = "last"
 MAX_KEYS = 2_000
 MAX_LOOKED = 20
 
@@ -125,6 +127,15 @@ def key_columns_of(facts: Facts, settled: Settled, sheet: str | None) -> list[Ke
     return facts.once(("keys", path, sheet, layout_key(facts, settled)), find)
 
 
+def row_numbers(answer: Any) -> list[int]:
+    """The rows that an answer names: `20`, `[20, 43]`, `row 20`; empty if it names none."""
+    parts = answer.split(",") if isinstance(answer, str) else answer if isinstance(answer, list) else [answer]
+    words = [str(part).strip().casefold().removeprefix("row").strip() for part in parts]
+    if any(isinstance(part, bool) for part in parts) or not all(word.isdecimal() for word in words):
+        return []
+    return sorted({int(word) for word in words})
+
+
 def frozen(facts: Facts, settled: Settled, fields: dict[str, str | None]) -> FrozenRows:
     """The table's rows, by data unit, frozen in the job's home."""
     table = table_of(facts, settled)
@@ -135,10 +146,12 @@ def frozen(facts: Facts, settled: Settled, fields: dict[str, str | None]) -> Fro
         from synapse_skills.units.rows import freeze_rows
 
         placed(facts, settled)
-        return freeze_rows(table, facts.inventory(), key, out, fields=fields, duplicates=duplicates)
+        return freeze_rows(table, facts.inventory(), key, out, fields=fields, duplicates=duplicates, chosen=numbers)
 
-    duplicates: Literal["first", "none"] = "none" if settled.get("metadata.rows") == NONE else "first"
-    named = json.dumps([fields, duplicates], sort_keys=True)
+    said = settled.get("metadata.rows")
+    numbers = row_numbers(said)
+    duplicates: Duplicates = NONE if said == NONE else LAST if said == LAST else FIRST
+    named = json.dumps([fields, duplicates, numbers], sort_keys=True)
     return facts.once(("rows", table.path, table.sheet, key, named, layout_key(facts, settled)), find)
 
 

@@ -36,6 +36,8 @@ MAX_LINE_FIELDS = 10
 MAX_LINE = 130
 MIN_LINES = 4
 NOT_YET = "nothing yet"
+EXAMPLES = 3
+ROWS_FIX = "As you said in metadata.rows; correct the table if another row is meant."
 
 
 def _values(settled: Settled, prefix: str) -> dict[str, Any]:
@@ -69,6 +71,12 @@ def rows_of(facts: Facts, settled: Settled) -> FrozenRows | None:
     if table_of(facts, settled) is None:
         return None
     return frozen(facts, settled, table_fields(facts, settled))
+
+
+def odd_rows(facts: Facts, settled: Settled) -> list[Problem]:
+    """Rows of which it can't be said whose they are, or which of several counts."""
+    rows = rows_of(facts, settled)
+    return [] if rows is None else [problem for problem in rows.problems.as_list() if problem.severity == "error"]
 
 
 def constants_of(settled: Settled) -> dict[str, Any]:
@@ -170,7 +178,10 @@ def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem
         # Errors were asked about: what was agreed to is told once more.
         for problem in rows.problems.as_list():
             mild = "warning" if problem.severity == "error" else problem.severity
-            yield problem.model_copy(update={"severity": mild})
+            update: dict[str, Any] = {"severity": mild}
+            if problem.code == "metadata-duplicate-key" and "metadata.rows" in settled:
+                update |= {"examples": [each.outcome for each in rows.several[:EXAMPLES]], "fix": ROWS_FIX}
+            yield problem.model_copy(update=update)
     if table is not None or settled.get("metadata.sidecars", NONE) != NONE:
         dropped = Problems()
         fix = "They are left out: the schema takes no other fields. Say metadata.field.FIELD=NAME if one is meant."

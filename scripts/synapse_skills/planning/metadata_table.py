@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, printable
-from synapse_skills.planning.answers import one_of, shown, text
+from synapse_skills.planning.answers import shown, text
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import (
     Ask,
@@ -20,13 +20,11 @@ from synapse_skills.planning.interview import (
     Settled,
     Stopped,
 )
-from synapse_skills.planning.metadata_cover import AUTOMATIC, label_of, table_fields
+from synapse_skills.planning.metadata_cover import AUTOMATIC, label_of
 from synapse_skills.planning.metadata_evidence import resolve_table
 from synapse_skills.planning.metadata_facts import (
-    FIRST,
     NONE,
     fields_of,
-    frozen,
     key_columns_of,
     read,
     sidecars_by_name,
@@ -340,58 +338,5 @@ KEY = Decision(
     _decide_key,
     _parse_key,
     needs=("metadata.sheet",),
-    whole=True,
-)
-
-
-# ---- metadata.rows
-
-
-def _odd(facts: Facts, settled: Settled) -> list[Any]:
-    """Rows of which it can't be said whose they are, or which of several counts."""
-    if table_of(facts, settled) is None:
-        return []
-    rows = frozen(facts, settled, table_fields(facts, settled))
-    return [problem for problem in rows.problems.as_list() if problem.severity == "error"]
-
-
-def _decide_rows(facts: Facts, settled: Settled) -> Inferred | Ask | None:
-    if table_of(facts, settled) is None:
-        return None
-    odd = _odd(facts, settled)
-    if not odd:
-        return None
-    several = any(each.code == "metadata-duplicate-key" for each in odd)
-    told = "; ".join(f"{each.count:,} {each.code} ({'; '.join(each.examples[:2])})" for each in odd[:EXAMPLES])
-    return Ask(
-        f"Rows of the table can't be used as they are: {told}. What should become of them?",
-        (
-            Option("Stop", STOP, "Correct the table first"),
-            *(
-                [Option("The first row counts", FIRST, "Of several rows for a data unit; the others are dropped")]
-                * several
-            ),
-            Option("Go on without them", NONE, "These rows give no metadata"),
-        ),
-    )
-
-
-def _parse_rows(answer: Any, facts: Facts, settled: Settled) -> str:
-    word: str = one_of(STOP, FIRST, NONE)(answer, facts, settled)
-    odd = _odd(facts, settled)
-    if word == STOP and odd:
-        first = odd[0]
-        refusal = Refuse(first.code, first.examples[0], first.fix, count=first.count, examples=tuple(first.examples))
-        raise Stopped(refusal, STOP)
-    return word
-
-
-ROWS = Decision(
-    "metadata.rows",
-    "Odd rows",
-    "Rows that can't be used as they are: `stop`, `first` (of several for one data unit) or `none` of them.",
-    _decide_rows,
-    _parse_rows,
-    needs=("metadata.field.*",),
     whole=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synapse_skills.planning.agreed import AGREED_ROW
 from synapse_skills.planning.answers import one_of, shown, text, text_list
 from synapse_skills.planning.conversions import CONVERSIONS
 from synapse_skills.planning.facts import Facts
@@ -13,8 +14,9 @@ from synapse_skills.planning.groupings import DEPTH, ENDINGS, IGNORE, REGEX, TAB
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Settled, Table
 from synapse_skills.planning.layout import BY
 from synapse_skills.planning.metadata_fields import FIELD
+from synapse_skills.planning.metadata_rows import ROWS
 from synapse_skills.planning.metadata_rules import constants_of
-from synapse_skills.planning.metadata_table import KEY, ROWS, SHEET, TABLE
+from synapse_skills.planning.metadata_table import KEY, SHEET, TABLE
 from synapse_skills.planning.metadata_values import (
     CONSTANTS_FAMILY,
     FOLDERS_FAMILY,
@@ -110,6 +112,7 @@ UPLOAD: Table = (
     SAID_FAMILY,
     ROWS,
     LEAVE,
+    AGREED_ROW,
     GROUPS,
     STATE,
     EXPECTED,

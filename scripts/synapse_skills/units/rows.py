@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import batched, groupby
 from operator import itemgetter
@@ -20,28 +20,14 @@ from synapse_skills.metadata import Table
 from synapse_skills.report import Problems
 from synapse_skills.sources import Inventory, write_sorted
 from synapse_skills.units.pattern_file import nearest
+from synapse_skills.units.row_codes import FIXES, SEVERITIES
+from synapse_skills.units.several_rows import SeveralRows, differing
 from synapse_skills.units.unit_names import LABELS, TIERS, UNIT, Found, Several, UnitNames, key_text
 
 _BATCH = 5_000
 _REMEMBERED = 2_048
 _EXAMPLES = 3
-
-FIXES = {
-    "metadata-duplicate-key": "Keep one of these rows for each data unit, or choose another key column.",
-    "metadata-repeated-row": "Nothing: these rows say the same, so it does not matter which of them counts.",
-    "metadata-empty-key": "Fill in the key of these rows; without it they belong to no data unit.",
-    "metadata-ambiguous-key": "Write what only one data unit is called: its whole key, or the path of a file.",
-    "row-without-unit": "Correct the key, or leave the rows: nothing is sent for them.",
-    "unit-without-row": "Add rows for these data units; without one the table gives them nothing.",
-    "key-zeros": "Nothing, if these are the data units that are meant: the table lost the leading zeros of its keys.",
-    "key-case": "Nothing, if these are the data units that are meant: only upper and lower case differ.",
-}
-_SEVERITIES = {
-    "metadata-duplicate-key": "error",
-    "metadata-ambiguous-key": "error",
-    "key-case": "info",
-    "metadata-repeated-row": "warning",
-}
+_SEVERAL = 200
 
 
 @dataclass(frozen=True)
@@ -80,6 +66,7 @@ class FrozenRows:
         sha256: of the frozen rows.
         columns: the fields that they hold, in the table's order.
         how: what the key column calls a data unit (see `KeyColumn`).
+        several: data units with several rows that say different things, the first of them.
         problems: all that is odd, by code, with row numbers: `metadata-duplicate-key`, `metadata-repeated-row`,
             `metadata-empty-key`, `metadata-ambiguous-key`, `row-without-unit`, `unit-without-row`, `key-zeros`,
             `key-case`.
@@ -92,6 +79,7 @@ class FrozenRows:
     sha256: str = ""
     columns: tuple[str, ...] = ()
     how: str = ""
+    several: list[SeveralRows] = field(default_factory=list)
     problems: Problems = field(default_factory=Problems)
 
 
@@ -120,7 +108,8 @@ def freeze_rows(
     out: Path,
     *,
     fields: Mapping[str, str | None] | None = None,
-    duplicates: Literal["first", "none"] = "first",
+    duplicates: Literal["first", "last", "none"] = "first",
+    chosen: Collection[int] = (),
 ) -> FrozenRows:
     """Match the rows of a table with the data units, and write the frozen rows that the job joins.
 
@@ -134,8 +123,9 @@ def freeze_rows(
         out: the frozen rows, `metadata.jsonl`; written whole or not at all.
         fields: column → the field's name, None drops it; columns that it does not name keep theirs. The key column is
             no field unless it is named here.
-        duplicates: what a data unit gets that several rows with different values name: the first one's, or nothing.
-            Either is an error in the problems.
+        duplicates: what a data unit gets that several rows with different values name: the first one's, the last
+            one's, or nothing. Each is an error in the problems.
+        chosen: rows that count instead, by their numbers.
 
     Raises:
         FindingError: `no-such-column`, or `metadata-field-twice`: two columns become one field.
@@ -155,7 +145,7 @@ def freeze_rows(
         frozen.how = tally.how
         frozen.matched = tally.matched
         rows.tell_oddities(names, tally.tier, frozen)
-        _, frozen.sha256 = write_sorted(out, rows.joined(names, frozen, duplicates))
+        _, frozen.sha256 = write_sorted(out, rows.joined(names, frozen, duplicates, chosen))
         rows.tell_units_without_row(frozen)
     return frozen
 
@@ -271,6 +261,7 @@ class _Rows:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
+        self._columns: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._drop()
@@ -291,6 +282,7 @@ class _Rows:
     def load(self, table: Table, names: UnitNames, key: str, renamed: Mapping[str, str], frozen: FrozenRows) -> _Tally:
         """Take in all rows, matched in the first tier."""
         tally = _Tally(key, 0, UNIT)
+        self._columns = {name: column for column, name in renamed.items()}
         for rows in batched(table.rows(), _BATCH):
             kept: list[tuple[int, str, str, int | None]] = []
             for row in rows:
@@ -337,7 +329,9 @@ class _Rows:
                 elif found.how != "exact":
                     _add(frozen, f"key-{found.how}", f"{shown} is {printable(names.key(unit))}")
 
-    def joined(self, names: UnitNames, frozen: FrozenRows, duplicates: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def joined(
+        self, names: UnitNames, frozen: FrozenRows, duplicates: str, chosen: Collection[int]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         """The frozen rows, one for each data unit, in the order of keys."""
         with self.inventory.transaction() as connection:
             connection.execute("CREATE INDEX temp.meta_unit ON meta_row (unit) WHERE unit IS NOT NULL")
@@ -346,21 +340,34 @@ class _Rows:
         # A cursor over temporary tables: it keeps nothing of the inventory itself from being written.
         for _, rows in groupby(self.inventory.connection.execute(query), key=itemgetter(0)):
             first: tuple[Any, ...] = ()
-            numbers: list[int] = []
+            some: list[tuple[int, str]] = []
+            last: tuple[Any, ...] = ()
+            named: tuple[Any, ...] = ()
             count, differ = 0, False
             for row in rows:
                 first = first or row
                 count += 1
                 differ = differ or row[3] != first[3]
-                if len(numbers) < _EXAMPLES:
-                    numbers.append(row[2])
-            _, key, number, meta = first
-            if count > 1:
-                more = f" and {count - len(numbers)} more" if count > len(numbers) else ""
-                shown = f"{printable(key)}: rows {', '.join(map(str, numbers))}{more}"
-                _add(frozen, "metadata-duplicate-key" if differ else "metadata-repeated-row", shown)
-            if not differ or duplicates == "first":
-                yield key, {"unit": key, "row": number, "meta": json.loads(meta)}
+                if len(some) < _EXAMPLES:
+                    some.append((row[2], row[3]))
+                if row[2] in chosen:
+                    named = row
+                last = row
+            key = first[1]
+            if not differ:
+                if count > 1:
+                    more = f" and {count - len(some)} more" if count > len(some) else ""
+                    shown = f"{printable(key)}: rows {', '.join(str(number) for number, _ in some)}{more}"
+                    _add(frozen, "metadata-repeated-row", shown)
+                used = first
+            else:
+                used = named or {"first": first, "last": last}.get(duplicates, ())
+                several = SeveralRows(key, differing(some, self._columns), count, used[2] if used else None)
+                _add(frozen, "metadata-duplicate-key", str(several))
+                if len(frozen.several) < _SEVERAL:
+                    frozen.several.append(several)
+            if used:
+                yield key, {"unit": key, "row": used[2], "meta": json.loads(used[3])}
 
     def tell_units_without_row(self, frozen: FrozenRows) -> None:
         """Data units that no row names."""
@@ -381,5 +388,5 @@ class _Rows:
 
 
 def _add(frozen: FrozenRows, code: str, example: str, count: int = 1) -> None:
-    severity = _SEVERITIES.get(code, "warning")
+    severity = SEVERITIES.get(code, "warning")
     frozen.problems.add(code, example, severity=severity, fix=FIXES[code], count=count)
