@@ -286,8 +286,7 @@ def contents_on_disk(plan: Mapping[str, Any], folder: Path = PHOTOS) -> Contents
 
 def constants() -> dict[str, Any]:
     """The metadata that the answers give to every data unit."""
-    start = "metadata.constants."
-    answers = json.loads((EXAMPLES / "answers.json").read_bytes())
+    answers, start = json.loads((EXAMPLES / "answers.json").read_bytes()), "metadata.constants."
     return {key.removeprefix(start): value for key, value in answers.items() if key.startswith(start)}
 
 
