@@ -6,8 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made.mkdir()
     monkeypatch.setattr(local_ray, "_short_folder", lambda: str(made))
     monkeypatch.setattr(local_ray, "NEEDS_MB", 1)
-    monkeypatch.setattr(local_ray, "_free_host", lambda: "127.0.0.1")
+    monkeypatch.setattr(local_ray, "_claim_host", lambda: ("127.0.0.1", (tmp_path / "claim").open("a")))
     monkeypatch.setattr(LocalRay, "_answers", lambda self: False)
     return made
 
@@ -109,18 +111,31 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(
     assert list(room.iterdir()) == []
 
 
-def test_a_taken_port_means_another_address_and_none_left_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_means_another_address_and_none_left_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_ray.tempfile, "gettempdir", lambda: str(tmp_path))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(local_ray, "DASHBOARD_PORT", taken.getsockname()[1])
         monkeypatch.setattr(local_ray, "MOST_HOSTS", 1)
         with pytest.raises(OutOfReach) as caught:
-            local_ray._free_host()
+            local_ray._claim_host()
         assert caught.value.code == "ray-port-taken"
         if sys.platform == "linux":
             monkeypatch.setattr(local_ray, "MOST_HOSTS", 2)
-            assert local_ray._free_host() == "127.0.0.2"
+            host, claim = local_ray._claim_host()
+            assert host == "127.0.0.2"
+            # Another that begins at the same moment takes another one, though nobody listens there yet.
+            monkeypatch.setattr(local_ray, "MOST_HOSTS", 3)
+            other, more = local_ray._claim_host()
+            assert other == "127.0.0.3"
+            more.close()
+            claim.close()
+            host, claim = local_ray._claim_host()
+            assert host == "127.0.0.2"
+            claim.close()
 
 
 @pytest.mark.parametrize(
@@ -172,3 +187,28 @@ def test_a_process_and_its_children(
     while still_runs(first):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_the_dashboard_of_another_ray_is_not_taken_for_ours(
+    ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"session_name": "session_1"}' if "version" in self.path else b"[]")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(local_ray, "DASHBOARD_PORT", server.server_address[1])
+    (tmp_path / "r" / ("session_1" if ours else "session_2")).mkdir(parents=True)
+    ray = LocalRay()
+    ray.host, ray.folder = "127.0.0.1", tmp_path
+    assert ray._answers() is ours
+    server.shutdown()
+    server.server_close()
+    assert not ray._answers()

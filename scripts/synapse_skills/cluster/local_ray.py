@@ -8,6 +8,7 @@ started with it.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from synapse_skills.cluster.local_backend import plain
 from synapse_skills.cluster.processes import Running, descendants, running, still_runs
@@ -61,6 +62,7 @@ class LocalRay:
         self._cpus = cpus
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
+        self._claim: IO[str] | None = None
 
     @property
     def dashboard(self) -> str:
@@ -73,7 +75,7 @@ class LocalRay:
 
     def __enter__(self) -> Self:
         ray = self._ray()
-        self.host = _free_host()
+        self.host, self._claim = _claim_host()
         self.folder = Path(tempfile.mkdtemp(prefix="sray-", dir=_short_folder()))
         try:
             _check_room(self.folder)
@@ -174,9 +176,14 @@ class LocalRay:
         # No proxy of the machine's may come between us and the loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
+            with opener.open(f"{self.dashboard}/api/version", timeout=5) as answer:
+                session = json.loads(answer.read()).get("session_name")
+            # Another Ray may have come first: its dashboard is not ours.
+            if not session or not (self.folder / "r" / str(session)).is_dir():
+                return False
             with opener.open(f"{self.dashboard}/api/jobs/", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             return False
 
     def _stop(self) -> None:
@@ -193,6 +200,9 @@ class LocalRay:
             self._process = None
         if self.folder != Path():
             shutil.rmtree(self.folder, ignore_errors=True)
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
 
 
 def _end(left: Sequence[Running]) -> None:
@@ -217,13 +227,21 @@ def _short_folder() -> str:
     return named if len(named) <= _LONGEST else "/tmp"  # noqa: S108 - a private folder is made in it
 
 
-def _free_host() -> str:
+def _claim_host() -> tuple[str, IO[str]]:
+    """An address whose dashboard port is free, and the lock that keeps others of ours off while Ray comes up."""
+    import fcntl
+
     for last in range(1, MOST_HOSTS + 1):
         host = f"127.0.0.{last}"
-        with contextlib.suppress(OSError), socket.socket() as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind((host, DASHBOARD_PORT))
-            return host
+        lock = Path(tempfile.gettempdir()) / f"synapse-skills-{os.geteuid()}-ray-{last}-{DASHBOARD_PORT}.lock"
+        with contextlib.ExitStack() as undo, contextlib.suppress(OSError):
+            claim = undo.enter_context(lock.open("a", encoding="utf-8"))
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as taken:
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                taken.bind((host, DASHBOARD_PORT))
+            undo.pop_all()
+            return host, claim
     raise OutOfReach(
         f"Port {DASHBOARD_PORT} is taken on every loopback address that was tried, and a Ray dashboard needs it: "
         "the synapse command knows no other.",
