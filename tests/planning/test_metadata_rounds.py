@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 from PIL import Image
 
-from planning.conversation import IMAGE, PNG, SCANS, SEED, User, asked, collection, spec, understood, units
+from planning.conversation import IMAGE, PNG, SCANS, SEED, User, asked, codes, collection, spec, understood, units
 from planning.metadata_talk import COLLECTIONS, NAMES, PATIENTS, frozen, image_only, table
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
@@ -79,13 +79,13 @@ def test_flags_repeated_each_round_forget_nothing(user: User) -> None:
     user.files(units(2, "a.png"))
     rows = [["환자", "연세", "구분", "검사"], ["p001", 45, "M", "2024-01-19"], ["p002", 62, "F", "2024-02-29"]]
     table(user.folder / "환자.csv", rows)
-    document, answers = with_table(user, "환자.csv"), {"age": "연세", "sex": "구분"}
-    for _ in range(2):
+    document, answers = with_table(user, "환자.csv"), {"age": "연세", "sex": "구분", "검사": "scanned"}
+    for _ in range(3):
         name = next(q["key"].removeprefix("metadata.field.") for q in document.questions)
         document = with_table(user, "환자.csv", f"metadata.field.{name}={answers.pop(name)}")
         assert not [item for item in document.understood if item["key"] == "metadata.table.before"]
     assert (document.status, answers) == ("ready", {})
-    assert user.plan()["metadata"][0]["fields"] == {"연세": "age", "구분": "sex"}
+    assert user.plan()["metadata"][0]["fields"] == {"연세": "age", "구분": "sex", "검사": "scanned"}
     for spelling in ("./환자.csv", str(user.folder / "환자.csv"), "scans/../환자.csv"):
         assert with_table(user, spelling).hash == document.hash
 
@@ -121,7 +121,9 @@ def test_every_field_and_every_dropped_column_stands_in_what_is_approved(user: U
     rows = [[name, *range(14), "메모", ""] for name in ("p001", "p002")]
     table(user.folder / "scans/meta.csv", [header, *rows])
     sets = [f"metadata.field.f{number}=열 {number}" for number in range(14)]
-    document = user.say(*sets, "metadata.said.asked=yes", path="scans", collection=WIDE)
+    first = user.say(*sets, "metadata.said.asked=yes", path="scans", collection=WIDE)
+    assert [question["key"] for question in first.questions] == ["metadata.field.비고"], "nothing is asked about 빈칸"
+    document = user.say("metadata.field.비고=none", path="scans")
     assert document.status == "ready", document.questions
     lines = document.summary.splitlines()
     assert len(lines) <= 40 and max(map(len, lines)) <= 160
@@ -129,7 +131,7 @@ def test_every_field_and_every_dropped_column_stands_in_what_is_approved(user: U
     assert all(f"f{number} ← column 열 {number}" in told for number in range(14)), document.summary
     assert "required: asked ← said: yes" in told and "no value: left, other" in told
     assert "columns dropped: 비고" in told and "빈칸" not in told
-    assert [each["examples"] for each in document.problems if each["code"] == "column-not-in-schema"] == [["비고"]]
+    assert [each["examples"] for each in first.problems if each["code"] == "column-not-in-schema"] == [["비고"]]
 
 
 def test_a_schema_of_hundreds_of_fields_leaves_room_for_the_hash(user: User) -> None:
@@ -210,11 +212,17 @@ def test_the_name_of_the_data_unit_is_offered_before_the_key_column(user: User) 
     assert values == ["unit:name", "번호", "메모", "same"], "검사 is plainly the date's"
     assert question["options"][0]["description"] == "001, 002, 003"
     assert question["options"][1]["description"].startswith("key column: 1, 2, 3: the leading zeros of 001, 002, 003")
-    done = with_table(user, "환자목록.xlsx", "metadata.field.patient_id=unit:name", collection=TRIAL)
-    assert done.status == "ready" or {q["key"] for q in done.questions} <= {
-        "metadata.column.검사",
-        "metadata.column.메모",
-    }
+    flag = "환자목록.xlsx"
+    columns = with_table(user, flag, "metadata.field.patient_id=unit:name", collection=TRIAL)
+    dates, notes = asked(columns, "metadata.field.검사"), asked(columns, "metadata.field.메모")
+    assert dates["options"][0]["value"] == "scanned"
+    assert [option["value"] for option in notes["options"]] == ["site", "tags", "none"]
+    assert "정상, 재검, 없음" in notes["question"]
+    sets = ("metadata.field.검사=scanned", "metadata.field.메모=Drop it")
+    done = with_table(user, flag, *sets, collection=TRIAL)
+    assert done.status == "ready", done.questions
+    assert "columns dropped: 메모" in done.summary and "no value: site, tags" in done.summary
+    assert "column-not-in-schema" not in codes(done) and frozen(user)["001"]["scanned"] == "2024-01-19"
 
 
 def test_the_whole_name_becomes_a_field_in_plan_and_script(user: User) -> None:
@@ -323,3 +331,35 @@ def test_two_rows_are_told_apart_and_one_of_them_is_named(user: User) -> None:
     assert {name: meta["age"] for name, meta in frozen(user).items()} == {"p001": "99", "p002": "1"}
     assert user.say("metadata.rows=[2, 5]", path="scans").status == "ready"
     assert {name: meta["age"] for name, meta in frozen(user).items()} == {"p001": "47", "p002": "1"}
+
+
+# ---- what is missing, and what is noise
+
+
+def test_units_without_a_row_are_told_as_such_from_the_first_round(user: User) -> None:
+    numbered(user, 4)
+    table(user.folder / "scans/meta.csv", [["번호", "나이", "성별"], [1, 47, "M"], [2, "", "F"], [3, 55, "F"]])
+    first = user.say(path="scans", collection=TRIAL)
+    (alone,) = [each for each in first.problems if each["code"] == "unit-without-row"]
+    assert asked(first, "metadata.field.patient_id") and alone["examples"] == ["004"]
+    document = user.say("metadata.field.patient_id=unit:name", path="scans")
+    told = {each["examples"][0]: each["fix"] for each in document.problems if each["code"] == "meta-invalid"}
+    assert any("002 (row 3)" in example and "Fill in what is missing" in fix for example, fix in told.items()), told
+    assert any("004: no row in the table" in example and "Add rows" in fix for example, fix in told.items()), told
+    assert not any("constant" in fix for fix in told.values())
+
+
+def test_what_needs_no_attention_is_no_warning(user: User) -> None:
+    numbered(user)
+    rows = [["번호", "나이", "환자 ID", "scanned"], *([n, 40 + n, f"a{n}", "2024.01.19"] for n in (1, 2, 3))]
+    workbook(user, rows, "scans/meta.xlsx", **{"How to fill this in": [["a", "b"], ["c", "d"]]})
+    document = user.say(path="scans", collection=TRIAL)
+    assert document.status == "ready", document.questions
+    severities = {each["code"]: each["severity"] for each in document.problems}
+    assert severities["key-zeros"] == severities["table-sheets"] == "info" and "schema-doubt" not in severities
+    (sheets,) = [each for each in document.problems if each["code"] == "table-sheets"]
+    assert "metadata.sheet=NAME" in sheets["fix"]
+    table(user.folder / "scans/meta.csv", [rows[0], *rows[2:]])
+    (user.folder / "scans/meta.xlsx").unlink()
+    less = user.say("leave_out=meta-invalid", path="scans")
+    assert {each["code"]: each["severity"] for each in less.problems}["key-zeros"] == "warning"

@@ -15,6 +15,8 @@ from synapse_skills.report import Problems
 if TYPE_CHECKING:
     from synapse_skills.metadata.tables import Column, SheetSeen
 
+GUIDE = "How to fill this in"
+"""The sheet of explanations in the workbooks that check_excel makes."""
 _FIXES = {
     "table-formula": ("error", "Open it in Excel, let it calculate, and save it: the formulas have no value in it."),
     "table-error-cell": ("warning", "Mend these cells; as they are, they count as empty."),
@@ -78,8 +80,8 @@ def tell(
         problems.add(
             "table-sheets",
             f"{printable(sheet or '')} was taken; there are also {'; '.join(named[:10])}",
-            severity="warning" if any(other.has_header is not False for other in others) else "info",
-            fix="Name the sheet that is meant (--sheet NAME), unless it is this one.",
+            severity="warning" if any(map(_may_be_meant, others)) else "info",
+            fix="Name the sheet that is meant, unless it is this one: metadata.sheet=NAME, or --sheet NAME.",
         )
     for row, key in keys_twice:
         problems.add(
@@ -120,3 +122,8 @@ def _tell_header(problems: Problems, header: Header, twice: Sequence[tuple[str, 
             severity="warning",
             fix="Give the column a name in the header row, or delete it.",
         )
+
+
+def _may_be_meant(sheet: SheetSeen) -> bool:
+    """Whether somebody could mean a sheet that was not taken."""
+    return not sheet.hidden and sheet.rows > 0 and sheet.has_header is not False and sheet.name != GUIDE

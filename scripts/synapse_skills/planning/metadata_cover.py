@@ -22,6 +22,8 @@ UNIT = "unit:name"
 """What gives a field the data unit's own name."""
 NAMED = "name:"
 """What gives a field a part of the name: followed by an expression with a group of the field's name."""
+DROP = "Drop it"
+"""The label of `none` where a column is asked about."""
 AUTOMATIC = ("name", "dataset_key")
 """Fields that every data unit gets from its own key."""
 
@@ -92,6 +94,8 @@ def _said_pairs(facts: Facts, settled: Settled, names: Sequence[str]) -> dict[st
         if value is not None:
             pairs[tail] = value
         elif tail in names and tail not in wanted and answer.strip().casefold() != NONE:
+            if closed(facts, settled) and answer.strip() not in wanted:
+                continue  # a label, or a mistake: whoever reads the answer says so
             pairs[answer.strip()] = tail
     return pairs
 
@@ -128,7 +132,7 @@ def pairs_of(facts: Facts, settled: Settled) -> dict[str, tuple[str, str]]:
 def is_dropped(facts: Facts, name: str) -> bool:
     """Whether the user wants a column or key to give nothing."""
     answer = facts.answers.get(PREFIX + name)
-    return isinstance(answer, str) and answer.strip().casefold() == NONE
+    return isinstance(answer, str) and answer.strip().casefold() in (NONE, DROP.casefold())
 
 
 def table_fields(facts: Facts, settled: Settled) -> dict[str, str | None]:

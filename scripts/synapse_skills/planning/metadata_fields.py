@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 from synapse_skills.errors import FindingError, printable
 from synapse_skills.planning.answers import number_of, shown, text
 from synapse_skills.planning.facts import Facts
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Settled
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Later, Option, Settled
 from synapse_skills.planning.metadata_cover import (
+    DROP,
     FOLDER,
     NAMED,
     PREFIX,
     UNIT,
     columns_of,
     coverage,
-    is_dropped,
     label_of,
     names_there,
-    normal,
     pairs_of,
     spelt,
     type_words,
     uncovered,
+    unknown_columns,
 )
 from synapse_skills.planning.metadata_evidence import Part, kind_of, proposals
 from synapse_skills.planning.metadata_facts import (
@@ -37,124 +37,18 @@ from synapse_skills.planning.metadata_facts import (
     fields_of,
     names_of,
     other_sidecars,
-    schema_of,
-    table_of,
     unit_keys,
 )
+from synapse_skills.planning.metadata_fit import MAX_VALUES, alike, faults_of, fit_of, free_columns, values_of
 
 if TYPE_CHECKING:
-    from synapse_skills.metadata import Column, Fault, Field
+    from synapse_skills.metadata import Field
 
 SAME = "same"
 MAX_COLUMNS = 3
-MAX_ROWS = 2_000
-MAX_VALUES = 50
-MISFITS = 0.1
-ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-ALIKE = 0.6
+MAX_ASKED = 4
 IDENTIFIERS = {"id", "ids", "identifier", "key", "no", "nr", "number", "uid", "accession"}
 KOREAN_IDENTIFIERS = ("번호", "식별", "아이디")
-
-
-# ---- metadata.field.*
-
-
-def free_columns(facts: Facts, settled: Settled, field: Field) -> list[Column]:
-    """Columns that could be a field's values and that no other field has or plainly wants, the likeliest first."""
-    used = {name for name, _ in pairs_of(facts, settled).values()} | {settled.get("metadata.key")}
-    given = coverage(facts, settled)
-    rivals = [each for each in fields_of(facts, settled) if each.name not in given and each.name != field.name]
-    fitting = []
-    for column in columns_of(facts, settled):
-        if column.name in used or is_dropped(facts, column.name):
-            continue
-        fit = fit_of(facts, settled, column, field)
-        if fit and not any(_wants_more(facts, settled, column, other, field, fit) for other in rivals):
-            fitting.append((-fit, -_alike(column.name, field), column.empty, column))
-    return [column for *_, column in sorted(fitting, key=lambda each: each[:3])]
-
-
-def _alike(name: str, field: Field) -> float:
-    return max(
-        difflib.SequenceMatcher(None, normal(name), normal(word)).ratio() for word in (field.name, field.title) if word
-    )
-
-
-def _wants_more(facts: Facts, settled: Settled, column: Column, other: Field, field: Field, fit: int) -> bool:
-    """Whether a column is plainly another field's: its values are of that one's own kind, or its name is alike."""
-    theirs = fit_of(facts, settled, column, other)
-    alike = _alike(column.name, other)
-    return theirs > fit or (theirs == fit and alike >= ALIKE and alike > _alike(column.name, field))
-
-
-_KINDS = {
-    "integer": {"integer"},
-    "number": {"number", "integer"},
-    "boolean": {"boolean"},
-    "string": {"text"},
-}
-
-
-def fit_of(facts: Facts, settled: Settled, column: Column, field: Field) -> int:
-    """How well a column's cells could be a field's values: 0 if they could not."""
-    kinds = {kind for kind, count in column.kinds.items() if count}
-    values = values_of(facts, settled).get(column.name, [])
-    if not kinds or not values:
-        return 0
-    known = ("fit", settled["data_collection"], field.name, settled.get("metadata.table"), column.name)
-    bad = facts.once(known, lambda: sum(not _suits(facts, settled, field, each) for each in values))
-    if bad > MISFITS * len(values):
-        return 0
-    if field.format.startswith("date"):
-        return 3
-    wanted = set(field.types)
-    natural = set().union(*(_KINDS.get(name, set()) for name in wanted))
-    # Any number is a text too, and any text may be one of a list: its own kind of cell is likelier.
-    return 3 if field.enum else 2 if kinds <= natural else 1
-
-
-def _suits(facts: Facts, settled: Settled, field: Field, value: Any) -> bool:
-    made, faults = faults_of(facts, settled, field.name, value)
-    # A format is nothing that the schema's validator looks at: what is no date would pass.
-    return not faults and (not field.format.startswith("date") or bool(ISO_DATE.match(str(made))))
-
-
-def values_of(facts: Facts, settled: Settled) -> dict[str, list[Any]]:
-    """Different values of each column, the first of them."""
-    table = table_of(facts, settled)
-    if table is None:
-        return {}
-
-    def find() -> dict[str, list[Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for row in islice(table.rows(), MAX_ROWS):
-            for name, value in row.values.items():
-                some = found.setdefault(name, {})
-                if len(some) < MAX_VALUES:
-                    some.setdefault(str(value), value)
-        return {name: list(some.values()) for name, some in found.items()}
-
-    return facts.once(("values", table.path, table.sheet), find)
-
-
-def faults_of(facts: Facts, settled: Settled, name: str, value: Any) -> tuple[Any, list[Fault]]:
-    """A value as the schema wants it in one field, and what is wrong with it."""
-    schema = schema_of(facts, settled)
-    collection = settled["data_collection"]
-
-    def make() -> tuple[Any, Any]:
-        from synapse_skills.metadata import Coercion, MetaCheck
-
-        return Coercion(schema), MetaCheck(schema)
-
-    coercion, check = facts.once(("meta check", collection), make)
-    value = coercion({name: value}).get(name, value)
-    faults = [
-        fault
-        for fault in check.faults({name: value})
-        if fault.field == name or fault.field.startswith(f"{name}.") or fault.rule == "not-json"
-    ]
-    return value, faults
 
 
 def _folders(facts: Facts, settled: Settled, field: Field) -> Iterator[Option]:
@@ -246,6 +140,48 @@ def _decide_field(facts: Facts, settled: Settled, field: Field) -> Inferred | As
     )
 
 
+# ---- filled columns that a closed schema would drop
+
+
+def columns_to_place(facts: Facts, settled: Settled) -> list[str]:
+    """Filled columns without a field that could be a field's without a column: asked about, the first of them."""
+    names = [column.name for column in columns_of(facts, settled)]
+    left = MAX_ASKED - sum(PREFIX + name in facts.answers for name in names)
+    dropped = [name for name in unknown_columns(facts, settled) if name in names]
+    return [name for name in dropped if _fields_for(facts, settled, name)][: max(left, 0)]
+
+
+def _fields_for(facts: Facts, settled: Settled, name: str) -> list[Field]:
+    """Fields that nothing gives and that a column's values would fit, the likeliest first."""
+    column = next(each for each in columns_of(facts, settled) if each.name == name)
+    given = coverage(facts, settled)
+    open_fields = [field for field in fields_of(facts, settled) if field.name not in given and not field.required]
+    ranked = [
+        (-fit, -alike(name, field), number, field)
+        for number, field in enumerate(open_fields)
+        if PREFIX + field.name not in facts.answers and (fit := fit_of(facts, settled, column, field))
+    ]
+    return [field for *_, field in sorted(ranked, key=lambda each: each[:3])]
+
+
+def _decide_column(facts: Facts, settled: Settled, name: str) -> Ask | Later | None:
+    if name not in columns_to_place(facts, settled):
+        return None
+    open_fields = [field for field in uncovered(facts, settled) if PREFIX + field.name not in facts.answers]
+    if any(isinstance(_decide_field(facts, settled, field), Ask) for field in open_fields):
+        return Later()  # it may be what gives a required field: that is asked first
+    column = next(each for each in columns_of(facts, settled) if each.name == name)
+    examples = ", ".join(map(printable, column.examples[:3]))
+    options = [
+        Option(label_of(field.name), field.name, f"{type_words(field)}: nothing else gives it")
+        for field in _fields_for(facts, settled, name)[:MAX_COLUMNS]
+    ]
+    return Ask(
+        f"The schema has no field for the column {printable(name)} ({examples}). Which field is it?",
+        (*options, Option(DROP, NONE, "Its values are not sent")),
+    )
+
+
 def _parse_field(answer: Any, facts: Facts, settled: Settled, name: str) -> str:
     word = text(answer, facts, settled)
     columns, keys = names_there(facts, settled)
@@ -257,6 +193,8 @@ def _parse_field(answer: Any, facts: Facts, settled: Settled, name: str) -> str:
         if any(key in facts.answers for key in others):
             raise BadAnswer(f"{shown(found)} gives {printable(others[0].removeprefix(PREFIX))} already.")
         return found
+    if word.casefold() == DROP.casefold():
+        return NONE
     if word.casefold() in (NONE, SAME):
         return word.casefold()
     if word.casefold() == UNIT:
@@ -335,10 +273,11 @@ def _expand_fields(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -
     fields = {field.name: field for field in fields_of(facts, settled)}
     columns, keys = names_there(facts, settled)
     said = [key.removeprefix(PREFIX) for key in answers if FIELD.covers(key)]
+    asked = columns_to_place(facts, settled)
     new = [] if closed(facts, settled) else sorted(set(said) - set(fields))
     for name in [*fields, *(each for each in dict.fromkeys([*columns, *keys, *new]) if each not in fields)]:
         field = fields.get(name)
-        if field is None and name not in said:
+        if field is None and name not in said and name not in asked:
             continue
         yield Decision(
             PREFIX + name,
@@ -346,7 +285,7 @@ def _expand_fields(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -
             f"The column or the sidecars' key that gives {printable(name)}; `none` for none.",
             (lambda facts, settled, field=field: _decide_field(facts, settled, field))  # type: ignore[misc]
             if field is not None
-            else (lambda facts, settled: None),
+            else (lambda facts, settled, name=name: _decide_column(facts, settled, name)),  # type: ignore[misc]
             lambda answer, facts, settled, name=name: _parse_field(answer, facts, settled, name),  # type: ignore[misc]
         )
 

@@ -36,6 +36,7 @@ MAX_LINE_FIELDS = 10
 MAX_LINE = 130
 MIN_LINES = 4
 NOT_YET = "nothing yet"
+DATES = ("format date ", "format date-time ")
 EXAMPLES = 3
 ROWS_FIX = "As you said in metadata.rows; correct the table if another row is meant."
 
@@ -166,17 +167,24 @@ def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem
 
     found = Problems()
     for doubt in doubts(schema_of(facts, settled)):
+        if doubt.rule == "format" and doubt.why.startswith(DATES):
+            continue  # values are made ISO dates wherever they can be
         fix = "Nothing to do unless the backend refuses data units for it: it may see this in another way."
         found.add("schema-doubt", str(doubt), severity="warning", fix=fix)
     yield from found.as_list()
     table = table_of(facts, settled) if "metadata.key" in settled else None
     if table is not None:
-        yield from table.problems.as_list()
-    if table is not None and ("metadata.rows" in settled or done):
+        said = "metadata.sheet" in facts.answers
+        yield from (problem for problem in table.problems.as_list() if not said or problem.code != "table-sheets")
         rows = rows_of(facts, settled)
         assert rows is not None
         # Errors were asked about: what was agreed to is told once more.
+        whole = rows.matched == rows.rows and not rows.without_row
         for problem in rows.problems.as_list():
+            if problem.severity == "error" and "metadata.rows" not in settled:
+                continue
+            if problem.code == "key-zeros" and whole:
+                problem = problem.model_copy(update={"severity": "info"})
             mild = "warning" if problem.severity == "error" else problem.severity
             update: dict[str, Any] = {"severity": mild}
             if problem.code == "metadata-duplicate-key" and "metadata.rows" in settled:

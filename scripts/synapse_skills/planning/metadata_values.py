@@ -20,14 +20,8 @@ from synapse_skills.planning.metadata_facts import (
     sidecars_by_name,
     unit_keys,
 )
-from synapse_skills.planning.metadata_fields import (
-    SAME,
-    check_glob,
-    faults_of,
-    folder_level,
-    free_columns,
-    is_name_like,
-)
+from synapse_skills.planning.metadata_fields import SAME, check_glob, folder_level, is_name_like
+from synapse_skills.planning.metadata_fit import faults_of, free_columns
 
 if TYPE_CHECKING:
     from synapse_skills.metadata import Field

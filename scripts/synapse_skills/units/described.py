@@ -131,7 +131,10 @@ class Described:
         if not isinstance(described, Mapping):
             message = f"describe gave {type(described).__name__}, not a dict"
             return None, [Fault("", "describe", message, message)]
-        return self.check.complete(described, unit.key)
+        meta, faults = self.check.complete(described, unit.key)
+        if faults and self._table is not None and self._table.row_of(unit) is None:
+            faults = _without_row(faults)
+        return meta, faults
 
     def where(self, unit: Unit) -> str:
         """What to call a data unit in a message: `patient_001 (row 3)`, so that its row is found."""
@@ -167,6 +170,16 @@ class Described:
         if len(examples) < MAX_EXAMPLES:
             examples.append(f"{printable(unit.key)}: {conflict}")
         self._conflicts[name] = (count + 1, examples)
+
+
+def _without_row(faults: list[Fault]) -> list[Fault]:
+    """What is missing because the table has no row for the data unit, as one fault that says so."""
+    missing = [fault for fault in faults if fault.rule == "required"]
+    if not missing:
+        return faults
+    names = [fault.summary for fault in missing[:MAX_EXAMPLES]] + ["…"] * (len(missing) > MAX_EXAMPLES)
+    told = f"no row in the table: {', '.join(names)}"
+    return [Fault("", "row", told, told), *(fault for fault in faults if fault.rule != "required")]
 
 
 def _table_in(describe: Describe | None) -> FromTable | None:
