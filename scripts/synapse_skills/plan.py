@@ -94,7 +94,9 @@ class MetadataRule(_Model):
     file: str | None = Field(default=None, description="table: the file that they were read from.")
     sheet: str | None = Field(default=None, description="table: the sheet of a workbook.")
     key: str | None = Field(default=None, description="table: the column that names the data unit.")
-    fields: dict[str, str] = Field(default_factory=dict, description="table, sidecars: their name → the field's name; '' drops it.")
+    fields: dict[str, str] = Field(
+        default_factory=dict, description="table, sidecars: their name → the field's name; '' drops it."
+    )
     rows: int = Field(default=0, ge=0, description="table: how many data units have a row.")
 
     @model_validator(mode="after")
