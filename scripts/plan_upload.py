@@ -18,7 +18,6 @@ answers: run it again with one more answer until it is ready.
 examples:
   plan_upload.py ./scans --collection 57 --excel patients.xlsx --set 'specs.mask_1.pattern=mask/*.png' --json
   plan_upload.py --source image_1=/mnt/images --source label_1=/data/labels --set sources.2.recursive=false
-  plan_upload.py /mnt/cluster/scans --on-agent --collection 57 --set state=/mnt/cluster/state/scans
 
 KEY is the `key` of a question, VALUE is JSON, or text if it isn't; null takes an answer back.
 

@@ -244,6 +244,7 @@ def test_no_interpreter_is_one_message(bare: Mini, arguments: tuple[str, ...]) -
         assert what in said
 
 
+@pytest.mark.heavy
 def test_uv_alone_brings_a_python(bare: Mini) -> None:
     executable(
         Path(bare.path[0]) / "uv",

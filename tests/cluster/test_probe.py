@@ -161,6 +161,7 @@ def test_nothing_stays_behind_and_nothing_secret_ships(
     assert not (shipped / "synapse_skills" / "cluster").exists()
 
 
+@pytest.mark.heavy
 def test_the_cluster_says_what_a_look_here_would(
     cluster: RunningRay, there: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_listing_of_many_parts_is_whole(
     assert len(rows) == 301 and rows[-1][:2] == (1, "readme.txt") and listing.files == 301
 
 
+@pytest.mark.heavy
 def test_a_binary_file_of_several_parts_arrives_as_it_is(cluster: RunningRay, tmp_path: Path) -> None:
     content = os.urandom(1_600_000)
     path = tmp_path / "table.xlsx"

@@ -55,6 +55,7 @@ def shipped(home: JobHome) -> str:
     return hashlib.sha256(b"".join(p.read_bytes() for p in sorted(home.job.rglob("*")) if p.is_file())).hexdigest()
 
 
+@pytest.mark.heavy
 def test_everything_is_sent_to_a_stand_in_and_nothing_twice(tmp_path: Path, user: Path) -> None:
     home, _ = made(tmp_path, 5, meta_schema=SCHEMA, project=9)
     before = shipped(home)

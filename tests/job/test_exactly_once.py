@@ -59,6 +59,9 @@ STEPS = [
 ]
 
 
+HEAVY_NTH = [pytest.param(nth, marks=pytest.mark.heavy) for nth in (2, 3)]
+
+
 @pytest.mark.parametrize(("target", "nth", "when"), STEPS, ids=lambda value: str(value).rpartition(":")[2])
 def test_killed_at_a_named_step(job: Job, target: str, nth: int, when: str) -> None:
     job.units(UNITS)
@@ -69,7 +72,7 @@ def test_killed_at_a_named_step(job: Job, target: str, nth: int, when: str) -> N
     assert report["created"] + report["already"] == UNITS
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3], ids=["canary", "second", "third"])
+@pytest.mark.parametrize("nth", [1, *HEAVY_NTH], ids=["canary", "second", "third"])
 @pytest.mark.parametrize("target", [POST, JOURNAL], ids=["after-post", "after-record"])
 def test_killed_while_settling_as_well(job: Job, target: str, nth: int) -> None:
     job.units(UNITS)
@@ -145,7 +148,7 @@ def test_late_commit_is_waited_for(job: Job) -> None:
     assert job.there() == job.wanted()
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3], ids=["canary", "second", "third"])
+@pytest.mark.parametrize("nth", [1, 2, HEAVY_NTH[1]], ids=["canary", "second", "third"])
 @pytest.mark.parametrize("kind", ["slow", "slow-after-commit"])
 def test_killed_between_post_and_commit(job: Job, kind: str, nth: int) -> None:
     """The request is on the server, the client is dead, and the commit comes when the next run has begun."""
@@ -435,6 +438,7 @@ def test_many_requests_within_the_patience_of_a_limit(job: Job) -> None:
     assert job.there() == job.wanted()
 
 
+@pytest.mark.heavy
 def test_fresh_waits_for_what_is_still_on_its_way(job: Job) -> None:
     """--fresh sets the intents aside; what they will have made has to be there before it looks."""
     job.plan_with(limits=Limits(batch_size=5, settle_after_s=4))
@@ -451,7 +455,7 @@ def test_fresh_waits_for_what_is_still_on_its_way(job: Job) -> None:
     assert job.there() == job.wanted()
 
 
-@pytest.mark.parametrize("again", [0, 1])
+@pytest.mark.parametrize("again", [pytest.param(0, marks=pytest.mark.heavy), 1])
 def test_journal_is_lost_while_a_create_is_on_its_way(job: Job, again: int) -> None:
     """The ledger still knows that there is something to wait for, also after another kill."""
     job.plan_with(limits=Limits(batch_size=5, settle_after_s=5))

@@ -253,6 +253,7 @@ def test_login_that_ends_while_files_go_through_the_backend(job: Job, sandbox_fa
     assert job.report()["pending"] == 3
 
 
+@pytest.mark.heavy
 def test_links_do_not_grow_old_in_the_queue(job: Job) -> None:
     """A slow line: all files presigned at once would wait for longer than their links live."""
     job.box.set(presign_seconds=3)

@@ -139,6 +139,7 @@ def test_wrong_usage_and_broken_schemas(folder: Path, flags: tuple[str, ...], co
     assert answer.err
 
 
+@pytest.mark.heavy
 def test_the_schema_of_a_collection(folder: Path, sandbox_factory: SandboxFactory) -> None:
     seed = seed_with()
     seed["collections"][0]["meta"] = {"data_unit_meta_schema": SCHEMA}

@@ -105,6 +105,7 @@ def test_a_key_twice_in_one_object_is_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.heavy
 def test_a_long_csv_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,site,note\n" + "".join(f"P{n:06}, 서울 ,{n}\n" for n in range(60_000)), encoding="utf-8")

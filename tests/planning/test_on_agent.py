@@ -107,6 +107,7 @@ def test_a_plan_for_files_that_nobody_here_sees(cluster: RunningRay, real_user: 
     assert [each.code for each in found.refusals] == []
 
 
+@pytest.mark.heavy
 def test_findings_by_name_and_size_are_asked_about_and_a_new_listing_is_only_made_when_said(
     cluster: RunningRay, real_user: User, mnt: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_table_in_the_folder_is_found_and_is_no_data(cluster: RunningRay, real
     assert rule["file"] == f"{path}/meta.csv"
 
 
+@pytest.mark.heavy
 def test_a_table_in_capitals_is_found_too_and_one_that_is_too_large_is_told(
     cluster: RunningRay, real_user: User, mnt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_table_in_capitals_is_found_too_and_one_that_is_too_large_is_told(
     assert "file-too-large" in codes(told) and "meta.csv" in str(told.problems)
 
 
+@pytest.mark.heavy
 def test_the_page_of_a_plan_and_a_template_are_made_without_the_files(
     cluster: RunningRay, real_user: User, mnt: Path
 ) -> None:
@@ -183,6 +186,7 @@ def test_the_page_of_a_plan_and_a_template_are_made_without_the_files(
     assert template.stat().st_size
 
 
+@pytest.mark.heavy
 def test_sidecars_that_only_the_cluster_can_read_are_known_by_a_few(
     cluster: RunningRay, real_user: User, mnt: Path
 ) -> None:
@@ -194,6 +198,7 @@ def test_sidecars_that_only_the_cluster_can_read_are_known_by_a_few(
     assert [rule["pattern"] for rule in real_user.plan()["metadata"] if rule["kind"] == "sidecars"] == ["*.meta.json"]
 
 
+@pytest.mark.heavy
 def test_what_only_the_content_tells_is_found_by_the_dry_run_there(
     cluster: RunningRay, real_user: User, mnt: Path
 ) -> None:

@@ -311,6 +311,7 @@ def large(units: int) -> Iterator[File]:
             yield File(0, f"{folder}/train/{number:07}.{extension}", 10, 1)
 
 
+@pytest.mark.heavy
 def test_a_large_tree_is_counted_on_a_sample_in_flat_memory() -> None:
     tracemalloc.start()
     found = hypotheses(lambda: large(40_000), SEED_SPECS)

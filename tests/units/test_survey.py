@@ -368,6 +368,7 @@ def test_others_may_write_to_the_inventory_while_units_are_read(write: Write, lo
     assert inventory.rows("SELECT count(DISTINCT key) FROM ledger") == [(700,)]
 
 
+@pytest.mark.heavy
 def test_fifty_thousand_files_in_flat_memory(tmp_path: Path, inventory: Inventory) -> None:
     (tmp_path / "data").mkdir()
     sources = [Source(str(tmp_path / "data"))]

@@ -195,6 +195,7 @@ def test_the_job_places_as_the_table_says(freeze: Freeze, tmp_path: Path, invent
     }
 
 
+@pytest.mark.heavy
 def test_a_long_table_takes_no_memory(freeze: Freeze, tmp_path: Path) -> None:
     text = "file,unit,spec\n" + "".join(f"some/folder/{n:06}.png,unit {n},image_1\n" for n in range(30_000))
     tracemalloc.start()
