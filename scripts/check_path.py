@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from synapse_skills.arguments import whole_number
 from synapse_skills.errors import run
 
 EPILOG = """\
@@ -36,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("path", metavar="PATH", help="a folder")
     command.add_argument("--no-recursive", action="store_true", help="leave out the folders below it")
-    command.add_argument("--limit", type=_count, metavar="N", help="stop after N files: a sample, and said to be one")
+    command.add_argument(
+        "--limit", type=whole_number(), metavar="N", help="stop after N files: a sample, and said to be one"
+    )
     command.add_argument("--on-agent", action="store_true", help="look from the cluster, where jobs run, not from here")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
@@ -80,12 +83,6 @@ def _on_agent(args: argparse.Namespace) -> int:
     else:
         show_report(report)
     return report.exit_code
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number from 1 up is wanted")
-    return int(text)
 
 
 if __name__ == "__main__":

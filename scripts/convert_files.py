@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from synapse_skills.arguments import whole_number
 from synapse_skills.errors import run
 
 EPILOG = """\
@@ -37,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("source", metavar="SRC", type=Path, help="a file, or a folder with all that is below it")
     command.add_argument("--to", required=True, metavar="EXT", help=".png .jpg .mp4 .mp3 .m4a .aac .json")
     command.add_argument("--out", required=True, metavar="DIR", type=Path, help="the folder for the results")
-    command.add_argument("--workers", type=_count, metavar="N", help="how many at once (one for each processor)")
+    command.add_argument(
+        "--workers", type=whole_number(1, 64), metavar="N", help="how many at once (one for each processor)"
+    )
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
 
@@ -61,12 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         show_report(report)
     return report.exit_code
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError("a whole number from 1 to 64 is wanted")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from synapse_skills.arguments import whole_number
 from synapse_skills.errors import run
 
 EPILOG = """\
@@ -37,19 +38,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--state", type=Path, metavar="DIR", help="state folder, if the job was run with --state")
     command.add_argument(
         "--most",
-        type=_positive,
+        type=whole_number(1, 1000),
         metavar="N",
         help="data units on the page (default: 24 of a plan, 60 of an upload)",
     )
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 1000:
-        raise argparse.ArgumentTypeError("must be between 1 and 1000")
-    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

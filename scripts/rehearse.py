@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from synapse_skills.arguments import whole_number
 from synapse_skills.errors import run
 
 SANDBOX = Path(__file__).resolve().parent / "sandbox.py"
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="rehearse.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_argument("dir", type=Path, metavar="DIR", help="the job's folder (synapse-jobs/NAME)")
-    command.add_argument("--limit", type=_count, metavar="N", help="only the first N data units")
+    command.add_argument("--limit", type=whole_number(), metavar="N", help="only the first N data units")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
 
@@ -51,12 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         show_rehearsed(found)
     return found.exit_code
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number from 1 up is wanted")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synapse_skills.arguments import whole_number
 from synapse_skills.errors import EXIT_OK, Interrupted, UsageError, run
 
 if TYPE_CHECKING:
@@ -39,17 +40,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--timeout", type=_seconds, metavar="S", help="give up after S seconds: submitting (300), and waiting (never)"
     )
-    command.add_argument("--cpus", type=_count, metavar="N", help="CPUs to reserve for the job")
-    command.add_argument("--gpus", type=_count, metavar="N", help="GPUs to reserve for the job")
+    command.add_argument("--cpus", type=whole_number(0), metavar="N", help="CPUs to reserve for the job")
+    command.add_argument("--gpus", type=whole_number(0), metavar="N", help="GPUs to reserve for the job")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
 
 
 def _seconds(text: str) -> float:

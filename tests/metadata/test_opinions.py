@@ -194,3 +194,10 @@ def test_a_pattern_that_only_python_knows_is_not_checked_and_said() -> None:
 def test_a_schema_without_such_keywords_has_no_doubts() -> None:
     assert doubts({"properties": {"a": {"type": "integer", "multipleOf": 2}, "b": {"pattern": "^a[bc]"}}}) == []
     assert doubts(None) == doubts(True) == doubts(False) == []
+
+
+def test_what_one_keyword_leaves_to_another_is_doubtful() -> None:
+    schema = {"$schema": D19, "additionalProperties": {}, "unevaluatedProperties": False}
+    theirs, ours = DRAFTS[D19](schema).is_valid({"a": 1}), not MetaCheck(schema).errors({"a": 1})
+    assert theirs is not ours, "they agree by now: the doubt can go"
+    assert [doubt.rule for doubt in doubts(schema)] == ["unevaluatedProperties"]

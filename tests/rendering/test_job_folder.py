@@ -47,6 +47,7 @@ def test_the_folder_holds_what_travels_and_nothing_else(tmp_path: Path) -> None:
         "__init__.py",
         "plan.py",
         "report.py",
+        "arguments.py",
         "errors.py",
         "job",
         "units",

@@ -1,8 +1,9 @@
 """Where the backend's validator may see a schema in another way than ours: said beforehand, not found out later.
 
 Which validator Synapse runs is not known. Measured between jsonschema-rs and jsonschema (contract/EXPERIMENTS.md,
-e5): `\\d` and its like outside ASCII, `$` before a line break at the end, `\\Z`, formats, and fractions in
-`multipleOf`. Everything else agreed on all schemas and metadata tried (tests/metadata/test_opinions.py).
+e5): `\\d` and its like outside ASCII, `$` before a line break at the end, `\\Z`, formats, fractions in
+`multipleOf`, and in draft 2019-09 what `additionalProperties: {}` leaves to `unevaluatedProperties`. Everything else
+agreed on all schemas and metadata tried (tests/metadata/test_opinions.py).
 """
 
 from __future__ import annotations
@@ -81,6 +82,9 @@ def _of(path: str, part: Mapping[str, Any]) -> Iterator[Doubt]:
     step = part.get("multipleOf")
     if isinstance(step, float) and not step.is_integer():
         yield Doubt(path, "multipleOf", f"validators differ on multiples of {step!r}: fractions are not exact")
+    for left, beside in (("unevaluatedProperties", "additionalProperties"), ("unevaluatedItems", "additionalItems")):
+        if left in part and beside in part:
+            yield Doubt(path, left, f"validators differ on {left} beside {beside}")
     named = part.get("format")
     if isinstance(named, str):
         yield Doubt(

@@ -11,6 +11,7 @@ from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from synapse_skills.arguments import whole_number
 from synapse_skills.errors import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -39,11 +40,11 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check and count everything, send nothing")
     parser.add_argument(
         "--limit",
-        type=_positive,
+        type=whole_number(),
         metavar="N",
         help="send only the first N data units that are not there yet; the rest is pending",
     )
-    parser.add_argument("--workers", type=_positive, metavar="N", help="at most N transfers at once (1 to 64)")
+    parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N transfers at once (1 to 64)")
     parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
     parser.add_argument(
         "--fresh", action="store_true", help="set the state aside and begin anew; what the backend has is recognised"
@@ -64,13 +65,6 @@ def job_flags() -> list[tuple[str, str]]:
         (" ".join(filter(None, (action.option_strings[0], action.metavar))), action.help or "")  # type: ignore[arg-type]
         for action in parser._actions
     ]
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 class Upload:
