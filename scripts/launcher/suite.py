@@ -23,10 +23,8 @@ class Stage(NamedTuple):
 
 
 def _stages(chosen: argparse.Namespace, rest: List[str]) -> List[Stage]:
-    # All cores and one more process, because many tests wait for a server or a process; `-n 0` among the further
-    # arguments turns that off (for a debugger). Heavy tests want the machine alone.
-    workers = str((os.cpu_count() or 1) + 1)
-    light = ["-m", "pytest", "-m", "not heavy", "-n", workers, *rest]
+    # All cores; `-n 0` among the further arguments turns that off (for a debugger). Heavy tests want the machine alone.
+    light = ["-m", "pytest", "-m", "not heavy", "-n", "auto", *rest]
     oldest = Stage("oldest-sdk", "oldest", light)
     heavy = Stage("heavy", "dev", ["-m", "pytest", "-m", "heavy", *rest])
     lint_imports = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"

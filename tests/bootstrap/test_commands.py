@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 
 import pytest
 
@@ -96,8 +95,7 @@ def test_stages() -> None:
     assert names("--only", "pytest") == ["pytest"]
     assert names("--only", "heavy") == ["heavy"]
     (only,) = suite._stages(*chosen("--only", "pytest", "tests/units", "-k", "folder"))
-    workers = str((os.cpu_count() or 1) + 1)
-    assert only.command == ["-m", "pytest", "-m", "not heavy", "-n", workers, "tests/units", "-k", "folder"]
+    assert only.command == ["-m", "pytest", "-m", "not heavy", "-n", "auto", "tests/units", "-k", "folder"]
     selected = [stage.command[3] for stage in suite._stages(*chosen("--all")) if stage.command[1] == "pytest"]
     assert sorted(selected) == ["heavy", "not heavy", "not heavy"]
 
