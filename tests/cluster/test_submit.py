@@ -121,6 +121,7 @@ def test_a_job_that_was_made_is_found_whatever_the_command_line_says(
     assert code == 0 and document["submission"]["job_id"] == "raysubmit_0000000000000000"
 
 
+@pytest.mark.heavy
 def test_one_that_hangs_after_it_has_submitted(call: Callable[..., Any], ready: Ready, cli: Cli) -> None:
     cli.how("hang-after-post")
     began = time.monotonic()
@@ -292,6 +293,7 @@ def test_a_report_of_which_lines_are_missing_is_said(
     assert code == 5 and "lines of it are missing" in out
 
 
+@pytest.mark.heavy
 def test_the_wait_may_be_over_before_the_job(call: Callable[..., Any], ready: Ready, ray: FakeRay) -> None:
     code, document, _ = call("--approve", ready.hash, "--wait", "--timeout", "2", "--json")
     assert (code, document["error"]["code"]) == (3, "wait-timeout")

@@ -441,6 +441,7 @@ def test_our_clock_is_set_forward_in_the_middle(job: Job) -> None:
     assert job.there() == job.wanted()
 
 
+@pytest.mark.heavy
 def test_many_requests_within_the_patience_of_a_limit(job: Job) -> None:
     """A backend that says when to come back is there: its waits do not use up the patience."""
     job.units(3)
@@ -470,6 +471,7 @@ def test_fresh_waits_for_what_is_still_on_its_way(job: Job) -> None:
 
 
 @pytest.mark.parametrize("again", [pytest.param(0, marks=pytest.mark.heavy), 1])
+@pytest.mark.heavy
 def test_journal_is_lost_while_a_create_is_on_its_way(job: Job, again: int) -> None:
     """The ledger still knows that there is something to wait for, also after another kill."""
     job.plan_with(limits=Limits(batch_size=5, settle_after_s=5))

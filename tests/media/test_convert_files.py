@@ -305,6 +305,7 @@ def test_killed_and_run_again(tmp_path, sign):
     assert all((out / f"{number}.mp4").read_bytes() == b"halfframes %d" % number for number in range(6))
 
 
+@pytest.mark.heavy
 def test_a_file_that_kills_the_converter_takes_no_other_with_it(tmp_path, monkeypatch):
     """Workers are started afresh, so what breaks them must come with the environment."""
     (tmp_path / "sitecustomize.py").write_text(

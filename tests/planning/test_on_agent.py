@@ -131,6 +131,7 @@ def test_findings_by_name_and_size_are_asked_about_and_a_new_listing_is_only_mad
     assert again.status == "ready" and real_user.plan()["expected"]["units"] == 30, again.problems
 
 
+@pytest.mark.heavy
 def test_a_table_that_only_the_cluster_has_is_brought(cluster: RunningRay, real_user: User, mnt: Path) -> None:
     path = there(cluster, mnt / "scans", units(3, "a.png", "a.json"))
     table = cluster.only_there(mnt / "sites.csv") if (mnt / "sites.csv").exists() else None
@@ -147,6 +148,7 @@ def test_a_table_that_only_the_cluster_has_is_brought(cluster: RunningRay, real_
     assert "Seoul" in (real_user.home() / "job" / "metadata.jsonl").read_text()
 
 
+@pytest.mark.heavy
 def test_a_table_in_the_folder_is_found_and_is_no_data(cluster: RunningRay, real_user: User, mnt: Path) -> None:
     tree = {**units(2, "a.png", "a.json"), "meta.csv": "name,site\np001,Seoul\np002,Busan\n"}
     path = there(cluster, mnt / "scans", tree)
