@@ -181,7 +181,7 @@ class UploadPlan(_Model):
         return self
 
 
-def plan_bytes(plan: UploadPlan) -> bytes:
+def plan_bytes(plan: BaseModel) -> bytes:
     """The plan as it is written: UTF-8 JSON, two spaces, keys in the model's order, a newline at the end."""
     document = plan.model_dump(mode="json")
     return (json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()

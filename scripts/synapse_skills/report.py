@@ -90,6 +90,77 @@ class UploadReport(BaseModel):
         return self
 
 
+class RecordCounts(BaseModel):
+    """Records of an export: read = exported + quarantined + left_out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    read: int = 0
+    exported: int = 0
+    quarantined: int = 0
+    left_out: int = 0
+
+
+class FormatCounts(BaseModel):
+    """Source annotations that one format holds, and those that it does not, by reason."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    written: int = 0
+    lost: dict[str, int] = Field(default_factory=dict)
+
+
+class AnnotationCounts(BaseModel):
+    """Source annotations, not rows of the output: for each format read = written + lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    read: int = 0
+    formats: dict[str, FormatCounts] = Field(default_factory=dict)
+
+
+class ExportFiles(BaseModel):
+    """Files of the output, and originals that were fetched or are missing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    written: int = 0
+    originals: int = 0
+    missing: int = 0
+
+
+class ExportReport(BaseModel):
+    """`report.json` of an export."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["export"] = "export"
+    name: str
+    version: int = REPORT_VERSION
+    started: str
+    seconds: float
+    exit_code: int
+    mode: Literal["export", "dry-run"] = "export"
+    records: RecordCounts = RecordCounts()
+    annotations: AnnotationCounts = AnnotationCounts()
+    files: ExportFiles = ExportFiles()
+    splits: dict[str, int] = Field(default_factory=dict)
+    job_id: str | None = None
+    content: str | None = Field(default=None, description="Hash over the job folder that ran, as it ships.")
+    worker: dict[str, str] = Field(default_factory=dict, description="Python, SDK and system of where it ran.")
+    problems: list[Problem] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> ExportReport:
+        records = self.records
+        if records.read != records.exported + records.quarantined + records.left_out:
+            raise ValueError(f"records do not add up: {records}")
+        for name, counts in self.annotations.formats.items():
+            if self.annotations.read != counts.written + sum(counts.lost.values()):
+                raise ValueError(f"{name}: read {self.annotations.read} is not written + lost: {counts}")
+        return self
+
+
 class Problems:
     """Collects problems by code; memory does not grow with how often one occurs.
 

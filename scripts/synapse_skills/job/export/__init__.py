@@ -1,0 +1,1 @@
+"""The engine of an export: fetch, understand, write, originals, verify."""
