@@ -6,12 +6,14 @@ which prints the error and turns it into the exit code of its class; nothing els
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 EXIT_OK = 0
@@ -84,6 +86,31 @@ class Interrupted(SkillsError):
     exit_code = EXIT_INTERRUPTED
     code = "interrupted"
     hint = "Run the same command again: it goes on where it was."
+
+
+def interrupt(number: int, frame: object) -> None:
+    """A signal handler that does what Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM and a closed terminal end what runs inside as Ctrl-C does: tidied up, and with its report."""
+    before: dict[int, Any] = {}
+    try:
+        for number in (getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)):
+            # Whoever ignores a closed terminal (nohup) goes on ignoring it.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, interrupt)
+    except ValueError:
+        # Not the main thread: whoever runs us there has the signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 _secrets: set[str] = set()

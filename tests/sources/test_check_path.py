@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from synapse_skills.sources import check
-from synapse_skills.sources.check import human_bytes
+from synapse_skills.texts import human_bytes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check_path.py"
 

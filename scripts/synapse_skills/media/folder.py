@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from synapse_skills.errors import (
     Interrupted,
     OutOfReach,
     UsageError,
+    interruptible,
     printable,
     redact,
 )
@@ -30,7 +30,7 @@ from synapse_skills.media.ffmpeg import find_ffmpeg
 from synapse_skills.media.manifest import Manifest, sweep
 from synapse_skills.media.pool import Job, Outcome, convert_all
 from synapse_skills.media.tree import Found, Original, find, is_plain, result_names
-from synapse_skills.sources.check import human_bytes
+from synapse_skills.texts import human_bytes
 
 MAX_TOLD = 1_000
 _MAX_WORKERS = 8
@@ -124,7 +124,7 @@ def convert_folder(
     began = time.monotonic()
     report = FolderReport(printable(str(source)), printable(str(out)), target)
     try:
-        with _interruptible():
+        with interruptible():
             _begin(source, out, workers, progress, report)
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted: {report.converted:,} of {report.found:,} converted now.") from None
@@ -262,21 +262,3 @@ def _usual_workers(to_do: list[Original], target: str) -> int:
     if any(needs_ffmpeg(each.suffix, target) for each in to_do):
         processors = max(1, processors // 2)  # each takes two
     return min(processors, _MAX_WORKERS)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever runs us there has the signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from synapse_skills.errors import printable
 from synapse_skills.media.folder import FolderReport
-from synapse_skills.sources.check import human_bytes
+from synapse_skills.texts import human_bytes
 
 _MOST_FAILURES = 20
 _MOST_RENAMED = 5

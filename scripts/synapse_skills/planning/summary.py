@@ -20,6 +20,7 @@ from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.metadata_rules import metadata_lines, schema_lines
 from synapse_skills.planning.sources import sources_of
 from synapse_skills.sources.source import suffix_of
+from synapse_skills.texts import human_bytes
 
 MAX_LINES = 40
 MAX_SPECS = 10
@@ -78,7 +79,7 @@ def _above(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
     if plan.project is not None:
         title = facts.project(plan.project).get("title") or facts.project(plan.project).get("name") or ""
         lines.append(f"  tasks in    project {plan.project}{f' ({title})' if title else ''}")
-    size = f"{_bytes(expected.bytes)} in {expected.files:,} files"
+    size = f"{human_bytes(expected.bytes)} in {expected.files:,} files"
     lines.append(f"  data units  {expected.units:,}: {in_words(plan.grouping)}; {size}")
     return _wrapped(lines)
 
@@ -223,12 +224,3 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def _short(value: Any) -> str:
     written = "none" if value is None or value in ([], {}) else json.dumps(value, ensure_ascii=False, default=str)
     return written if len(written) <= 50 else written[:49] + "…"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if size < 1024 or unit == "GB":
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1024
-    return ""

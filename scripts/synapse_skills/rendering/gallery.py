@@ -18,7 +18,7 @@ from synapse_skills.media import PICTURES, NoPicture, Thumbnail, thumbnail
 from synapse_skills.rendering.boxes import MAX_LABEL_BYTES, Box, read_boxes
 from synapse_skills.rendering.script import templates
 from synapse_skills.sources import File, open_inside
-from synapse_skills.sources.check import human_bytes
+from synapse_skills.texts import human_bytes
 
 MOST_PICTURES = 4
 COLOURS = 8  # of the templates

@@ -30,7 +30,7 @@ SCRIPT = "upload.py"
 LIBRARY = "synapse_skills"
 # From `job` down; planning, cluster and rendering stay at home.
 ROOMS = ("job", "formats", "media", "units", "metadata", "annotations", "sources", "backend")
-MODULES = ("__init__.py", "plan.py", "export_plan.py", "report.py", "errors.py", "arguments.py", "py.typed")
+MODULES = ("__init__.py", "plan.py", "export_plan.py", "report.py", "errors.py", "arguments.py", "texts.py", "py.typed")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from synapse_skills.report import Problem
 from synapse_skills.sources.inventory import Inventory
 from synapse_skills.sources.source import File, Source, suffix_of
 from synapse_skills.sources.walk import Walk
+from synapse_skills.texts import human_bytes
 
 _MOST_ENTRIES = 12
 _MOST_SUFFIXES = 20
@@ -249,13 +250,3 @@ def _files(count: int) -> str:
 
 def _cut(name: str) -> str:
     return name if len(name) <= _SHOWN_CHARS else f"{name[: _SHOWN_CHARS - 1]}…"
-
-
-def human_bytes(size: int) -> str:
-    """`1.4 MB`, in steps of 1024 as file managers show them."""
-    number = float(size)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if number < 1024:
-            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
-        number /= 1024
-    return f"{number:,.1f} TB"

@@ -27,6 +27,7 @@ from synapse_skills.errors import (
 from synapse_skills.job.content import content_hash
 from synapse_skills.job.markers import marker_lines
 from synapse_skills.job.worker import is_remote
+from synapse_skills.texts import human_bytes
 
 if TYPE_CHECKING:
     from synapse_skills.report import UploadReport
@@ -219,8 +220,6 @@ def _script_folder() -> Path:
 
 def report_lines(report: UploadReport) -> list[str]:
     """The report for people."""
-    from synapse_skills.job.upload.progress import size_text
-
     what = "dry run" if report.mode == "dry-run" else "upload"
     lines = [f"{what} of {report.name}: {report.planned:,} data units planned"]
     for key in ("created", "already", "failed", "quarantined", "pending", "left_out"):
@@ -228,9 +227,8 @@ def report_lines(report: UploadReport) -> list[str]:
         if count:
             lines.append(f"  {key.replace('_', ' '):<12} {count:>10,}")
     files = report.files
-    lines.append(
-        f"  files        {files.planned:>10,}  ({size_text(files.bytes)}; {files.sent:,} sent, {files.reused:,} reused)"
-    )
+    size = human_bytes(files.bytes)
+    lines.append(f"  files        {files.planned:>10,}  ({size}; {files.sent:,} sent, {files.reused:,} reused)")
     if report.tasks.planned:
         lines.append(f"  tasks        {report.tasks.created:>10,}  of {report.tasks.planned:,}")
     for problem in report.problems:

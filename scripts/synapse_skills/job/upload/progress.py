@@ -10,6 +10,7 @@ import time
 
 from synapse_skills.errors import printable, redact
 from synapse_skills.job.markers import progress_line
+from synapse_skills.texts import human_bytes
 
 LINE_EVERY_S = 10.0
 
@@ -60,7 +61,7 @@ class Progress:
             seconds = time.monotonic() - self._began
             shown = self._show(
                 f"{self._stage}: {self._done:,} of {self._total:,} data units, {self._files:,} files, "
-                f"{size_text(self._bytes)}, {seconds:.0f} s"
+                f"{human_bytes(self._bytes)}, {seconds:.0f} s"
             )
             if shown and self._remote:
                 print(progress_line(self._done, self._total, seconds, self._files, self._bytes), flush=True)
@@ -86,12 +87,3 @@ class Progress:
         if self._width:
             print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
             self._width = 0
-
-
-def size_text(size: float) -> str:
-    """Bytes for people: 1.2 GB."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TB"
