@@ -28,6 +28,7 @@ from synapse_skills.errors import (
     OutOfReach,
     SkillsError,
     UsageError,
+    interruptible,
     printable,
     run,
 )
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say: Callable[[str], None] = (lambda text: None) if args.json else (lambda text: print(text, flush=True))
     started = time.monotonic()
     folder = args.out.expanduser().absolute()
-    with signals_end_it(), own_folder(folder):
+    with interruptible(), own_folder(folder):
         demo = Demo(folder, say)
         try:
             about = demo.show()
@@ -337,22 +338,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()
-
-
-@contextlib.contextmanager
-def signals_end_it() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo as Ctrl-C does: with the backend stopped."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import demo
 from synapse_skills.cluster.local_backend import LocalBackend
 from synapse_skills.cluster.local_ray import LocalRay
-from synapse_skills.errors import EXIT_INCOMPLETE, FindingError, Interrupted, SkillsError, run
+from synapse_skills.errors import EXIT_INCOMPLETE, FindingError, Interrupted, SkillsError, interruptible, run
 
 OURS = ("sandbox", "user", "synapse-jobs", "cluster-state", "boxes")
 MANY = 150
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say: Callable[[str], None] = (lambda text: None) if args.json else (lambda text: print(text, flush=True))
     folder = args.out.expanduser().absolute()
-    with demo.signals_end_it(), demo.own_folder(folder, OURS):
+    with interruptible(), demo.own_folder(folder, OURS):
         say("0. Starting a Ray cluster of this machine and a local Synapse backend …")
         seed = json.loads((demo.EXAMPLES / "seed.json").read_bytes())
         backend = LocalBackend(demo.SCRIPTS / "sandbox.py", folder / "sandbox", seed)

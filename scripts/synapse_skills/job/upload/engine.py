@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login
-from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable, unexpected
+from synapse_skills.errors import OutOfReach, SkillsError, UsageError, interruptible, printable, unexpected
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
@@ -27,7 +27,7 @@ from synapse_skills.job.upload.progress import Progress
 from synapse_skills.job.upload.reporting import make_report
 from synapse_skills.job.upload.send import Sender
 from synapse_skills.job.upload.settle import Settler
-from synapse_skills.job.upload.signals import gentle_stop, interruptible
+from synapse_skills.job.upload.signals import gentle_stop
 from synapse_skills.job.upload.staging import FOLDER, Stager
 from synapse_skills.job.upload.state import State
 from synapse_skills.job.upload.tally import Tally

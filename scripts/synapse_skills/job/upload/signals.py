@@ -7,42 +7,26 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
+from synapse_skills.errors import interrupt
 
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends what runs inside as Ctrl-C does; the upload has its own, gentler way."""
-    try:
-        before = signal.signal(signal.SIGTERM, _interrupt)
-    except ValueError:
-        # Not the main thread: whoever runs us there has the signals.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextlib.contextmanager
 def gentle_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM calls `stop`; a second one is a KeyboardInterrupt."""
+    """The first Ctrl-C, SIGTERM or closed terminal calls `stop`; a second one is a KeyboardInterrupt."""
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in STOPS}
+    # Whoever ignores a closed terminal (nohup) goes on ignoring it.
+    before = {number: found for number in STOPS if (found := signal.getsignal(number)) is not signal.SIG_IGN}
 
     def gently() -> None:
         stop()
-        for number in STOPS:
+        for number in before:
             loop.remove_signal_handler(number)
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupt)
 
     try:
-        for number in STOPS:
+        for number in before:
             loop.add_signal_handler(number, gently)
     except (NotImplementedError, ValueError, RuntimeError):
         # Windows, or not the main thread: KeyboardInterrupt ends the run, and the next one settles.
