@@ -20,7 +20,6 @@ from synapse_skills.job.upload.ledger import NOTHING, Ledger
 from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, pack, prints_of
 
 MAX_IN_FLIGHT = 4
-GATHER_S = 0.2
 TOO_MANY_UNKNOWN = 8
 UNKNOWN_IN_A_ROW = 3
 CANARY_READS = 5
@@ -120,45 +119,64 @@ class Creator:
             OutOfReach: login refused, or the backend can't be reached; the units are ready again.
             Stopped: the run is being stopped before anything was sent.
         """
+        intent = [[unit.key, pack(prints_of(unit.payload)), unit.basis] for unit in units]
+        keys, body = [unit.key for unit in units], [unit.payload for unit in units]
+        refused = await self._post("unit", "data_units/", intent, keys, body)
+        if refused is None:
+            return
+        if refused.status in (401, 403, 404):
+            raise self.api.error_of(refused, "data_units/")
+        if len(units) == 1:
+            reason = f"refused by the backend ({refused.status}): {refused.reason}"
+            await self.record({"t": "failed", "unit": units[0].key, "reason": reason, "basis": units[0].basis})
+            # Perhaps the backend has swept its files away since an earlier run: the next try sends them again.
+            self.ledger.unconfirm(units[0].files)
+            return
+        middle = len(units) // 2
+        await self.create(units[:middle])
+        await self.create(units[middle:])
+
+    async def _post(self, kind: str, path: str, intent: list[Any], keys: list[str], body: Any) -> Answer | None:
+        """Send one batch once, its intent durable before and what came of it after.
+
+        Args:
+            kind: `unit` or `task`.
+            intent: what the journal has to know of each thing sent; `keys`: the data units, in the same order.
+
+        Returns:
+            The answer that refuses it; None if it was taken, or nobody knows.
+
+        Raises:
+            OutOfReach: the backend can't be reached, or is limiting requests for too long; nothing was made.
+            Stopped: the run is being stopped before anything was sent.
+        """
         patience = Patience(self.api.patience)
         while True:
             if self.stopping:
                 raise Stopped
-            batch, floor = self.ledger.journal.next_batch(), self.floor
-            intent = [[unit.key, pack(prints_of(unit.payload)), unit.basis] for unit in units]
+            batch, floor = self.ledger.journal.next_batch(), self.floor if kind == "unit" else self.task_floor
             await self.record(
-                {"t": "intent", "batch": batch, "kind": "unit", "floor": floor, "at": time.time(), "units": intent}
+                {"t": "intent", "batch": batch, "kind": kind, "floor": floor, "at": time.time(), "units": intent}
             )
-            answer = await self.api.post_once("data_units/", [unit.payload for unit in units])
-            ids = _ids(answer, len(units)) if answer.outcome == "ok" else None
+            answer = await self.api.post_once(path, body)
+            ids = _ids(answer, len(keys)) if answer.outcome == "ok" else None
             if ids is not None:
-                await self._created(batch, [unit.key for unit in units], ids, floor)
-                return
+                await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
+                if kind == "unit":
+                    await self._created(ids, floor)
+                return None
             if answer.outcome in ("ok", "unknown"):
                 await self._unanswered(batch)
-                return
+                return None
             await self.record({"t": "refused", "batch": batch, "status": answer.status})
-            if answer.outcome == "unsent" or answer.status == 429:
-                wait = patience.wait(answer)
-                if wait is None:
-                    raise self.api.error_of(answer, "data_units/")
-                await asyncio.sleep(wait)
-                continue
-            if answer.status in (401, 403, 404):
-                raise self.api.error_of(answer, "data_units/")
-            if len(units) == 1:
-                reason = f"refused by the backend ({answer.status}): {answer.reason}"
-                await self.record({"t": "failed", "unit": units[0].key, "reason": reason, "basis": units[0].basis})
-                # Perhaps the backend has swept its files away since an earlier run: the next try sends them again.
-                self.ledger.unconfirm(units[0].files)
-                return
-            middle = len(units) // 2
-            await self.create(units[:middle])
-            await self.create(units[middle:])
-            return
+            if answer.outcome != "unsent" and answer.status != 429:
+                return answer
+            wait = patience.wait(answer)
+            if wait is None:
+                raise self.api.error_of(answer, path)
+            await asyncio.sleep(wait)
 
-    async def _created(self, batch: str, keys: list[str], ids: list[int], floor: int) -> None:
-        await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
+    async def _created(self, ids: list[int], floor: int) -> None:
         self.floor = max(self.floor, *ids)
         self._in_a_row = 0
         self.on_created(len(ids))
@@ -226,38 +244,19 @@ class Creator:
 
         One that is refused alone is remembered in `refused_tasks` and not tried again by this run.
         """
-        patience = Patience(self.api.patience)
-        while True:
-            if self.stopping:
-                raise Stopped
-            batch = self.ledger.journal.next_batch()
-            keys = [key for key, _ in units]
-            floor, now = self.task_floor, time.time()
-            await self.record({"t": "intent", "batch": batch, "kind": "task", "floor": floor, "at": now, "units": keys})
-            body = {"project": self.server.project, "data": [{"data_unit": identity} for _, identity in units]}
-            answer = await self.api.post_once("tasks/", body)
-            if answer.outcome == "ok" and (ids := _ids(answer, len(units))) is not None:
-                await self.record({"t": "answer", "batch": batch, "ids": list(zip(keys, ids, strict=True))})
-                return
-            if answer.outcome in ("ok", "unknown"):
-                await self._unanswered(batch)
-                return
-            await self.record({"t": "refused", "batch": batch, "status": answer.status})
-            if answer.outcome == "unsent" or answer.status == 429:
-                wait = patience.wait(answer)
-                if wait is None:
-                    raise self.api.error_of(answer, "tasks/")
-                await asyncio.sleep(wait)
-                continue
-            if answer.status not in (400, 413, 422):
-                raise self.api.error_of(answer, "tasks/")
-            if len(units) == 1:
-                self.refused_tasks[keys[0]] = f"refused by the backend ({answer.status}): {answer.reason}"
-                return
-            middle = len(units) // 2
-            await self.make_tasks(units[:middle])
-            await self.make_tasks(units[middle:])
+        keys = [key for key, _ in units]
+        body = {"project": self.server.project, "data": [{"data_unit": identity} for _, identity in units]}
+        refused = await self._post("task", "tasks/", keys, keys, body)
+        if refused is None:
             return
+        if refused.status not in (400, 413, 422):
+            raise self.api.error_of(refused, "tasks/")
+        if len(units) == 1:
+            self.refused_tasks[keys[0]] = f"refused by the backend ({refused.status}): {refused.reason}"
+            return
+        middle = len(units) // 2
+        await self.make_tasks(units[:middle])
+        await self.make_tasks(units[middle:])
 
 
 def _ids(answer: Answer, count: int) -> list[int] | None:
