@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from synapse_skills.job.upload import lease as leases
+from synapse_skills.job import lease as leases
+from synapse_skills.job.lease import Lease, Taken
+from synapse_skills.job.places import cache_for, on_network
+from synapse_skills.job.state import AlreadyRunning, State
 from synapse_skills.job.upload.journal import Journal
-from synapse_skills.job.upload.lease import Lease, Taken
-from synapse_skills.job.upload.places import cache_for, on_network
-from synapse_skills.job.upload.state import AlreadyRunning, State
 from synapse_skills.report import write_json
 
 BEAT, STALE = 0.05, 0.4
@@ -125,9 +125,14 @@ def test_a_suspended_run_looks_before_it_writes(tmp_path):
 
 def test_a_damaged_lease_is_nobodys(tmp_path):
     (tmp_path / leases.NAME).write_bytes(b"{half")
+    began = time.monotonic()
     mine = lease(tmp_path)
     mine.take()
+    assert time.monotonic() - began < STALE
+    mine.fence()
+    assert json.loads((tmp_path / leases.NAME).read_bytes())["holder"] == mine._me
     mine.release()
+    assert not (tmp_path / leases.NAME).exists()
 
 
 def test_a_second_run_here_is_refused_by_the_file_lock(tmp_path):
