@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -54,21 +55,30 @@ async def storages(box: Box, request: Request) -> Response:
 async def storage(box: Box, request: Request) -> Response:
     """One storage, with its configuration if that is asked for."""
     row = _storage(box, request)
-    if request.query_params.get("with_configuration", "").lower() in ("true", "1"):
-        return answer(row)
-    return answer({**_plain(row), "configuration": {}})
+    wanted = request.query_params.get("with_configuration", "").lower() in ("true", "1")
+    return answer({**_plain(row), "configuration": row["configuration"] if wanted else {}})
 
 
 async def storage_session(box: Box, request: Request) -> Response:
-    """What a client needs to open a storage itself; 404 on older backends."""
+    """What a client needs to open a storage itself; 404 or 405 on older backends."""
     if box.settings.storage_session == "missing":
         raise ApiError(404, "Not found.")
+    if box.settings.storage_session == "not_allowed":
+        raise ApiError(405, 'Method "POST" not allowed.')
     body = await read_object(request)
     if body.get("purpose") not in ("read", "write"):
         raise ApiError(400, {"purpose": [f'"{body.get("purpose")}" is not a valid choice.']})
     row = _storage(box, request)
-    session = {"provider": row["provider"], "configuration": row["configuration"]}
-    return answer({**session, "expires_at": None, "contract_version": 1})
+    seconds = box.settings.session_seconds
+    ends = None if seconds is None else (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+    return answer(
+        {
+            "provider": row["provider"],
+            "configuration": {**row["configuration"], **row.get("credential", {})},
+            "expires_at": ends,
+            "contract_version": box.settings.session_contract,
+        }
+    )
 
 
 def _storage(box: Box, request: Request) -> dict[str, Any]:
@@ -79,7 +89,8 @@ def _storage(box: Box, request: Request) -> dict[str, Any]:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "configuration"}
+    # A credential is issued by a session only, as on the real backend.
+    return {key: value for key, value in row.items() if key not in ("configuration", "credential")}
 
 
 async def project(box: Box, request: Request) -> Response:

@@ -146,6 +146,8 @@ def _storages(document: dict[str, Any]) -> tuple[dict[str, Any], ...]:
             raise BadInput(f"{where}.category: internal or external; got {storage['category']!r}")
         if not isinstance(storage["provider"], str) or not isinstance(storage["configuration"], dict):
             raise BadInput(f"{where}: provider is a text and configuration an object")
+        if not isinstance(storage.get("credential", {}), dict):
+            raise BadInput(f"{where}.credential must be an object: what only a session adds to the configuration")
         rows.append(storage)
     return tuple(rows)
 

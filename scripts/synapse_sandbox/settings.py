@@ -28,7 +28,9 @@ class Settings:
         create_answer: POST data_units/ answers a list, or a page object with `results`.
         tasks_answer: the same for POST tasks/.
         error_shape: a 400 for a list of data units is one dict a unit, or one string a problem.
-        storage_session: POST storages/{id}/session/ answers a payload, or 404 as older backends do.
+        storage_session: POST storages/{id}/session/ answers a payload, or 404 or 405 as older backends do.
+        session_seconds: how long what a session answers is said to last; null: it does not end.
+        session_contract: the version of that answer; the SDK refuses any but 1.
         confirm_twice: a second confirm of one object answers the same data file, or a failed row.
         verify_checksums: which digest POST data_files/verify_checksums/ compares.
         multipart_threshold: from this many bytes on a presigned upload comes in parts.
@@ -45,6 +47,8 @@ class Settings:
     tasks_answer: str = "list"
     error_shape: str = "dicts"
     storage_session: str = "payload"
+    session_seconds: int | None = None
+    session_contract: int = 1
     confirm_twice: str = "same"
     verify_checksums: str = "md5"
     multipart_threshold: int = 100 * MIB
@@ -110,7 +114,9 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "create_answer": _one_of("list", "results"),
     "tasks_answer": _one_of("list", "results"),
     "error_shape": _one_of("dicts", "strings"),
-    "storage_session": _one_of("payload", "missing"),
+    "storage_session": _one_of("payload", "missing", "not_allowed"),
+    "session_seconds": _count(0, or_null=True),
+    "session_contract": _count(0),
     "confirm_twice": _one_of("same", "refuse"),
     "verify_checksums": _one_of("md5", "sha1"),
     "multipart_threshold": _count(1),

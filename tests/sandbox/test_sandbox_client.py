@@ -4,12 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from synapse_sdk.clients.backend import BackendClient
 from synapse_sdk.exceptions import AuthenticationError, NotFoundError, ValidationError
 from synapse_sdk.utils.storage.provider import BackendSessionProvider
+from synapse_sdk.utils.storage.session import StorageContractVersionError
 
 from sandbox_fixture import AGENT, COLLECTION, PROJECT, STORAGE, sandboxes
 
@@ -63,7 +65,7 @@ def disk(tmp_path_factory):
         yield start(seed={"storages": [storage]})
 
 
-@pytest.mark.parametrize("session", ["payload", "missing"])
+@pytest.mark.parametrize("session", ["payload", "missing", "not_allowed"])
 def test_a_storage_is_opened_with_a_session_or_by_its_configuration(disk, session):
     disk.set(storage_session=session)
     with (
@@ -71,6 +73,27 @@ def test_a_storage_is_opened_with_a_session_or_by_its_configuration(disk, sessio
         BackendSessionProvider(client).open(5, purpose="read") as opened,
     ):
         assert opened.path("here.txt").read_text() == "yes"
+
+
+def test_a_credential_comes_with_a_session_only_and_ends(sandbox_factory):
+    storage = {
+        "id": 6,
+        "name": "Bucket",
+        "provider": "s3",
+        "configuration": {"bucket_name": "b", "endpoint_url": "http://127.0.0.1:9"},
+        "credential": {"access_key": "who", "secret_key": "what"},
+    }
+    box = sandbox_factory(seed={"storages": [storage], "settings": {"session_seconds": 60}})
+    with BackendClient(box.host, access_token=box.token) as client:
+        assert client.get_storage(6).configuration == storage["configuration"]
+        opened = BackendSessionProvider(client).open(6, purpose="write")
+        assert 0 < (opened.expires_at - datetime.now(UTC)).total_seconds() <= 60
+        box.set(session_contract=2)
+        with pytest.raises(StorageContractVersionError):
+            BackendSessionProvider(client).open(6, purpose="write")
+    said = box.post("/storages/6/session/", {"purpose": "read"})
+    assert said["configuration"] == {**storage["configuration"], **storage["credential"]}
+    assert "credential" not in box.get("/storages/")["results"][0]
 
 
 def test_projects(client, box):
