@@ -13,7 +13,7 @@ import pytest
 from test_conversions import TO_PNG, keys, pictures, staged, unit
 
 from job_fixture import Job, killing
-from synapse_skills.job.upload import places
+from synapse_skills.job import places
 from synapse_skills.units import Described, Unit
 
 __all__ = ["pictures"]  # a fixture
