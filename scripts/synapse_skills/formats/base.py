@@ -138,6 +138,7 @@ class Format:
         needs_size: whether nothing can be written without the picture's size.
         options: its own.
         write, verify: the two halves.
+        is_raw: whether it holds the payload as it was received, and so also what could not be understood in it.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Format:
     options: tuple[Option, ...]
     write: Callable[[Path, Settings], Writer]
     verify: Callable[[Path], Verified]
+    is_raw: bool = False
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options with their defaults.
