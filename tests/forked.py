@@ -12,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 
 class Forked:
@@ -23,6 +24,7 @@ class Forked:
         env: its whole environment.
         cwd: where it runs.
         before: called in the child first, to break something.
+        log: gets all that it prints; kept for `communicate` if None.
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class Forked:
         env: Mapping[str, str],
         cwd: Path,
         before: Callable[[], None] | None = None,
+        log: IO[bytes] | None = None,
     ) -> None:
         self.returncode: int | None = None
-        self._out = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed in communicate
-        self._err = tempfile.TemporaryFile("w+b")  # noqa: SIM115
+        self._out = log or tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed in communicate
+        self._err = log or tempfile.TemporaryFile("w+b")  # noqa: SIM115
         sys.stdout.flush()
         sys.stderr.flush()
         with warnings.catch_warnings():
@@ -57,6 +60,8 @@ class Forked:
         try:
             os.dup2(self._out.fileno(), 1)
             os.dup2(self._err.fileno(), 2)
+            # As after an exec: locks and sockets that are open in the tests are none of the child's.
+            os.closerange(3, 65_536)
             sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -93,6 +98,23 @@ class Forked:
         """Send a signal if it still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL if it still runs."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float) -> int:
+        """The exit code, as soon as it has ended.
+
+        Raises:
+            TimeoutError: it has not ended by then, and still runs.
+        """
+        end = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > end:
+                raise TimeoutError(f"process {self.pid} still runs")
+            time.sleep(0.005)
+        return code
 
     def communicate(self, timeout: float = 60) -> tuple[str, str]:
         """Wait for the end; stdout and stderr. Kills it and raises TimeoutError if it takes too long."""

@@ -10,8 +10,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Loaded before any child is forked: most of the time that a start takes.
+import synapse_sandbox.server  # noqa: F401
+from forked import Forked
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "sandbox.py"
 
@@ -91,7 +93,7 @@ class Sandbox:
         self.host = ""
         self.token = ""
         self._arguments: list[str] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     @classmethod
     def start(
@@ -126,11 +128,9 @@ class Sandbox:
     def _launch(self, port: int) -> None:
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, str(SCRIPT), "serve", "--state", str(self.state), "--port", str(port)]
+        flags = ["serve", "--state", str(self.state), "--port", str(port), "--ready-file", str(ready)]
         with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--ready-file", str(ready), *self._arguments], stdout=log, stderr=log
-            )
+            self._process = Forked(SCRIPT, [*flags, *self._arguments], os.environ.copy(), Path.cwd(), log=log)
         deadline = time.monotonic() + 30
         while not ready.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -169,7 +169,7 @@ class Sandbox:
             self._process.send_signal(number)
         try:
             return self._process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self._process.kill()
             self._process.wait()
             raise
