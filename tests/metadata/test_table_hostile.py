@@ -317,4 +317,4 @@ def test_where_the_cells_are(
 ) -> None:
     if without_numpy:
         monkeypatch.setattr(extents, "numpy", None)
-    assert extents.extent_of(piece) == extent
+    assert extents.tags_of(piece).extent == extent

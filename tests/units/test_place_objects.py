@@ -19,8 +19,6 @@ from synapse_skills.units import (
     by_extension,
     by_folder,
     by_pattern,
-    extensions_overlap,
-    mapping_for,
 )
 from synapse_skills.units.place import settle, signature
 
@@ -286,34 +284,3 @@ def test_a_function_that_fails_is_named_with_its_file() -> None:
 
     with pytest.raises(FindingError, match=r"raised KeyError: 'patient', for the file 'a/b\.png'"):
         settle(place, file("a/b.png"), SPECS)
-
-
-# ---- what a plan's specifications make
-
-
-def test_overlaps() -> None:
-    specs = [spec("image_1", ".png", "jpg"), spec("mask_1", "PNG", ".png"), spec("label_1", ".json")]
-    assert extensions_overlap(specs) == {".png": ["image_1", "mask_1"]}
-
-
-def test_an_undecided_overlap_is_refused_with_all_names() -> None:
-    with pytest.raises(FindingError, match=r"\.png: image_1, mask_1") as caught:
-        mapping_for([spec("image_1", ".png"), spec("mask_1", ".png")])
-    assert (caught.value.code, "pattern" in caught.value.hint) == ("specs-overlap", True)
-
-
-def test_patterns_first_then_extensions() -> None:
-    mapping = mapping_for(
-        [spec("image_1", ".png"), spec("mask_1", ".png", ".bmp", pattern="*_mask.*"), spec("label_1", ".json")]
-    )
-    assert repr(mapping) == (
-        "by_pattern({'mask_1': '*_mask.*'}) | by_extension({'.png': 'image_1', '.bmp': 'mask_1', '.json': 'label_1'})"
-    )
-
-
-def test_all_patterned_or_none() -> None:
-    both = [spec("image_1", ".png", pattern="image/*"), spec("mask_1", ".png", pattern="mask/*")]
-    assert repr(mapping_for(both)) == "by_pattern({'image_1': 'image/*', 'mask_1': 'mask/*'})"
-    assert repr(mapping_for([spec("image_1", "png")])) == "by_extension({'.png': 'image_1'})"
-    chosen = [spec("image_1", ".png", ".jpg", takes=(".jpg",)), spec("mask_1", ".png")]
-    assert repr(mapping_for(chosen)) == "by_extension({'.jpg': 'image_1', '.png': 'mask_1'})"

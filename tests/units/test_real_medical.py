@@ -9,7 +9,7 @@ import pytest
 
 from synapse_skills.plan import Limits, SpecPlan
 from synapse_skills.sources import Inventory, Source
-from synapse_skills.units import Place, by_folder, mapping_for, survey
+from synapse_skills.units import Place, by_extension, by_folder, survey
 
 DATA = os.environ.get("SYNAPSE_SKILLS_TEST_DATA", "")
 pytestmark = pytest.mark.skipif(not DATA, reason="SYNAPSE_SKILLS_TEST_DATA is not set")
@@ -23,7 +23,13 @@ def test_eight_patients(inventory: Inventory) -> None:
     ]
     sources = [Source(f"{DATA}/medical")]
     inventory.walk(sources)
-    found = survey(inventory, sources, Place(by_folder(1), mapping_for(specs)), specs, Limits())
+    found = survey(
+        inventory,
+        sources,
+        Place(by_folder(1), by_extension({".png": "image_1", ".json": "label_1", ".dcm": "scan_1"})),
+        specs,
+        Limits(),
+    )
     units = list(found.units())
     assert [unit.key for unit in units] == [f"patient_{number:03d}" for number in range(1, 9)]
     assert all(not unit.findings and len(unit.files) == 3 for unit in units)

@@ -56,11 +56,6 @@ def tags_of(piece: bytes) -> Tags:
     return Tags(_by_numpy(content, starts), bool((first == ord("!")).any()), bool((first == ord("f")).any()))
 
 
-def extent_of(piece: bytes) -> Extent | tuple[()] | None:
-    """The rectangle of all cells in a piece: `Tags.extent`."""
-    return tags_of(piece).extent
-
-
 def _by_numpy(content: Any, starts: Any) -> Extent | tuple[()] | None:
     if not len(starts):
         return ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 from synapse_skills.errors import printable
 from synapse_skills.metadata import limits
 from synapse_skills.metadata.grid import CHUNK, Chunk
+from synapse_skills.metadata.plain import finite
 from synapse_skills.metadata.text import bad, encoding_of
 
 _HINT = 'Write one JSON object a line: {"name": …, "age": …}.'
@@ -118,7 +118,7 @@ class ObjectsGrid:
 
     def _parse(self, content: str, said: str) -> Any:
         try:
-            return json.loads(content, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_pairs)
+            return json.loads(content, parse_constant=_no_constant, parse_float=finite, object_pairs_hook=_pairs)
         except (ValueError, RecursionError) as error:
             why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise bad(self.path, f"{said}: {printable(why[:200])}", _HINT) from None
@@ -142,10 +142,3 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is too large for a number")
-    return number

@@ -7,6 +7,7 @@ written and read again, which would cost ten times the validation. Everything el
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,18 @@ _NOTHING: Mapping[str, Any] = {}
 
 class NotJson(ValueError):
     """A value that can't be sent."""
+
+
+def finite(text: str) -> float:
+    """A number as JSON and YAML write it; `1e999` is none.
+
+    Raises:
+        ValueError: too large for a number.
+    """
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.60} is too large a number")
+    return number
 
 
 def as_json(meta: Mapping[Any, Any], base: Mapping[str, Any] = _NOTHING) -> tuple[dict[str, Any], list[Fault]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from synapse_skills.errors import FindingError, printable
+from synapse_skills.metadata.plain import finite
 from synapse_skills.metadata.yaml_text import read_yaml
 
 MAX_SIDECAR_BYTES = 1 << 20
@@ -140,7 +140,7 @@ def _decoded(content: bytes, path: str) -> str:
 
 
 def _json(text: str) -> Any:
-    value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float)
+    value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=finite)
     if _depth_of(value) > MAX_DEPTH:
         raise RecursionError
     return value
@@ -157,13 +157,6 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no number")
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text:.60} is too large a number")
-    return value
 
 
 def _depth_of(value: Any) -> int:

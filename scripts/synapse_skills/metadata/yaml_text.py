@@ -8,12 +8,12 @@ few lines of them can't grow without end.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from synapse_skills.errors import OutOfReach
+from synapse_skills.metadata.plain import finite
 
 MAX_VALUES = 100_000
 MAX_DEPTH = 100
@@ -200,7 +200,7 @@ def _scalar(text: str, tag: str | None, *, is_plain: bool) -> Any:
     if _INTEGER.fullmatch(text):
         return _integer(text)
     if _FLOAT.fullmatch(text):
-        return _float(text)
+        return finite(text)
     return _date(text)
 
 
@@ -212,7 +212,7 @@ def _tagged(text: str, tag: str) -> Any:
     if tag == "int" and _INTEGER.fullmatch(text):
         return _integer(text)
     if tag == "float" and (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
-        return _float(text)
+        return finite(text)
     if tag == "bool" and isinstance(_CONSTANTS.get(text), bool):
         return _CONSTANTS[text]
     if tag == "timestamp":
@@ -224,13 +224,6 @@ def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"{text:.20}… is too large a number")
     return int(text)
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text:.60} is too large a number")
-    return value
 
 
 def _date(text: str) -> str:

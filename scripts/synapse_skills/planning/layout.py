@@ -38,10 +38,6 @@ _WORDS = {
     PATTERN: ("A regular expression", "It finds the data unit's name in the path"),
     TABLE: ("A table", "A CSV or JSON file of yours names data unit and spec for each file"),
 }
-OTHERWISE = (
-    "Say how they belong together: grouping.regex finds a data unit's name in the path; grouping.table names a CSV or "
-    "JSON file with path, unit and spec of each file; or edit place() in the script."
-)
 
 
 def collection_specs(facts: Facts, settled: Settled) -> tuple[SpecPlan, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from synapse_skills.errors import FindingError, UsageError
-from synapse_skills.plan import MetadataRule, SourcePlan, SpecPlan
+from synapse_skills.plan import MetadataRule, SpecPlan
 from synapse_skills.planning.aside import Aside
 from synapse_skills.planning.evidence import takes
 from synapse_skills.planning.facts import Facts
@@ -298,9 +298,3 @@ class Meta:
         from synapse_skills.units.described import Described, describe_for
 
         return Described(describe_for(self.rules, folder=folder), self.schema)
-
-
-def source_plans(facts: Facts, settled: Settled) -> tuple[SourcePlan, ...]:
-    """The sources as the plan has them."""
-    found = filled_sources(facts, settled)
-    return tuple(SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in found)

@@ -21,7 +21,7 @@ from synapse_skills.units.layout import (
     sidecars_of,
 )
 from synapse_skills.units.looks import dicom_without_suffix, looks_like
-from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source, extensions_overlap, mapping_for
+from synapse_skills.units.mapping import Mapping, by_extension, by_pattern, by_source
 from synapse_skills.units.names import compound_extensions, could_take, extension_of, stem_of
 from synapse_skills.units.pattern_file import BatchPattern, parse_pattern, read_pattern_file
 from synapse_skills.units.patterns import glob_escape
@@ -68,7 +68,6 @@ __all__ = [
     "describe_for",
     "dicom_without_suffix",
     "extension_of",
-    "extensions_overlap",
     "freeze_rows",
     "freeze_table",
     "glob_escape",
@@ -78,7 +77,6 @@ __all__ = [
     "is_kind",
     "key_columns",
     "looks_like",
-    "mapping_for",
     "mapping_tables",
     "parse_pattern",
     "place_for",

@@ -50,11 +50,6 @@ class Assigned:
     open: dict[str, tuple[str, ...]] = field(default_factory=dict)
     idle: frozenset[Slot] = frozenset()
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether it explains something and no other way is as good."""
-        return self.explained > 0 and not self.open
-
 
 def assign(
     signatures: Counter[Signature], specs: tuple[SpecPlan, ...], fixed: Callable[[Slot], str | None] | None = None

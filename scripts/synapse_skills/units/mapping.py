@@ -7,7 +7,6 @@ from collections.abc import Mapping as Table
 from typing import Any
 
 from synapse_skills.errors import FindingError
-from synapse_skills.plan import SpecPlan
 from synapse_skills.sources import File
 from synapse_skills.units.patterns import alternatives, compile_pattern
 
@@ -177,54 +176,6 @@ def normal_extension(extension: str) -> str:
     """Lower case, with a dot; '' stays ''."""
     extension = extension.strip().lower()
     return extension if not extension or extension.startswith(".") else f".{extension}"
-
-
-def extensions_overlap(specs: Sequence[SpecPlan]) -> dict[str, list[str]]:
-    """Extensions that several specifications take, with the names of these, in the collection's order."""
-    takers: dict[str, list[str]] = {}
-    for spec in specs:
-        for extension in _extensions(spec):
-            takers.setdefault(extension, []).append(spec.name)
-    return {extension: names for extension, names in takers.items() if len(names) > 1}
-
-
-def mapping_for(specs: Sequence[SpecPlan]) -> ByExtension | ByPattern | InTurn:
-    """The mapping that a plan's specifications describe: patterns first, then extensions.
-
-    `takes`, where it is set, says which of a specification's extensions count. An extension that several take goes to
-    the one without a pattern, once the patterns of the others have had their choice; if all have one, extensions decide
-    nothing about it.
-
-    Raises:
-        FindingError: `specs-overlap`: two specifications without a pattern take the same extension.
-    """
-    patterns = {spec.name: spec.pattern for spec in specs if spec.pattern}
-    overlap = extensions_overlap(specs)
-    undecided = {
-        extension: names for extension, names in overlap.items() if sum(name not in patterns for name in names) > 1
-    }
-    if undecided:
-        listed = "; ".join(
-            f"{extension or 'no extension'}: {', '.join(names)}" for extension, names in undecided.items()
-        )
-        raise FindingError(
-            f"Several specifications take the same extension ({listed})",
-            hint="Give all but one of them a pattern, such as *_mask.png or mask/*.png.",
-            code="specs-overlap",
-        )
-    extensions: dict[str, str] = {}
-    for spec in specs:
-        for extension in _extensions(spec):
-            if extension not in overlap or spec.name not in patterns:
-                extensions[extension] = spec.name
-    if patterns and extensions:
-        return by_pattern(patterns) | by_extension(extensions)
-    return by_pattern(patterns) if patterns else by_extension(extensions)
-
-
-def _extensions(spec: SpecPlan) -> dict[str, None]:
-    """What a specification takes by extension, each once, in order."""
-    return dict.fromkeys(map(normal_extension, spec.takes or spec.extensions))
 
 
 def _check_pair(text: Any, spec: Any, where: str) -> None:
