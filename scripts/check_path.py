@@ -8,21 +8,26 @@ import sys
 from collections.abc import Sequence
 
 from synapse_skills.arguments import whole_number
-from synapse_skills.errors import run
+from synapse_skills.errors import UsageError, run
 
 EPILOG = """\
 examples:
   check_path.py ~/scans
   check_path.py /mnt/nas/project --limit 10000 --json
+  check_path.py s3://bucket/scans --limit 5000
+  check_path.py batch_42/images --storage 11
   check_path.py /mnt/cluster/scans --on-agent
 
 Shows how many files there are by extension (.nii.gz is one), how deep they lie, and the first names in the folder.
-Folders are read, files are not opened. With --on-agent a small job on the cluster looks, and says what it sees; that
-takes half a minute or more. Only folders are supported so far; s3://, gs:// and sftp:// come later: mount them, or
-copy the files.
+Folders are read, files are not opened. PATH is a folder, or s3://bucket/folder, gs://bucket/folder,
+sftp://user@host/folder, smb://host/share/folder, or https://host/folder/manifest.json; with --storage ID it is relative
+to that storage of the backend. Logins come from where such tools look for them, or from SYNAPSE_S3_…, SYNAPSE_GCS_…,
+SYNAPSE_SFTP_…, SYNAPSE_SMB_…, SYNAPSE_HTTP_… variables; a missing one is named with the places that were looked at.
+With --on-agent a small job on the cluster looks, and says what it sees; that takes half a minute or more.
 
 exit codes: 0 files found, nothing wrong · 1 no file, or something is wrong (unreadable folders, colliding names) ·
-  2 wrong usage · 3 the path is out of reach: missing, not a folder, no permission, not supported; or the cluster is ·
+  2 wrong usage · 3 the path is out of reach: missing, not a folder, no permission, no login,
+  not supported; or the cluster is ·
   130 interrupted
 """
 
@@ -35,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("path", metavar="PATH", help="a folder")
+    command.add_argument("path", metavar="PATH", help="a folder or URL")
+    command.add_argument(
+        "--storage", type=whole_number(), metavar="ID", help="the path is relative to this storage of the backend"
+    )
     command.add_argument("--no-recursive", action="store_true", help="leave out the folders below it")
     command.add_argument(
         "--limit", type=whole_number(), metavar="N", help="stop after N files: a sample, and said to be one"
@@ -48,14 +56,20 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Look, and show."""
     args = parser().parse_args(argv)
+    from synapse_skills.sources.address import is_url
     from synapse_skills.sources.check import check_path, counting, show_report
     from synapse_skills.units import extension_of
 
+    if args.on_agent and (args.storage is not None or is_url(args.path)):
+        raise UsageError(
+            "--on-agent looks at folders: a URL or a storage is the same from everywhere.", hint="Leave --on-agent out."
+        )
     if args.on_agent:
         return _on_agent(args)
     with counting(quiet=args.json) as progress:
         report = check_path(
             args.path,
+            storage=args.storage,
             recursive=not args.no_recursive,
             limit=args.limit,
             progress=progress,

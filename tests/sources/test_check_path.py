@@ -28,7 +28,7 @@ def run_json(*args: str) -> tuple[int, dict[str, Any]]:
     [
         ("{tmp}/nope", "source-missing"),
         ("{tmp}/file.txt", "source-not-a-folder"),
-        ("s3://bucket/prefix", "source-not-supported"),
+        ("az://container/prefix", "source-not-supported"),
     ],
 )
 def test_out_of_reach_is_3(tmp_path: Path, path: str, code: str) -> None:

@@ -69,8 +69,8 @@ class TestLocalWalk(WalkCases):
         ("", "source-missing", "not a path"),
         ("a\0b", "source-missing", "not a path"),
         ("~nobody-of-this-name/x", "source-missing", "There is no folder"),
-        ("s3://bucket/prefix", "source-not-supported", "only local folders are supported so far"),
-        ("sftp://user:secret@host/x", "source-not-supported", "sftp://***@host/x"),
+        ("s3://bucket/prefix", "source-not-local", "is not a local folder"),
+        ("az://container/prefix", "source-not-supported", "az:// is not supported"),
     ],
 )
 def test_a_root_that_is_none_says_why(tmp_path: Path, path: str, code: str, says: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import os
+import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from typing import Any
 
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_OK, printable
 from synapse_skills.report import Problem
+from synapse_skills.sources.access import Access, reach
 from synapse_skills.sources.inventory import Inventory
 from synapse_skills.sources.source import File, Source, suffix_of
 from synapse_skills.sources.walk import Walk
@@ -32,7 +33,8 @@ class PathReport:
     """What a look at a path has found.
 
     Attributes:
-        kind: `local`, or `on-agent` for what the cluster sees.
+        kind: `local`, the scheme of a URL, `storage`, or `on-agent` for what the cluster sees.
+        credentials: which login it was read with, in words; '' for a folder.
         is_sample: the look ended at `limit`, so the counts are those of a part.
         limit: the limit that was set, None without one.
         by_extension: files and bytes of the commonest extensions; '' is none, '*' is the rest of them.
@@ -56,6 +58,7 @@ class PathReport:
     entries: list[str]
     entry_files: dict[str, int]
     entry_count: int
+    credentials: str = ""
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -65,8 +68,11 @@ class PathReport:
         return EXIT_FINDINGS if has_errors or not self.files else EXIT_OK
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON takes it."""
-        return {**asdict(self), "problems": [problem.model_dump() for problem in self.problems]}
+        """The report as JSON takes it; a local folder has no login, so nothing is said about one."""
+        found = {**asdict(self), "problems": [problem.model_dump() for problem in self.problems]}
+        if not self.credentials:
+            del found["credentials"]
+        return found
 
 
 @dataclass
@@ -110,6 +116,7 @@ class _Tally:
 def check_path(
     path: str,
     *,
+    storage: int | None = None,
     recursive: bool = True,
     limit: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -118,7 +125,8 @@ def check_path(
     """Look at everything below a folder, and remember nothing.
 
     Args:
-        path: a local folder.
+        path: a local folder or a URL.
+        storage: the storage of the backend that the path is relative to.
         recursive: whether to look into the folders below it.
         limit: stop after so many files; the report says then that it is a sample. Beyond the first thousand no folder
             gives more than half of what is left to take, so that a large one does not hide the others.
@@ -126,11 +134,12 @@ def check_path(
         extension_of: what counts as the extension of a name, such as `.nii.gz`.
 
     Raises:
-        OutOfReach: not there, not a folder, no permission, or of a kind that is not supported yet.
+        OutOfReach: not there, not a folder, no permission, no login, or of a kind that is not supported.
     """
-    source = Source(path, recursive=recursive)
-    root = source.root()
-    names, entry_count = _entries(root)
+    source = Source(path, recursive=recursive, storage=storage)
+    with reach(source) as way:
+        names, entry_count = _entries(way, limit)
+        shown, credentials = printable(way.name), way.credentials if way.is_remote else ""
     tally = _Tally(tops={name: 0 for name, is_folder in names if is_folder})
     with tempfile.TemporaryDirectory(prefix="synapse-skills-") as folder:
 
@@ -147,8 +156,8 @@ def check_path(
             # Only now is it known to be a sample: taken again, from all over.
             walk = look("some.sqlite", spread=True)
     return PathReport(
-        path=printable(str(root)),
-        kind="local",
+        path=shown,
+        kind=source.kind,
         reachable=True,
         recursive=recursive,
         is_sample=not walk.complete,
@@ -161,20 +170,20 @@ def check_path(
         entries=[_shown(name, is_folder) for name, is_folder in names],
         entry_files={_shown(name, True): tally.tops[name] for name, is_folder in names if is_folder},
         entry_count=entry_count,
+        credentials=credentials,
         problems=walk.problems.as_list(),
     )
 
 
-def _entries(root: Path) -> tuple[list[tuple[str, bool]], int]:
-    """The first names of a folder, however many it has, and how many it has."""
+def _entries(way: Access, limit: int | None) -> tuple[list[tuple[str, bool]], int]:
+    """The first names of a folder, however many it has, and how many it has (of a sample elsewhere, at least)."""
     count = 0
 
     def names() -> Iterator[tuple[str, bool]]:
         nonlocal count
-        with os.scandir(root) as found:
-            for entry in found:
-                count += 1
-                yield entry.name, entry.is_dir(follow_symlinks=False)
+        for name, is_folder in itertools.islice(way.entries(), None if not way.is_remote else limit):
+            count += 1
+            yield name, is_folder
 
     return heapq.nsmallest(_MOST_ENTRIES, names()), count
 
@@ -204,7 +213,9 @@ def show_report(report: PathReport) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(Text(report.path, style="bold"))
     below = "and what is below it" if report.recursive else "without what is below it"
-    whose = "folder as the cluster sees it" if report.kind == "on-agent" else "local folder"
+    whose = {"on-agent": "folder as the cluster sees it", "local": "local folder"}.get(report.kind, report.kind)
+    if report.credentials:
+        whose += f" (login: {report.credentials})"
     console.print(Text(f"  {whose}, reachable, {below}"))
     about = "at least " if report.is_sample else ""
     folders = f"{report.folders:,} folder{'' if report.folders == 1 else 's'} below it"

@@ -18,11 +18,12 @@ from typing import Any, Self
 
 from synapse_skills.errors import UsageError
 from synapse_skills.report import Problem
+from synapse_skills.sources.access import Access, AnyWalker, reach
 from synapse_skills.sources.database import database_errors, is_damaged, open_database, set_aside
 from synapse_skills.sources.junk import Junk
 from synapse_skills.sources.source import File, Source, suffix_of
 from synapse_skills.sources.twins import ODD_TABLE, find_twins
-from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk, Walker
+from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk
 
 _PAGE = 2_000
 _COMMIT_EVERY = 100
@@ -121,39 +122,39 @@ class Inventory:
         Raises:
             OutOfReach: a source can't be read, the disk is full, the inventory is in use.
         """
-        roots = [source.root() for source in sources]
-        if not roots:
+        if not sources:
             raise UsageError("No source was named", hint="Name the folder with the files.", code="no-source")
-        try:
-            return self._walk(sources, roots, progress, limit, spread)
-        except Exception as error:
-            if not isinstance(error.__cause__, sqlite3.Error) or not is_damaged(error.__cause__):
-                raise
-        self.close()
-        set_aside(self.path)
-        self.connection, _ = open_database(self.path)
-        self.made_anew = "it was damaged"
-        return self._walk(sources, roots, progress, limit, spread)
+        with contextlib.ExitStack() as stack:
+            ways = [stack.enter_context(reach(source)) for source in sources]
+            try:
+                return self._walk(ways, progress, limit, spread)
+            except Exception as error:
+                if not isinstance(error.__cause__, sqlite3.Error) or not is_damaged(error.__cause__):
+                    raise
+            self.close()
+            set_aside(self.path)
+            self.connection, _ = open_database(self.path)
+            self.made_anew = "it was damaged"
+            return self._walk(ways, progress, limit, spread)
 
     def _walk(
         self,
-        sources: Sequence[Source],
-        roots: list[Path],
+        ways: Sequence[Access],
         progress: Callable[[int], None] | None,
         limit: int | None,
         spread: bool,
     ) -> Walk:
         walk, junk = Walk(), Junk()
-        generation = self._begin(sources, roots, walk)
+        generation = self._begin([way.source for way in ways], walk)
         with database_errors(self.path):
             self.connection.execute(f"DROP TABLE IF EXISTS {ODD_TABLE}")
             self.connection.execute(f"CREATE TEMP TABLE {ODD_TABLE} (source INTEGER, fold TEXT, path TEXT)")
-        share = max(1, limit // len(roots)) if limit is not None and spread else None
+        share = max(1, limit // len(ways)) if limit is not None and spread else None
         walkers = (
-            Walker(index, root, recursive=source.recursive, walk=walk, junk=junk, limit=limit, share=share)
-            for index, (source, root) in enumerate(zip(sources, roots, strict=True))
+            (way.name, way.walker(index, walk=walk, junk=junk, limit=limit, share=share))
+            for index, way in enumerate(ways)
         )
-        for batches in _grouped(_batches(walkers, roots, walk, limit), _COMMIT_EVERY):
+        for batches in _grouped(_batches(walkers, walk, limit), _COMMIT_EVERY):
             with self.transaction() as connection:
                 for source, batch, odd in batches:
                     if batch:
@@ -181,7 +182,7 @@ class Inventory:
             rows: source, path, size and time of change of every file.
             walk: what that walk came to.
         """
-        generation = self._begin(sources, [source.root() for source in sources], walk)
+        generation = self._begin(sources, walk)
         for batch in itertools.batched(rows, BATCH):
             with self.transaction() as connection:
                 values = ",".join([f"(?,?,?,?,{generation})"] * len(batch))
@@ -191,18 +192,18 @@ class Inventory:
         self.keep_state("walk", _walk_text(walk))
         return walk
 
-    def _begin(self, sources: Sequence[Source], roots: Sequence[Path], walk: Walk) -> int:
+    def _begin(self, sources: Sequence[Source], walk: Walk) -> int:
         """A new generation of files; those of other folders go."""
         if self.made_anew:
             walk.problems.add("inventory-made-anew", f"{self.path.name}: {self.made_anew}", severity="info")
         generation = int(self.state("generation") or 0) + 1
         self.keep_state("generation", str(generation))
         self.keep_state("walk", "")
-        if self.state("sources") != _sources_text(sources, roots):
+        if self.state("sources") != _sources_text(sources):
             # Other folders: the guard's answers hold all the same, the rows would only be in the way.
             with self.transaction() as connection:
                 connection.execute("DELETE FROM file")
-            self.keep_state("sources", _sources_text(sources, roots))
+            self.keep_state("sources", _sources_text(sources))
         return generation
 
     def last_walk(self, sources: Sequence[Source]) -> Walk | None:
@@ -220,7 +221,7 @@ class Inventory:
 
     def is_of(self, sources: Sequence[Source]) -> bool:
         """Whether the files are those of these sources, in this order."""
-        return self.state("sources") == _sources_text(sources, [source.root() for source in sources])
+        return self.state("sources") == _sources_text(sources)
 
     def files(self) -> Iterator[File]:
         """All files, ordered by source and path, whatever the order on disk."""
@@ -306,9 +307,9 @@ class Inventory:
 _Found = tuple[int, Batch, list[OddName]]
 
 
-def _batches(walkers: Iterable[Walker], roots: list[Path], walk: Walk, limit: int | None) -> Iterator[_Found]:
+def _batches(walkers: Iterable[tuple[str, AnyWalker]], walk: Walk, limit: int | None) -> Iterator[_Found]:
     """All batches of all sources, until the limit."""
-    for source, (walker, root) in enumerate(zip(walkers, roots, strict=True)):
+    for source, (name, walker) in enumerate(walkers):
         for batch in walker.batches():
             odd, walker.odd = walker.odd, []
             yield source, batch, odd
@@ -318,7 +319,7 @@ def _batches(walkers: Iterable[Walker], roots: list[Path], walk: Walk, limit: in
         if not walker.files:
             walk.problems.add(
                 "empty-source",
-                f"{root}: no file to upload",
+                f"{name}: no file to upload",
                 fix="Check the path; if the files lie in folders below it, the source must be recursive.",
             )
 
@@ -335,8 +336,8 @@ def _grouped(batches: Iterator[_Found], size: int) -> Iterator[Iterator[_Found]]
         yield run(first)
 
 
-def _sources_text(sources: Sequence[Source], roots: Sequence[Path]) -> str:
-    return json.dumps([[str(root), source.recursive] for source, root in zip(sources, roots, strict=True)])
+def _sources_text(sources: Sequence[Source]) -> str:
+    return json.dumps([[source.name(), source.recursive] for source in sources])
 
 
 def _walk_text(walk: Walk) -> str:

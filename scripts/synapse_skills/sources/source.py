@@ -3,35 +3,69 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from synapse_skills.errors import OutOfReach, printable, redact
+from synapse_skills.sources.address import STORAGE, Address, is_url, parse_address
 
 BROUGHT = "brought"
 """In a job's home: copies of the few files that were brought from folders which only the cluster sees."""
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A local folder with files.
+    """A folder with files: here, at a URL, or in a storage of the backend.
 
     Attributes:
-        path: the folder; `~` and relative paths are understood, a plan holds the absolute path.
+        path: the folder; `~` and relative paths are understood, a plan holds the absolute path. Or a URL: s3, gs,
+            sftp, smb, http and https (a manifest). Or, with `storage`, a path in that storage.
         recursive: whether the folders below it count.
         spec: the one file specification that all its files fill (several sources, one for each specification).
         mirror: of a folder that only the cluster sees, the folder here that holds copies of the few files which were
             brought from it; what is opened is looked for there.
+        storage: the id of the storage of the backend that the path is relative to; `storage://ID/path` says the same.
     """
 
     path: str
     recursive: bool = True
     spec: str | None = None
     mirror: str | None = None
+    storage: int | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its files have to be fetched before they can be opened."""
+        return self.mirror is None and (self.storage is not None or is_url(self.path))
+
+    @property
+    def kind(self) -> str:
+        """`local`, `storage`, or the scheme of the URL.
+
+        Raises:
+            OutOfReach: the URL is of a kind that is not supported.
+        """
+        return self.address().kind if self.is_remote else "local"
+
+    def address(self) -> Address:
+        """Where a remote source is.
+
+        Raises:
+            OutOfReach: not supported, or it leads out of itself. UsageError: it holds a secret.
+        """
+        if self.storage is None:
+            return parse_address(self.path)
+        return parse_address(f"{STORAGE}://{self.storage}/{self.path.strip('/')}")
+
+    def name(self) -> str:
+        """One text for the place: the resolved folder, or the URL as it is always written.
+
+        Raises:
+            OutOfReach, UsageError: as `root` and `address` do.
+        """
+        return str(self.address()) if self.is_remote else str(self.root())
 
     def place(self) -> Path:
         """The folder as a path names it where the files are."""
@@ -41,16 +75,17 @@ class Source:
         """The folder itself: expanded, absolute, links resolved, and really a folder that can be listed.
 
         Raises:
-            OutOfReach: `source-not-supported` (a URL), `source-missing`, `source-not-a-folder`, `source-denied`.
+            OutOfReach: `source-not-local` (a URL or a storage), `source-missing`, `source-not-a-folder`,
+                `source-denied`.
         """
         if self.mirror is not None:
             return Path(self.mirror)
         shown = printable(redact(self.path))
-        if _SCHEME.match(self.path):
+        if self.is_remote:
             raise OutOfReach(
-                f"{shown} is not a local folder: only local folders are supported so far",
+                f"{printable(str(self.address()))} is not a local folder, and only those can be opened here",
                 hint="Copy or mount the files and name the local folder.",
-                code="source-not-supported",
+                code="source-not-local",
             )
         if not self.path.strip() or "\0" in self.path:
             raise OutOfReach(f"'{shown}' is not a path", hint="Name a folder.", code="source-missing")

@@ -1,0 +1,114 @@
+"""What every remote place can do, whatever its protocol: list, look, read, write, delete, by key below one root.
+
+Keys are relative to the root, `/` between folders, exactly as the place has them. A place is safe to use from several
+threads. It raises `Fault` where its client complains; `access` and `store` turn that into errors for people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, ClassVar
+
+from synapse_skills.sources.address import Address
+from synapse_skills.sources.faults import Fault
+
+CHUNK = 1 << 20
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file at a place.
+
+    Attributes:
+        key: relative to the root, as it is there; one with a slash at its end stands for a folder.
+        size: bytes.
+        version: changes whenever the content does; stands for the time of change in the inventory.
+    """
+
+    key: str
+    size: int
+    version: int
+
+
+@dataclass
+class Reading:
+    """An open file.
+
+    Attributes:
+        entry: what it is now. A place that knows a version by its content alone says it when all was read; until then
+            it is 0.
+        chunks: its bytes.
+    """
+
+    entry: Entry
+    chunks: Iterator[bytes]
+
+
+class Remote(ABC):
+    """A folder of a remote place.
+
+    Attributes:
+        address: where it is, without secrets.
+        credentials: which login is used, in a word or two for people; never the login itself.
+    """
+
+    rows_are_sorted: ClassVar[bool] = False
+
+    def __init__(self, address: Address, credentials: str) -> None:
+        self.address = address
+        self.credentials = credentials
+
+    @abstractmethod
+    def list(self, *, recursive: bool = True, done: frozenset[str] | set[str] = frozenset()) -> Iterator[Entry]:
+        """Every file below the root, in a stream; all files of a folder come one after the other.
+
+        Args:
+            recursive: also what lies in folders; if not, each of these comes as one entry with a slash at its end.
+            done: folders directly below the root of which no more is wanted; may grow while the listing runs.
+        """
+
+    @abstractmethod
+    def stat(self, key: str) -> Entry | None:
+        """What a file is now; None if there is none."""
+
+    @abstractmethod
+    def read(self, key: str) -> AbstractContextManager[Reading]:
+        """Open a file."""
+
+    @abstractmethod
+    def write(self, key: str, content: BinaryIO, size: int, *, exclusive: bool = False) -> None:
+        """Write a file whole or not at all. With `exclusive` it must not be there before (fault `exists`)."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove a file; none is fine."""
+
+    def check(self) -> None:
+        """Fault `missing` (with the part that exists), `no-bucket`, `a-file`: the root is not there, or no folder."""
+        for _ in self.list():
+            return
+        raise Fault("missing", "there is nothing below it")
+
+    def close(self) -> None:  # noqa: B027 - most places have nothing to close
+        """Let go of connections."""
+
+
+def version_of(seconds: float, tag: str) -> int:
+    """A number for a version: the second of the change, and a print of the tag in its nanoseconds.
+
+    Times of object stores have whole seconds, so of two versions within one second only the tag tells. As one number
+    it goes wherever the time of change of a local file goes.
+    """
+    if not tag:
+        return int(seconds * _SECOND)
+    return int(seconds) * _SECOND + int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8]) % _SECOND
+
+
+def version_of_digest(sha256: str) -> int:
+    """A number for a content of which only the checksum is known."""
+    return int(sha256[:15], 16)

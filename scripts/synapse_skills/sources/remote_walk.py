@@ -1,0 +1,177 @@
+"""The walk over a remote place: its listing, sorted into files, junk and what can't be a path.
+
+No request for each file: sizes and versions come with the listing. What the listing has and a path can't hold is
+counted, so no key goes missing silently.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from synapse_skills.errors import printable
+from synapse_skills.sources.faults import Fault, error_of
+from synapse_skills.sources.junk import JUNK_NAMES, JUNK_STARTS, Junk, junk_kind
+from synapse_skills.sources.remote import Entry, Remote
+from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk, fold
+
+_FIX_KEY = "Rename it, or copy it to a plain name: no folder on a disk can hold it, so it can't be uploaded as it is."
+_FIX_CONTROL = "Rename it: line breaks and control characters in a name break tools that read it later."
+_MOST_BYTES = 255
+
+
+class RemoteWalker:
+    """Walks one remote source, and hands out what it finds as `Walker` does for a local one.
+
+    Attributes:
+        odd: names to be compared for twins; the caller takes them away with every batch.
+        files: files so far.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        remote: Remote,
+        *,
+        recursive: bool,
+        walk: Walk,
+        junk: Junk,
+        limit: int | None = None,
+        share: int | None = None,
+    ) -> None:
+        self.odd: list[OddName] = []
+        self.files = 0
+        self._index = index
+        self._remote = remote
+        self._recursive = recursive
+        self._walk = walk
+        self._junk = junk
+        self._limit = limit
+        self._share = share
+        self._batch: Batch = []
+        self._folders: list[str] = []
+        self._skipped = ""
+
+    def batches(self) -> Iterator[Batch]:
+        """Files, BATCH at a time, in batches that end at the limit; the last one may be empty.
+
+        Raises:
+            OutOfReach: the place can't be listed to its end.
+        """
+        done: set[str] = set()
+        of_top = 0
+        top = ""
+        try:
+            for entry in self._remote.list(recursive=self._recursive, done=done):
+                now = entry.key.partition("/")[0] if "/" in entry.key else ""
+                if now != top:
+                    top, of_top = now, 0
+                if top and top in done:
+                    continue
+                if not self._take(entry):
+                    continue
+                of_top += 1
+                found = self.files + len(self._batch) // 3
+                if self._share is not None and found >= self._share:
+                    self._walk.complete = False
+                    break
+                # In a spread sample no folder takes more than half of what is left.
+                if self._share is not None and top and of_top >= max(BATCH, (self._share - found + of_top) // 2):
+                    self._walk.complete = False
+                    done.add(top)
+                if len(self._batch) >= 3 * self._full() or len(self.odd) >= BATCH:
+                    yield self._taken()
+        except Fault as found_fault:
+            raise error_of(found_fault, str(self._remote.address)) from None
+        yield self._taken()
+
+    def _full(self) -> int:
+        return BATCH if self._limit is None else max(1, min(BATCH, self._limit - self._walk.files))
+
+    def _taken(self) -> Batch:
+        batch, self._batch = self._batch, []
+        self.files += len(batch) // 3
+        self._walk.files += len(batch) // 3
+        self._walk.bytes += sum(batch[1::3])  # type: ignore[arg-type]
+        return batch
+
+    def _take(self, entry: Entry) -> bool:
+        """Sort one entry; True if it is a file to upload."""
+        key = entry.key
+        if key.endswith("/") and not entry.size:
+            # A folder of a listing without what is below it, or an object that only stands for a folder.
+            key = key.rstrip("/")
+            if _impossible(key):
+                self._problem("odd-key", entry.key, _impossible(key), _FIX_KEY)
+            else:
+                self._enter(key.split("/"))
+            return False
+        if why := _impossible(key):
+            self._problem("odd-key", key, why, _FIX_KEY)
+            return False
+        folder, _, name = key.rpartition("/")
+        if not self._enter(folder.split("/") if folder else []):
+            return False
+        if kind := _junk(name, False):
+            self._junk.add(kind, key)
+            return False
+        self._look(f"{folder}/" if folder else "", name)
+        self._batch.extend((key, entry.size, entry.version))
+        return True
+
+    def _enter(self, folders: list[str]) -> bool:
+        """Count the folders that the last key did not lie in; False below one that is junk."""
+        same = 0
+        for one, other in zip(folders, self._folders, strict=False):
+            if one != other:
+                break
+            same += 1
+        if self._skipped and same >= self._skipped.count("/"):
+            return False
+        self._skipped = ""
+        self._folders = folders
+        for depth in range(same, len(folders)):
+            prefix = "".join(f"{part}/" for part in folders[:depth])
+            name = folders[depth]
+            if kind := _junk(name, True):
+                self._skipped = f"{prefix}{name}/"
+                self._folders = folders[: depth + 1]
+                self._junk.add(kind, self._skipped)
+                return False
+            self._walk.folders += 1
+            self._look(prefix, name)
+        return True
+
+    def _look(self, prefix: str, name: str) -> None:
+        """Note whatever is odd about a name."""
+        if not name.isprintable() and any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name):
+            self._problem("control-character", prefix + name, "", _FIX_CONTROL, severity="warning")
+        folded = fold(name)
+        if folded != name:
+            self.odd.append((self._index, prefix + folded, prefix + name))
+
+    def _problem(self, code: str, key: str, why: str, fix: str, *, severity: str = "error") -> None:
+        shown = printable(key)
+        self._walk.problems.add(code, f"{shown}: {why}" if why else shown, severity=severity, fix=fix)
+
+
+def _junk(name: str, is_folder: bool) -> str | None:
+    return junk_kind(name, is_folder) if name[0] in JUNK_STARTS or name in JUNK_NAMES else None
+
+
+def _impossible(key: str) -> str:
+    """Why no path can hold a key; '' if one can."""
+    parts = key.split("/")
+    if key.endswith("/"):
+        return "ends with a slash, as a folder does, and has content"
+    if "" in parts:
+        return "has an empty folder name (two slashes, or one at its beginning)"
+    if "." in parts or ".." in parts:
+        return "has . or .. for a folder"
+    if "\0" in key:
+        return "has a NUL character"
+    try:
+        too_long = any(len(part.encode()) > _MOST_BYTES for part in parts)
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    return f"has a name of more than {_MOST_BYTES} bytes" if too_long else ""
