@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from synapse_skills.annotations.fast import read_fast
 from synapse_skills.annotations.files import main_file
 from synapse_skills.annotations.labels import kind_of
 from synapse_skills.annotations.model import Document, Media, MediaFile
@@ -26,16 +27,21 @@ def read_document(payload: bytes | str | Mapping[str, Any] | None, *, files: tup
     Raises:
         Unreadable: the payload is no JSON object, lies elsewhere, or nests too deep.
     """
-    content = _object(payload)
-    if content is None:
-        document = Document(is_labelled=False)
-    elif is_v2(content):
-        document = read_v2(content, tuple(file.spec for file in files))
-    else:
-        document = read_v1(content, _only(files))
+    document = read_fast(payload) if isinstance(payload, bytes) else None
+    if document is None:
+        document = _read_patiently(payload, files)
     if not document.media and (file := main_file(files)):
         document.media.append(Media(key_of(file), kind_of(key_of(file)), width=file.width, height=file.height))
     return document
+
+
+def _read_patiently(payload: bytes | str | Mapping[str, Any] | None, files: tuple[MediaFile, ...]) -> Document:
+    content = _object(payload)
+    if content is None:
+        return Document(is_labelled=False)
+    if is_v2(content):
+        return read_v2(content, tuple(file.spec for file in files))
+    return read_v1(content, _only(files))
 
 
 def count_annotations(document: Document) -> int:

@@ -11,6 +11,7 @@ from synapse_skills.annotations.v1 import size_in
 
 _ENTRY_KEYS = frozenset({"url", "file_name_original", "path", "path_original", "name", "checksum", "is_primary"})
 _NAMES = ("file_name_original", "name", "filename", "path_original", "path")
+_LINKS = ("url", "presigned_url")
 _SIDECARS = (".json", ".xml", ".txt", ".csv", ".yaml", ".yml")
 _BY_SUFFIX = {
     "image": (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".avif", ".dcm"),
@@ -30,19 +31,23 @@ def read_files(row: Mapping[str, Any]) -> tuple[MediaFile, ...]:
     places = [row.get("files_manifest"), row.get("files"), unit.get("files") if isinstance(unit, dict) else None]
     found: dict[str, MediaFile] = {}
     for place in (*places, row.get("file")):
+        if not place:
+            continue
         for spec, entry in _entries(place):
             file = _file(spec, entry)
             known = found.get(spec) if spec else _same(file, found)
-            if known is None and (spec or not found):
-                found[spec] = file
-            elif known is not None:
+            if known is not None:
                 found[known.spec] = _completed(known, file)
+            elif spec or not found:
+                found[spec] = file
+    if len(found) < 2:
+        return tuple(found.values())
     return tuple(found[spec] for spec in sorted(found, key=natural))
 
 
 def _entries(place: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(specification, entry) of an object by specification, of a list, or of the one entry that `file` is."""
-    if isinstance(place, Mapping):
+    if isinstance(place, dict):
         if _is_entry(place):
             yield _spec(place), place
             return
@@ -50,22 +55,22 @@ def _entries(place: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
             for each in entry if isinstance(entry, list) else [entry]:
                 if isinstance(each, str):
                     each = {"url": each}
-                if isinstance(each, Mapping):
+                if isinstance(each, dict):
                     yield str(spec), each
     elif isinstance(place, list):
         for entry in place:
-            if isinstance(entry, Mapping):
+            if isinstance(entry, dict):
                 yield _spec(entry), entry
 
 
 def _is_entry(place: Mapping[str, Any]) -> bool:
-    return any(key in _ENTRY_KEYS and not isinstance(value, Mapping | list) for key, value in place.items())
+    return any(key in _ENTRY_KEYS and not isinstance(value, dict | list) for key, value in place.items())
 
 
 def _spec(entry: Mapping[str, Any]) -> str:
     for key in ("specification", "spec", "file_specification", "key"):
         value = entry.get(key)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get("name")
         if isinstance(value, str) and value:
             return value
@@ -84,19 +89,27 @@ def _file(spec: str, entry: Mapping[str, Any]) -> MediaFile:
     width, height = size_in(entry.get("meta"))
     if width is None:
         width, height = size_in(entry)
+    size = entry.get("size")
     return MediaFile(
         spec=spec,
-        name=next((value for key in _NAMES if isinstance(value := entry.get(key), str) and value), ""),
-        url=next(
-            (value for key in ("url", "presigned_url") if isinstance(value := entry.get(key), str) and value), None
-        ),
+        name=_first(entry, _NAMES),
+        url=_first(entry, _LINKS) or None,
         is_primary=entry.get("is_primary") is True,
-        file_type=value if isinstance(value := entry.get("file_type"), str) else "",
-        bytes=value if type(value := entry.get("size")) is int and value >= 0 else None,
-        checksum=value if isinstance(value := entry.get("checksum"), str) and value else None,
+        file_type=_first(entry, ("file_type",)),
+        bytes=size if type(size) is int and size >= 0 else None,
+        checksum=_first(entry, ("checksum",)) or None,
         width=width,
         height=height,
     )
+
+
+def _first(entry: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    """The first text among the values of some keys."""
+    for key in keys:
+        value = entry.get(key)
+        if type(value) is str and value:
+            return value
+    return ""
 
 
 def _completed(known: MediaFile, more: MediaFile) -> MediaFile:

@@ -111,7 +111,7 @@ def _frame(value: object) -> int:
 
 def _points(value: Any, row: Mapping[str, Any]) -> tuple[Point, ...]:
     if isinstance(value, dict):
-        if row.get("coordinates") is value and "points" not in value:
+        if "points" not in value and row.get("coordinates") is value:
             raise Bad("a place for each frame is only understood for boxes")
         value = value.get("points")
     if not isinstance(value, list):

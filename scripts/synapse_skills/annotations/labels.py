@@ -48,9 +48,13 @@ def kind_of(media: str) -> str:
     return next((kind for kind in KINDS if media.startswith(kind)), "")
 
 
-def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+@lru_cache(maxsize=1024)
+def natural(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Sort key that puts `image_2` before `image_10`."""
     parts = _DIGITS.split(name)
-    return [
-        (1, int(part), part) if part.isdecimal() and part.isascii() else (0, 0, part) for part in parts if part
-    ], name
+    return tuple(_part(part) for part in parts if part), name
+
+
+def _part(text: str) -> tuple[int, int, str]:
+    # int() refuses much longer ones, and nobody counts by them.
+    return (1, int(text), text) if text.isascii() and text.isdigit() and len(text) < 100 else (0, 0, text)

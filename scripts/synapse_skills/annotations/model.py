@@ -31,7 +31,7 @@ Tool = Literal[
 """The tools of the platform by their standard names; an annotation of any other keeps its own name in `tool`."""
 
 
-class Box(msgspec.Struct, frozen=True, tag="box"):
+class Box(msgspec.Struct, frozen=True, gc=False, tag="box"):
     """A rectangle: its corner, its size, and `rotation` in radians about its centre (0 is upright)."""
 
     x: float
@@ -54,7 +54,7 @@ class Polyline(msgspec.Struct, frozen=True, tag="polyline"):
     points: tuple[Point, ...]
 
 
-class Keypoint(msgspec.Struct, frozen=True, tag="keypoint"):
+class Keypoint(msgspec.Struct, frozen=True, gc=False, tag="keypoint"):
     """One point. `visibility`: 0 not there, 1 hidden, 2 visible, None unknown."""
 
     x: float
@@ -192,7 +192,7 @@ class Media(msgspec.Struct):
     height: int | None = None
 
 
-class Issue(msgspec.Struct, frozen=True):
+class Issue(msgspec.Struct, frozen=True, gc=False):
     """Something in the annotations that can't be understood: counted, never fatal for the record.
 
     Attributes:
@@ -218,7 +218,7 @@ class Document(msgspec.Struct):
     is_labelled: bool = True
 
 
-class MediaFile(msgspec.Struct, frozen=True):
+class MediaFile(msgspec.Struct, frozen=True, gc=False):
     """A file of the record's data unit as the row names it; `url` is where it can be fetched for now, if known.
 
     `name` is the original file name; sizes are None where the row doesn't tell.

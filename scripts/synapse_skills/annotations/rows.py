@@ -100,7 +100,7 @@ def read_row(row: Mapping[str, Any] | bytes, target: str, *, payload: bytes | No
 
 def _parts(row: Mapping[str, Any] | bytes) -> tuple[Mapping[str, Any], bytes | None]:
     """The fields of a row, and its payload as bytes."""
-    if isinstance(row, Mapping):
+    if not isinstance(row, bytes):
         data = row.get("data")
         return row, None if data is None else unquoted(as_bytes(data))
     try:
@@ -130,7 +130,7 @@ def _resolved(data: bytes | None) -> bytes | None:
 
 
 def _inner(value: object, key: str, otherwise: Any = None) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         found = value.get(key)
         return otherwise if found is None else found
     return otherwise
@@ -139,7 +139,7 @@ def _inner(value: object, key: str, otherwise: Any = None) -> Any:
 def _number(*values: object) -> int | None:
     """The first that is an id, or an object with one."""
     for value in values:
-        found = value.get("id") if isinstance(value, Mapping) else value
+        found = value.get("id") if isinstance(value, dict) else value
         if type(found) is int:
             return found
     return None
@@ -156,7 +156,7 @@ def _confirmed(value: object, review: object) -> bool | None:
 
 
 def _category(value: object) -> str | None:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("name")
     return value if isinstance(value, str) and value else None
 
@@ -166,7 +166,7 @@ def _tags(*lists: object) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for listed in lists:
         for tag in listed if isinstance(listed, list) else ():
-            name = tag.get("name") if isinstance(tag, Mapping) else tag
+            name = tag.get("name") if isinstance(tag, dict) else tag
             if isinstance(name, str | int) and not isinstance(name, bool):
                 names[str(name)] = None
     return tuple(names)

@@ -69,7 +69,7 @@ def medium(key: str, extra: object, issues: list[Issue]) -> Media:
 
 def size_in(holder: object) -> tuple[int, int] | tuple[None, None]:
     """`width` and `height` of an object, if both are whole numbers above 0."""
-    if isinstance(holder, Mapping):
+    if isinstance(holder, dict):
         width, height = _side(holder.get("width")), _side(holder.get("height"))
         if width is not None and height is not None:
             return width, height
