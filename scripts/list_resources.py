@@ -1,4 +1,4 @@
-"""List what there is on the Synapse backend: data collections, the specs of one, storages, projects, agents."""
+"""List what there is on the Synapse backend: data collections, specs, storages, projects, ground truths, agents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = ("collections", "collection", "storages", "projects", "agents")
+    kinds = ("collections", "collection", "storages", "projects", "ground-truths", "agents")
     command.add_argument("kind", choices=kinds, help="what to list; `collection ID` lists its file specifications")
     command.add_argument("id", nargs="?", metavar="ID", help="number of the collection")
     command.add_argument("--search", default="", metavar="TEXT", help="only those whose name holds TEXT")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
 
 from synapse_skills.backend.api import Api, NotThere, Refused
 from synapse_skills.backend.login import Login, login
@@ -77,6 +79,18 @@ def _cursor(following: Any) -> str | None:
     return given[0] if given else following
 
 
+def _ground_truth(row: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any] | None:
+    """A version of a ground-truth dataset; its dataset is a number, or an object."""
+    if not isinstance(row.get("id"), int):
+        return None
+    dataset = row.get("ground_truth_dataset")
+    inner = dataset if isinstance(dataset, Mapping) else {"id": dataset}
+    number = inner.get("id") if isinstance(inner.get("id"), int) else None
+    name = str(inner.get("name") or (names.get(number, "") if number is not None else ""))
+    version = "" if row.get("version") is None else str(row["version"])
+    return {"id": int(row["id"]), "name": name, "version": version, "dataset": number}
+
+
 class Backend:
     """A backend to ask, as a context manager. Waits `patience` seconds for one that is away.
 
@@ -103,6 +117,10 @@ class Backend:
             self._runner.run(self._second.__aexit__())
             self._open = False
         self._runner.close()
+
+    def run[T](self, work: Callable[[Api], Coroutine[Any, Any, T]]) -> T:
+        """Do something that takes the asynchronous face of this backend."""
+        return self._runner.run(work(self._api))
 
     def get(self, path: str, params: dict[str, Any] | None = None) -> Any:
         """GET one path."""
@@ -183,7 +201,14 @@ class Backend:
         return rows[0]
 
     def projects(self, search: str = "", *, collection: int | None = None) -> Iterator[dict[str, Any]]:
-        """All projects (of one data collection) that are not archived. The first API has no list: this is the second's.
+        """All projects (of one data collection) that are not archived; only the second API has a list of them."""
+        for row in self._second_pages("v2/projects/", {"data_collection": collection}):
+            name = str(row.get("title") or row.get("name") or "")
+            if not row.get("is_archived") and search.casefold() in name.casefold():
+                yield {**row, "name": name}
+
+    def _second_pages(self, path: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """All rows of a list of the second API.
 
         Pages are asked for by `cursor`: what comes back as `next_cursor` is a URL or only the cursor, depending on the
         backend.
@@ -191,26 +216,113 @@ class Backend:
         cursor: str | None = None
         seen: set[str] = set()
         while True:
-            params = {"per_page": PAGE_SIZE, "data_collection": collection, "cursor": cursor}
-            page = self._runner.run(self._second.get("v2/projects/", params))
+            query = {"per_page": PAGE_SIZE, **(params or {}), "cursor": cursor}
+            page = self._runner.run(self._second.get(path, query))
             rows = page.get("data", page.get("results")) if isinstance(page, Mapping) else None
             if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "id" in row for row in rows):
                 raise OutOfReach(
-                    f"{self.login.host} answered v2/projects/ with something that is not a list.",
-                    hint="Look the number of the project up in Synapse.",
+                    f"{self.login.host} answered {path} with something that is not a list.",
+                    hint="Look the number up in Synapse.",
                     code="not-synapse",
                 )
-            for row in rows:
-                name = str(row.get("title") or row.get("name") or "")
-                if not row.get("is_archived") and search.casefold() in name.casefold():
-                    yield {**row, "name": name}
+            yield from (dict(row) for row in rows)
             meta = page.get("meta") if isinstance(page.get("meta"), Mapping) else {}
             pagination = (meta or {}).get("pagination")
             following = pagination.get("next_cursor") if isinstance(pagination, Mapping) else page.get("next")
             cursor = _cursor(following)
             if cursor is None or cursor in seen:
-                return
+        """All versions of all ground truths: `id` of the version, `name` of the dataset, `version`, `dataset`."""
             seen.add(cursor)
+
+    def ground_truths(self, search: str = "") -> list[dict[str, Any]]:
+        """All versions of all ground-truth datasets: the version's `id`, the dataset's `name`, `version`, `dataset`."""
+        names: dict[int, str] = {}
+        for row in self._second_pages("v2/ground-truth-datasets/"):
+            names[int(row["id"])] = str(row.get("name") or "")
+        found = []
+        for row in self.pages("ground_truth_dataset_versions/", {"page_size": PAGE_SIZE}):
+            version = _ground_truth(row, names)
+            if version is not None and search.casefold() in version["name"].casefold():
+                found.append(version)
+        return sorted(found, key=lambda row: int(row["id"]))
+
+    def ground_truth_version(self, identity: int) -> dict[str, Any]:
+        """One version of a ground-truth dataset, as in `ground_truths`."""
+        try:
+            row = self.get(f"ground_truth_dataset_versions/{int(identity)}/")
+        except NotThere:
+            row = None
+        version = _ground_truth(row, {}) if isinstance(row, Mapping) else None
+        if version is None:
+            raise FindingError(
+                f"There is no version {identity} of a ground truth on {self.login.host}.",
+                hint="List them: list_resources ground-truths.",
+                code="no-ground-truth",
+            )
+        dataset = version["dataset"]
+        if dataset is not None and not version["name"]:
+            try:
+                found = self._runner.run(self._second.get(f"v2/ground-truth-datasets/{dataset}/"))
+            except NotThere:
+                return version
+            inner = found.get("data", found) if isinstance(found, Mapping) else {}
+            version["name"] = str(inner.get("name") or "") if isinstance(inner, Mapping) else ""
+        return version
+
+    def count(self, path: str, params: dict[str, Any]) -> int:
+        """How many rows a list has, without fetching them."""
+        page = self.get(path, {**params, "page_size": 1})
+        number = page.get("count") if isinstance(page, Mapping) else None
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise OutOfReach(
+                f"{self.login.host} does not say how many {path.strip('/')} there are.",
+                hint="Check SYNAPSE_HOST: this does not look like Synapse.",
+                code="not-synapse",
+            )
+        return number
+
+    def rows(self, path: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+        """One page of a list."""
+        page = self.get(path, params)
+        rows = page.get("results") if isinstance(page, Mapping) else page
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise OutOfReach(
+                f"{self.login.host} answered {path} with something that is not a list.",
+                hint="Check SYNAPSE_HOST: this does not look like Synapse.",
+                code="not-synapse",
+            )
+        return [dict(row) for row in rows]
+
+    def plain(self, url: str, most: int) -> bytes:
+        """What lies behind a signed link, without our login.
+
+        Raises:
+            OutOfReach: it can't be had, or is longer than `most` bytes.
+        """
+
+        async def fetch() -> bytes:
+            async with self._api.plain_session.get(self._api.url(url) if "://" not in url else url) as response:
+                response.raise_for_status()
+                content = await response.content.read(most + 1)
+                while len(content) <= most and (more := await response.content.read(most + 1 - len(content))):
+                    content += more
+                return content
+
+        try:
+            content = self._runner.run(fetch())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise OutOfReach(
+                f"A signed link can't be read: {type(error).__name__}.",
+                hint="Run it again: links are issued anew.",
+                code="link-failed",
+            ) from None
+        if len(content) > most:
+            raise OutOfReach(
+                f"What lies behind a signed link is longer than {most:,} bytes.",
+                hint="Look at the record in Synapse.",
+                code="link-failed",
+            )
+        return content
 
     def project(self, identity: int) -> dict[str, Any]:
         """One project."""

@@ -1,6 +1,7 @@
 """The conversation that leads to a plan: answers and facts in, questions or a rendered and dry-run plan out."""
 
-from synapse_skills.planning.cli import Document, Request, plan_upload
+from synapse_skills.planning.cli import plan_upload
+from synapse_skills.planning.document import Document, Request
 from synapse_skills.planning.given import source_flags
 from synapse_skills.planning.interview import reference
 from synapse_skills.planning.upload import UPLOAD

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import (
@@ -16,7 +12,6 @@ from synapse_skills.errors import (
     EXIT_QUESTIONS,
     OutOfReach,
     SkillsError,
-    UsageError,
     redact,
 )
 from synapse_skills.plan import Expected, UploadPlan, plan_bytes, plan_hash
@@ -24,12 +19,22 @@ from synapse_skills.planning import on_agent
 from synapse_skills.planning.agreed import AGREED
 from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.build import build_plan, left_out_lines, stays_home_lines
+from synapse_skills.planning.document import Document, Request, shown_path
 from synapse_skills.planning.dryrun import counts_of, dry_run
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.findings import agreed
 from synapse_skills.planning.given import Given, without_spare_sources, without_stale_table
 from synapse_skills.planning.home import Home, find_home
-from synapse_skills.planning.interview import Ask, Option, Outcome, Refuse, Settled, as_question, check_keys, fold
+from synapse_skills.planning.interview import (
+    Ask,
+    Option,
+    Outcome,
+    Settled,
+    as_question,
+    check_keys,
+    fold,
+    is_known,
+)
 from synapse_skills.planning.looking import Look
 from synapse_skills.planning.metadata_rules import metadata_problems, schema_item
 from synapse_skills.planning.summary import summary
@@ -40,46 +45,6 @@ from synapse_skills.report import UploadReport, write_bytes, write_lines
 WHOLE_COMES = (
     "only so many files were looked at, so that the first question comes soon; all are counted before the plan"
 )
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a round is asked for.
-
-    Attributes:
-        flags: answers given as flags, by key.
-        sets: `--set`, as typed.
-        params: a file with the upload parameters of the older workflow; `pattern` one with its batch pattern.
-        rescan: look at every file now, whatever an earlier round has found.
-    """
-
-    flags: Mapping[str, Any] = field(default_factory=dict)
-    sets: Sequence[str] = ()
-    answers: Path | None = None
-    out: Path | None = None
-    params: Path | None = None
-    pattern: Path | None = None
-    rescan: bool = False
-
-
-@dataclass
-class Document:
-    """What a round answers."""
-
-    status: str = "questions"
-    understood: list[dict[str, Any]] = field(default_factory=list)
-    questions: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[dict[str, Any]] = field(default_factory=list)
-    plan: str | None = None
-    hash: str | None = None
-    summary: str = ""
-    dry_run: dict[str, Any] | None = None
-    exit_code: int = EXIT_QUESTIONS
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON document."""
-        keys = ("status", "understood", "questions", "problems", "plan", "hash", "summary", "dry_run")
-        return {key: getattr(self, key) for key in keys}
 
 
 def plan_upload(request: Request) -> Document:
@@ -100,7 +65,7 @@ def plan_upload(request: Request) -> Document:
     # What a file of parameters said last time is among the answers by now; a changed file is a change of mind.
     changed = given.changed(home)
     answers = merge(request.flags, sets, file, changed, own, given.answers)
-    answers = {key: value for key, value in answers.items() if key in said or _is_known(key)}
+    answers = {key: value for key, value in answers.items() if key in said or is_known(UPLOAD, key)}
     answers = without_spare_sources(answers, frozenset(request.flags) | frozenset(sets))
     answers, gone = without_stale_table(answers, own, merge(request.flags, sets, file, changed))
     given.notes += gone
@@ -150,14 +115,6 @@ def _may_stand(outcome: Outcome, facts: Facts) -> bool:
     return bool(outcome.questions) and not wrong and not blocked
 
 
-def _is_known(key: str) -> bool:
-    try:
-        check_keys(UPLOAD, {key: None})
-    except UsageError:
-        return False
-    return True
-
-
 def _document(outcome: Outcome, facts: Facts, given: Given) -> Document:
     document = Document(understood=[*given.notes, *outcome.understood], questions=outcome.questions)
     if facts.is_sample:
@@ -168,11 +125,7 @@ def _document(outcome: Outcome, facts: Facts, given: Given) -> Document:
         _add_schema(document, facts, outcome)
     if "sources" in outcome.settled:
         document.problems += _notes(facts, outcome)
-    blocking = [refusal.exit_code for refusal in outcome.refusals]
-    # Something out of reach does not stop the first questions; something to mend does.
-    if blocking and (EXIT_FINDINGS in blocking or not outcome.questions):
-        document.status, document.questions = "blocked", []
-        document.exit_code = max(blocking)
+    document.block(outcome)
     return document
 
 
@@ -224,8 +177,7 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
     report, error = _dry_run(document, home, settled)
     if report is None or error is not None:
         refusal = error or OutOfReach("The dry run gave no report.", code="no-report")
-        document.status, document.exit_code = "blocked", refusal.exit_code
-        document.problems.append(Refuse(refusal.code, str(refusal), refusal.hint).as_dict())
+        document.stop(refusal)
         return
     document.dry_run = counts_of(report)
     document.problems += [
@@ -254,7 +206,7 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
         document.exit_code = EXIT_ENVIRONMENT if report.exit_code == EXIT_ENVIRONMENT else EXIT_FINDINGS
         return
     document.status, document.exit_code = "ready", EXIT_OK
-    document.plan = os.path.relpath(home.plan) if home.plan.is_relative_to(Path.cwd()) else str(home.plan)
+    document.plan = shown_path(home.plan)
     document.hash = plan_hash(plan_bytes(plan))
     document.summary = summary(plan, facts, settled, before)
 

@@ -222,6 +222,11 @@ def check_keys(table: Table, answers: Mapping[str, Any]) -> None:
             raise _unknown(key, [row.key for row in table])
 
 
+def is_known(table: Table, key: str) -> bool:
+    """Whether some row has this key."""
+    return any(_belongs(row, key) for row in table)
+
+
 def as_question(key: str, header: str, ask: Ask, error: str | None = None) -> dict[str, Any]:
     """A question in the shape of the AskUserQuestion tool, whose limits are kept here for every caller."""
     options = ask.options[:MAX_OPTIONS]

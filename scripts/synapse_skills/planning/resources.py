@@ -1,4 +1,4 @@
-"""What there is on the backend, for a table: collections, one collection, storages, projects, agents."""
+"""What there is on the backend, for a table: collections, one collection, storages, projects, ground truths, agents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synapse_skills.backend import Backend, Collection, parse_collection
 from synapse_skills.errors import FindingError, UsageError
 from synapse_skills.planning.target import describe_specs, project_row
 
-KINDS = ("collections", "collection", "storages", "projects", "agents")
+KINDS = ("collections", "collection", "storages", "projects", "ground-truths", "agents")
 
 
 def list_resources(kind: str, identity: str | None = None, *, search: str = "") -> list[dict[str, Any]]:
@@ -38,6 +38,8 @@ def list_resources(kind: str, identity: str | None = None, *, search: str = "") 
             rows = [_storage(row, default) for row in backend.storages()]
         elif kind == "projects":
             rows = [project_row(row) for row in backend.projects(search)]
+        elif kind == "ground-truths":
+            rows = backend.ground_truths(search)
         else:
             rows = [_agent(row) for row in backend.agents()]
     wanted = search.casefold()

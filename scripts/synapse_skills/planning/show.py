@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synapse_skills.errors import printable, printable_lines, redact
-from synapse_skills.planning.cli import Document
+from synapse_skills.planning.document import Document
 
 MAX_CELL = 80
 

@@ -77,7 +77,7 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
         because += f"; the likeliest {MAX_TABLE_ROWS} are shown"
     options = tuple(
         Option(
-            _label(row.name, row.id),
+            label_of(row.name, row.id),
             row.id,
             describe_specs(row.specs)
             + ("; has a metadata schema" if row.meta_schema else "")
@@ -91,7 +91,8 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
     return Ask(question, options, table=(table, because))
 
 
-def _label(name: str, identity: int) -> str:
+def label_of(name: str, identity: int) -> str:
+    """A short label of something that has a name and a number."""
     words = printable(name).split()[:4]
     return " ".join([*words, f"({identity})"])[:60] if words else f"({identity})"
 
@@ -100,7 +101,7 @@ def _parse_collection(answer: Any, facts: Facts, settled: Settled) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows = [(row.id, row.name) for row in facts.collections()]
-        number = _by_name(answer.strip().casefold(), rows, "data collection")
+        number = by_name(answer.strip().casefold(), rows, "data collection")
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a data collection.")
     try:
@@ -248,7 +249,7 @@ def _ask_project(facts: Facts, settled: Settled) -> Ask:
     )
     options = tuple(
         Option(
-            _label(str(row["name"]), int(row["id"])),
+            label_of(str(row["name"]), int(row["id"])),
             int(row["id"]),
             f"{row.get('category') or 'a project'}, {row.get('task_count') or 0:,} tasks"
             + ("; belongs to this data collection" if int(row["id"]) in own else ""),
@@ -273,7 +274,7 @@ def _parse_project(answer: Any, facts: Facts, settled: Settled) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows, _ = facts.projects(settled["data_collection"])
-        number = _by_name(
+        number = by_name(
             word, [(int(row["id"]), str(row["name"])) for row in rows], "project", _ask_project(facts, settled)
         )
     if number is None or number != int(number) or number < 1:
@@ -285,7 +286,7 @@ def _parse_project(answer: Any, facts: Facts, settled: Settled) -> int:
     return int(number)
 
 
-def _by_name(word: str, rows: list[tuple[int, str]], what: str, ask: Ask | None = None) -> int:
+def by_name(word: str, rows: list[tuple[int, str]], what: str, ask: Ask | None = None) -> int:
     """The number of the one row with this name.
 
     Raises:
