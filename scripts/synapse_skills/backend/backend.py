@@ -231,11 +231,11 @@ class Backend:
             following = pagination.get("next_cursor") if isinstance(pagination, Mapping) else page.get("next")
             cursor = _cursor(following)
             if cursor is None or cursor in seen:
-        """All versions of all ground truths: `id` of the version, `name` of the dataset, `version`, `dataset`."""
+                return
             seen.add(cursor)
 
     def ground_truths(self, search: str = "") -> list[dict[str, Any]]:
-        """All versions of all ground-truth datasets: the version's `id`, the dataset's `name`, `version`, `dataset`."""
+        """All versions of all ground truths: `id` of the version, `name` of the dataset, `version`, `dataset`."""
         names: dict[int, str] = {}
         for row in self._second_pages("v2/ground-truth-datasets/"):
             names[int(row["id"])] = str(row.get("name") or "")
