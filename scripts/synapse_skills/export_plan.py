@@ -5,11 +5,12 @@ Written and hashed as an upload's plan is (`plan.py`). The JSON Schema is checke
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synapse_skills.plan import PLAN_VERSION
+from synapse_skills.plan import PLAN_VERSION, read_plan_as
 
 Target = Literal["assignment", "ground_truth", "task"]
 
@@ -127,3 +128,13 @@ class ExportPlan(_Model):
         if len(set(names)) != len(names):
             raise ValueError("formats: each once")
         return self
+
+
+def read_export_plan(path: Path) -> ExportPlan:
+    """Read and check the plan.json of an export.
+
+    Raises:
+        UsageError: there is no such file.
+        FindingError: it is not a plan; names the first fields that are wrong.
+    """
+    return read_plan_as(path, ExportPlan, "plan_export")

@@ -193,26 +193,31 @@ def plan_hash(content: bytes) -> str:
 
 
 def read_plan(path: Path) -> UploadPlan:
-    """Read and check a plan.json.
+    """Read and check the plan.json of an upload.
 
     Raises:
         UsageError: there is no such file.
         FindingError: it is not a plan; names the first fields that are wrong.
     """
+    return read_plan_as(path, UploadPlan, "plan_upload")
+
+
+def read_plan_as[M: BaseModel](path: Path, model: type[M], script: str) -> M:
+    """Read and check a plan.json of one kind, which `script` makes; raises as `read_plan`."""
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UsageError(
-            f"No plan at {path}", hint="Make one with plan_upload, or name its folder.", code="no-plan"
+            f"No plan at {path}", hint=f"Make one with {script}, or name its folder.", code="no-plan"
         ) from None
     try:
-        return UploadPlan.model_validate_json(content)
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'plan'}: {item['msg']}" for item in error.errors()[:3]
         )
         raise FindingError(
             f"{path} is not a plan that this version understands: {first}",
-            hint="Mend the field by hand, or make the plan again with plan_upload.",
+            hint=f"Mend the field by hand, or make the plan again with {script}.",
             code="bad-plan",
         ) from None

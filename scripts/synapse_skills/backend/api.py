@@ -12,6 +12,7 @@ import os
 import random
 import ssl
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -172,18 +173,44 @@ class Api:
         """
         return await self._repeat("GET", path, params=params)
 
+    async def get_as(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None,
+        parse: Callable[[bytes], Any],
+        on_trouble: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """GET like `get`, for a body that is read in its own way.
+
+        Args:
+            path: as for `get`; `params` too.
+            parse: takes the bytes; its ValueError means that this is no answer of the backend, and is tried again.
+            on_trouble: called whenever the backend suffers, so that whoever asks can slow down.
+        """
+        return await self._repeat("GET", path, params=dict(params or {}), parse=parse, on_trouble=on_trouble)
+
     async def post_repeatable(self, path: str, body: Any) -> Any:
         """POST something that does no harm when it arrives twice (presign, confirm), retried like a read."""
         return await self._repeat("POST", path, body=body)
 
-    async def _repeat(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
+    async def _repeat(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        body: Any = None,
+        parse: Callable[[bytes], Any] = json.loads,
+        on_trouble: Callable[[], None] = lambda: None,
+    ) -> Any:
         patience = Patience(self.patience)
         while True:
-            answer = await self._request(self.plain_session, method, path, params=params, body=body)
+            answer = await self._request(self.plain_session, method, path, params=params, body=body, parse=parse)
             if answer.outcome == "ok":
                 return answer.body
             if answer.outcome == "refused" and answer.status != 429:
                 raise self.error_of(answer, path)
+            on_trouble()
             wait = patience.wait(answer)
             if wait is None:
                 raise self.error_of(answer, path)
@@ -202,6 +229,7 @@ class Api:
         *,
         params: dict[str, Any] | None = None,
         body: Any = None,
+        parse: Callable[[bytes], Any] = json.loads,
     ) -> Answer:
         data = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         headers = dict(self.login.headers)
@@ -212,7 +240,7 @@ class Api:
             async with session.request(
                 method, self.url(path), params=query or None, data=data, headers=headers, allow_redirects=False
             ) as response:
-                return self._understand(response.status, response.headers, await response.read())
+                return self._understand(response.status, response.headers, await response.read(), parse)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Answer("unsent", reason=_reason(error))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -222,9 +250,11 @@ class Api:
             return Answer("unsent", reason="the backend named a page that is no address")
 
     @staticmethod
-    def _understand(status: int, headers: Any, raw: bytes) -> Answer:
+    def _understand(status: int, headers: Any, raw: bytes, parse: Callable[[bytes], Any] = json.loads) -> Answer:
+        if not 200 <= status < 300:
+            parse = json.loads
         try:
-            body = json.loads(raw) if raw else None
+            body = parse(raw) if raw else None
         except ValueError:
             body = None
             kind = "an HTML page" if b"<" in raw[:200] else "something that is not JSON"

@@ -41,10 +41,21 @@ class Tries:
 
     Args:
         patience: seconds without any success after which the other side is held to be down.
+        attempts: how often one request is tried.
+        gone: what is said then.
     """
 
-    def __init__(self, pace: Pace, patience: float) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        patience: float,
+        *,
+        attempts: int = ATTEMPTS,
+        gone: str = "No file reaches the storage any more",
+    ) -> None:
         self._pace = pace
+        self._attempts = attempts
+        self._gone = gone
         self._patience = patience
         self._lost = 0
         self._bad_since = 0.0
@@ -57,7 +68,7 @@ class Tries:
             OutOfReach: one after the other fails, for longer than `patience`: to go on would take for ever.
         """
         last = ""
-        for number in range(ATTEMPTS):
+        for number in range(self._attempts):
             try:
                 async with self._pace.slot():
                     await attempt()
@@ -73,13 +84,13 @@ class Tries:
                 last, wait = redact(str(error)) or type(error).__name__, backoff(number)
             self._pace.bad()
             self._bad_since = self._bad_since or time.monotonic()
-            if number < ATTEMPTS - 1:
+            if number < self._attempts - 1:
                 await asyncio.sleep(wait)
         self._lost += 1
         if self._lost >= LOST_IN_A_ROW and time.monotonic() - self._bad_since > self._patience:
             raise OutOfReach(
-                f"No file reaches the storage any more: {last}",
-                hint="Wait until the storage is well again, then run it again: what has arrived is not sent twice.",
+                f"{self._gone}: {last}",
+                hint="Wait until the storage is well again, then run it again: what has arrived is not moved twice.",
                 code="storage-unreachable",
             )
         raise TransferFailed(f"{name}: {last}", again=True)

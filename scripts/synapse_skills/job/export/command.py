@@ -1,0 +1,197 @@
+"""What a rendered script calls: `Export(...).main()`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import ValidationError
+
+from synapse_skills.arguments import whole_number
+from synapse_skills.errors import EXIT_CODES, EXIT_INTERRUPTED, FindingError, Interrupted, SkillsError, UsageError, run
+from synapse_skills.export_plan import ExportPlan, read_export_plan
+from synapse_skills.job.markers import marker_lines
+from synapse_skills.job.running import content_of, for_log, script_folder, write_report
+from synapse_skills.job.worker import is_remote
+
+if TYPE_CHECKING:
+    from synapse_skills.annotations.model import Record
+    from synapse_skills.report import ExportReport
+
+DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
+LAST_EXPORT = "last_export.json"
+
+
+def add_export_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every export."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="count, and try a sample; the output stays as it is"
+    )
+    parser.add_argument("--limit", type=whole_number(), metavar="N", help="export only the N newest records")
+    parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N requests at once (1 to 64)")
+    parser.add_argument("--output", metavar="DIR", help="where the export goes (default: the plan's)")
+    parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
+    parser.add_argument("--fresh", action="store_true", help="forget what was fetched and fetch everything anew")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes (default: the state folder)")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON document on stdout")
+
+
+def export_flags() -> list[tuple[str, str]]:
+    """Flag with its value's name, and what it does: for documents that must not drift from the flags."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_export_flags(parser)
+    return [
+        (" ".join(filter(None, (action.option_strings[0], action.metavar))), action.help or "")  # type: ignore[arg-type]
+        for action in parser._actions
+    ]
+
+
+class Export:
+    """An export, as a rendered script states it. What is not given is as the plan has it.
+
+    Args:
+        target: assignment, ground_truth or task; must be the plan's.
+        scope: number of the project, or of the ground truth's version; must be the plan's.
+        formats: format → its options.
+        classes: names in their order; their place is their number.
+        rename: class as it was labelled → name in `classes`.
+        drop: labelled classes to leave out.
+        split: part → its share, such as `{"train": 0.8, "val": 0.2}`; None for no split.
+        originals: none, optional or required.
+        output: where it goes.
+        keep: record → whether it is exported; a function of your own.
+        home: the job folder with plan.json; the script's own folder if None.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        scope: int,
+        *,
+        formats: Mapping[str, Mapping[str, Any]],
+        classes: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        split: Mapping[str, float] | None = None,
+        originals: str = "none",
+        output: str | None = None,
+        keep: Callable[[Record], bool] | None = None,
+        home: Path | None = None,
+    ) -> None:
+        self.target = target
+        self.scope = scope
+        self.formats = formats
+        self.classes = classes
+        self.rename = rename or {}
+        self.drop = drop
+        self.split = split
+        self.originals = originals
+        self.output = output
+        self.keep = keep
+        self.home = home
+
+    def main(self, argv: Sequence[str] | None = None) -> NoReturn:
+        """Run with the command line's flags and end the process with the exit code of DESIGN.md, section 8."""
+        sys.exit(run(self._main, argv))
+
+    def _main(self, argv: Sequence[str] | None) -> int:
+        codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+        parser = argparse.ArgumentParser(
+            description="Export these records. Killed or cut off, run it again: it goes on, and gives the same bytes. "
+            "After it is complete, it looks for what has changed and writes again only then.",
+            epilog=f"exit codes:\n{codes}\n\nexamples:\n  python export.py --dry-run\n  python export.py --limit 10",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_export_flags(parser)
+        args = parser.parse_args(argv)
+        if os.environ.get(DRY_RUN_VARIABLE) == "1":
+            args.dry_run = True
+        remote = is_remote()
+        report, error = self.execute(args, remote=remote)
+        if remote:
+            for line in marker_lines("report", report.model_dump(mode="json")):
+                print(line)
+        if args.json:
+            print(report.model_dump_json(indent=2))
+        else:
+            from synapse_skills.job.export.reporting import report_lines
+
+            for line in report_lines(report):
+                print(for_log(line))
+        if error is not None and not args.json:
+            print(f"error: {for_log(str(error))}", file=sys.stderr)
+            print(f"  next: {for_log(error.hint)}", file=sys.stderr)
+        elif report.exit_code == EXIT_INTERRUPTED and not args.json:
+            print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
+        return report.exit_code
+
+    def execute(self, args: argparse.Namespace, *, remote: bool = False) -> tuple[ExportReport, SkillsError | None]:
+        """Run the export with parsed flags; returns its report, which has also been written.
+
+        Args:
+            remote: whoever started it reads a log: how far it is is said there in a form that can be read back.
+        """
+        from synapse_skills.job.export.engine import Engine, Options
+        from synapse_skills.job.progress import Progress
+        from synapse_skills.job.state import State
+        from synapse_skills.sources.address import is_url
+
+        home = self.home or script_folder("Export")
+        plan = self.plan(home / "plan.json", args.output)
+        if args.workers is not None and args.workers > 64:
+            raise UsageError("--workers takes 1 to 64.", code="usage")
+        named = args.state or plan.state
+        place = named if named and is_url(named) else Path(named or home.parent / "state").expanduser().absolute()
+        options = Options(dry_run=args.dry_run, limit=args.limit, workers=args.workers, fresh=args.fresh)
+        progress = Progress(quiet=args.json, remote=remote, what="records")
+        content = content_of(home)
+        with State(place, named_by_plan=bool(plan.state) and not args.state, say=progress.say) as state:
+            engine = Engine(plan, state, options, progress, keep=self.keep, content=content or "")
+            report, error = engine.run()
+            progress.end()
+            report.content = content
+            denied = write_report(report, state, args.report, None if args.dry_run else LAST_EXPORT)
+            if denied is not None:
+                error = error or denied
+                report.exit_code = report.exit_code or denied.exit_code
+        return report, error
+
+    def plan(self, path: Path, output: str | None = None) -> ExportPlan:
+        """The plan, with what the script says in place of the plan's own.
+
+        Raises:
+            FindingError: the script is for another target or scope than the plan (`other-scope`).
+            UsageError: what it says makes no plan (`bad-script`).
+        """
+        plan = read_export_plan(path)
+        scope = plan.ground_truth_version if plan.target == "ground_truth" else plan.project
+        if (self.target, self.scope) != (plan.target, scope):
+            raise FindingError(
+                f"The script is for {self.target} of {self.scope}, its plan for {plan.target} of {scope}.",
+                hint="Make a plan for the other one instead of changing it here.",
+                code="other-scope",
+            )
+        said = plan.model_dump() | {
+            "formats": [{"name": name, "options": dict(options)} for name, options in self.formats.items()],
+            "classes": plan.classes.model_dump()
+            | {"order": tuple(self.classes), "map": dict(self.rename), "drop": tuple(self.drop)},
+            "split": None
+            if self.split is None
+            else (plan.split.model_dump() if plan.split else {}) | {"ratios": dict(self.split)},
+            "originals": self.originals,
+            "output": output or self.output or plan.output,
+        }
+        try:
+            return ExportPlan.model_validate(said)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UsageError(
+                f"What the script says makes no plan: {where or 'plan'}: {first['msg']}",
+                hint="Mend it in export.py, or render the job again with --force.",
+                code="bad-script",
+            ) from None

@@ -1,0 +1,333 @@
+"""All rows of a scope into the spool: what is there stays, what is missing is fetched, what has changed is noticed."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from synapse_skills.backend import Api, Pace
+from synapse_skills.backend.api import NotThere, Refused
+from synapse_skills.errors import FindingError, OutOfReach
+from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.payloads import Payloads
+from synapse_skills.job.export.rows import Listed, Row, read_page
+from synapse_skills.job.export.scope import Scope
+from synapse_skills.job.export.spool import Kept, Spool
+from synapse_skills.job.export.walk import NotOrdered, Walk, gaps
+
+HELD_BYTES = 8 << 20
+UNKNOWN_BYTES = 1 << 16
+BY_ID = 100
+
+
+class Widened(FindingError):
+    """The backend lists records that were not asked for."""
+
+    code = "outside-scope"
+    hint = "The backend does not apply a filter: leave that filter out, or ask its maintainers. Nothing was exported."
+
+
+class Stopped(Exception):
+    """A signal: what is fetched is kept."""
+
+
+@dataclass
+class Fetched:
+    """What a run has fetched.
+
+    Attributes:
+        count: records that the backend counts at the end; None if it doesn't.
+        rows: records fetched by this run.
+        edited: records that were changed, made or removed since they had been fetched, and were fetched again.
+        restless: those of them that were changed yet again.
+        can_tell: whether rows say when they were changed.
+    """
+
+    count: int | None = None
+    rows: int = 0
+    edited: list[int] = field(default_factory=list)
+    edited_count: int = 0
+    restless: list[int] = field(default_factory=list)
+    can_tell: bool = True
+
+
+class Fetcher:
+    """Fetches one scope through one Api.
+
+    Args:
+        on_rows: is told of so many more rows.
+        limit: fetch no more than about so many of the newest (a try); the spool is then that of the try.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        scope: Scope,
+        spool: Spool,
+        index: Index,
+        *,
+        page_size: int,
+        workers: int,
+        on_rows: Callable[[int], None] = lambda count: None,
+        limit: int | None = None,
+    ) -> None:
+        self.api = api
+        self.scope = scope
+        self.spool = spool
+        self.index = index
+        self.page_size = page_size
+        self.limit = limit
+        self.workers = workers
+        self.stopping = False
+        self.done = Fetched()
+        self.on_rows = on_rows
+        self.pace = Pace(workers)
+        self.payloads = Payloads(api, Pace(workers), self._relist)
+
+    def stop(self) -> None:
+        """Fetch nothing new; what has arrived is kept."""
+        self.stopping = True
+
+    async def run(self) -> Fetched:
+        """Fetch what is missing, then look for what has changed.
+
+        Raises:
+            Stopped: a signal came. Widened: rows that were not asked for. FindingError, OutOfReach: as Api's.
+        """
+        begun = self.index.begun
+        was_whole = begun is not None and self.index.is_whole
+        if begun is None:
+            begun = await self._begin()
+        if self.limit is not None:
+            await self._some(self.limit)
+        elif not was_whole:
+            if self.scope.has_ranges and begun["ranges"]:
+                await self._by_ranges(begun)
+            else:
+                await self._by_pages()
+            self._keep({"t": "whole"})
+        await self._lacking()
+        if self.limit is None:
+            self.done.count = await self.count()
+            if self.scope.has_ranges:
+                await self._look_again()
+            elif was_whole and self.done.count not in (None, self.index.count()):
+                # A ground truth is a list of versions: if it isn't the same any more, it is read again from its start.
+                await self._by_pages()
+        return self.done
+
+    async def count(self, *, filtered: bool = True) -> int | None:
+        """Records that the backend counts."""
+        listed = await self._ask(self.scope.counting(filtered=filtered))
+        return listed.count
+
+    # -- the ways through a list -----------------------------------------------------------------------------------
+
+    async def _begin(self) -> dict[str, Any]:
+        newest = await self._ask(self.scope.counting())
+        count = newest.count
+        begun: dict[str, Any] = {"t": "begin", "count": count, "ranges": False, "low": 0, "high": 0}
+        if newest.rows and self.scope.has_ranges:
+            low, high = self.scope.bounds
+            oldest = await self._ask(self.scope.counting() | {"ordering": self.scope.ordering})
+            if oldest.rows and oldest.rows[0].key < newest.rows[0].key:
+                low = max(low, oldest.rows[0].key)
+            high = min(high or newest.rows[0].key + 1, newest.rows[0].key + 1)
+            begun |= {"ranges": True, "low": low, "high": high}
+        self._keep(begun)
+        return begun
+
+    async def _by_ranges(self, begun: dict[str, Any]) -> None:
+        missing = gaps(begun["low"], begun["high"], self.index.covered())
+        walk = Walk(
+            self._range,
+            self._take,
+            page_size=self.page_size,
+            workers=self.workers,
+            stopped=lambda: self.stopping,
+        )
+        try:
+            await walk.over(missing, -(-(begun["count"] or self.page_size) // self.page_size))
+        except NotOrdered:
+            await self._by_pages()
+        self._go_on()
+
+    async def _range(self, low: int, high: int) -> Listed:
+        return await self._ask(self.scope.listing(page_size=self.page_size, id__gte=low, id__lt=high))
+
+    async def _take(self, rows: list[Row], low: int, high: int) -> None:
+        await self._store(rows, lambda reached: {"t": "range", "low": reached, "high": high}, low)
+
+    async def _by_pages(self) -> None:
+        """One page after the other; a page's cursor leads to the next one, in a later run too."""
+        query = self.scope.listing(page_size=self.page_size)
+        cursor = self.index.cursor
+        following = query | (cursor or {})
+        seen = {tuple(sorted(following.items()))}
+        while True:
+            self._go_on()
+            try:
+                listed = await self._ask(following)
+            except (NotThere, Refused):
+                if cursor is None:
+                    raise
+                # It doesn't live for ever: from the start again, and every row is kept once all the same.
+                cursor, following = None, query
+                continue
+            here: dict[str, Any] = {"t": "page", "next": listed.following}
+            await self._store(listed.rows, lambda reached, here=here: here, None)  # type: ignore[misc]
+            if not listed.following:
+                return
+            following = query | listed.following
+            mark = tuple(sorted(following.items()))
+            if mark in seen:
+                raise OutOfReach("The backend's list leads in a circle.", code="list-in-circle", hint="Run it again.")
+            seen.add(mark)
+
+    async def _some(self, limit: int) -> None:
+        query = self.scope.listing(page_size=min(self.page_size, limit))
+        following = query
+        while self.index.count() < limit:
+            self._go_on()
+            listed = await self._ask(following)
+            rows = listed.rows[: limit - self.index.count()]
+            await self._store(rows, lambda reached: {"t": "some"}, None)
+            if not listed.following:
+                return
+            following = query | listed.following
+
+    # -- again -----------------------------------------------------------------------------------------------------
+
+    async def _lacking(self) -> None:
+        """Try again for payloads that an earlier try could not get."""
+        for keys in itertools.batched(self.index.lacking(), BY_ID):
+            self._go_on()
+            await self._fetch_again(list(keys))
+
+    async def _look_again(self) -> None:
+        """Compare with a light listing: what was changed since is fetched again, once."""
+        low, high = self.scope.bounds
+        newest = await self._ask(self.scope.counting())
+        if newest.rows:
+            high = min(high or newest.rows[0].key + 1, newest.rows[0].key + 1)
+        elif not self.index.count():
+            return
+        self.index.begin_glance()
+        walk = Walk(
+            self._glance,
+            self._glanced,
+            page_size=self.page_size,
+            workers=self.workers,
+            stopped=lambda: self.stopping,
+        )
+        try:
+            pages = -(-(self.done.count or self.page_size) // self.page_size)
+            await walk.over([(low, high or low)], pages)
+        except NotOrdered:
+            self.done.can_tell = False
+            return
+        self._go_on()
+        self.done.can_tell = self.index.can_tell()
+        gone = self.index.gone()
+        if gone:
+            self._keep({"t": "gone", "keys": gone})
+        changed = self.index.changed()
+        self.done.edited_count = len(gone) + len(changed)
+        self.done.edited = sorted([*gone, *changed])[:3]
+        for keys in itertools.batched(changed, BY_ID):
+            self._go_on()
+            missing = await self._fetch_again(list(keys))
+            if missing:
+                self._keep({"t": "gone", "keys": missing})
+        self.done.restless = self.index.restless()
+
+    async def _glance(self, low: int, high: int) -> Listed:
+        return await self._ask(self.scope.glance(page_size=self.page_size, id__gte=low, id__lt=high))
+
+    async def _glanced(self, rows: list[Row], low: int, high: int) -> None:
+        self.index.glance((row.key, row.version) for row in rows)
+
+    async def _fetch_again(self, keys: list[int]) -> list[int]:
+        """Fetch some records once more; those that the backend no longer has."""
+        ids = self.index.ids_of(keys)
+        listed = await self._ask(self.scope.by_id(ids))
+        wanted = set(keys)
+        rows = [row for row in listed.rows if row.key in wanted]
+        await self._store(rows, lambda reached: {"t": "again"}, None)
+        return sorted(wanted.difference(row.key for row in rows))
+
+    async def _relist(self, row: Row) -> Row | None:
+        listed = await self._ask(self.scope.by_id([row.id]))
+        return next((each for each in listed.rows if each.key == row.key), None)
+
+    # -- the parts -------------------------------------------------------------------------------------------------
+
+    async def _ask(self, query: dict[str, Any]) -> Listed:
+        async with self.pace.slot():
+            parse = functools.partial(read_page, target=self.scope.target)
+            listed = await self.api.get_as(self.scope.path, query, parse, self.pace.bad)
+        if not isinstance(listed, Listed):
+            raise OutOfReach(
+                f"{self.api.login.host} answered {self.scope.path} with nothing.",
+                hint="Check SYNAPSE_HOST: this does not look like Synapse.",
+                code="not-synapse",
+            )
+        await self.pace.good()
+        for row in listed.rows:
+            objection = self.scope.objection(row.head)
+            if objection is not None:
+                raise Widened(f"Record {row.key} is none of those that were asked for: {objection}.")
+        return listed
+
+    async def _store(self, rows: list[Row], facts: Callable[[int], dict[str, Any]], low: int | None) -> None:
+        """Fetch the payloads of a page and keep it, a few megabytes at a time.
+
+        Args:
+            facts: what a page says of itself, told how far down it reaches.
+            low: how far down the last of them reaches; without it all parts but the last are kept as mere rows.
+        """
+        parts = list(_parts(rows)) or [[]]
+        for number, part in enumerate(parts):
+            payloads = await self.payloads.of(part)
+            kept = [_kept(row, payload) for row, payload in zip(part, payloads, strict=True)]
+            is_last = number == len(parts) - 1
+            if low is not None:
+                said = facts(low if is_last else part[-1].key)
+                if number:
+                    said |= {"high": parts[number - 1][-1].key}
+            else:
+                said = facts(0) if is_last else {"t": "some"}
+            self._keep(said, kept)
+            self.done.rows += len(kept)
+            self.on_rows(len(kept))
+
+    def _keep(self, facts: dict[str, Any], kept: list[Kept] | None = None) -> None:
+        self.index.add(self.spool.append(facts, kept or []))
+
+    def _go_on(self) -> None:
+        if self.stopping:
+            raise Stopped
+
+
+def _kept(row: Row, payload: bytes | None) -> Kept:
+    lacks = payload is None and row.wrapper is not None and row.wrapper.needs_fetching
+    return Kept(row.key, row.as_kept(payload), row.id, lacks, row.version)
+
+
+def _parts(rows: list[Row]) -> Iterator[list[Row]]:
+    """Rows in lots whose payloads are not too much to hold at once."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        wrapper = row.wrapper
+        weight = (wrapper.size or UNKNOWN_BYTES) if wrapper is not None and wrapper.needs_fetching else 0
+        if part and size + weight > HELD_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += weight
+    if part:
+        yield part

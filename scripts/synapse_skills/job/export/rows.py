@@ -1,0 +1,161 @@
+"""Rows of a list as bytes: cut out of their page without being changed, and freed of the queries of links.
+
+Links in a row are signed: whoever has one has the file. They are issued again by the record's id, so what is kept of
+them is only where they lead. The payload is the record's content and stays as it is; only one that stands for another
+(`mode`, `presigned_url`) is a link.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from synapse_skills.annotations import Wrapper, is_wrapper
+
+# Inside a JSON string: an escaped character counts as one.
+_QUERY = re.compile(rb'([A-Za-z][A-Za-z0-9+.-]*:(?:\\?/){2}(?:[^"?\\\s]|\\.)*)\?(?:[^"\\\s]|\\.)*')
+_OWN_URL = re.compile(rb'("(?:presigned_)?url"\s*:\s*"(?:[^"?\\]|\\.)*)\?(?:[^"\\]|\\.)*"')
+
+
+class _Page(msgspec.Struct):
+    results: list[dict[str, msgspec.Raw]]
+    next: str | None = None
+    count: int | None = None
+
+
+@dataclass(slots=True)
+class Row:
+    """A row as it came.
+
+    Attributes:
+        key: what orders the records; of a ground-truth event its pgh_id.
+        members: raw JSON by name, in the row's order.
+        wrapper: what its `data` stands for, if it isn't the payload itself.
+    """
+
+    key: int
+    id: int
+    members: dict[str, bytes]
+    wrapper: Wrapper | None = None
+    _head: dict[str, Any] | None = None
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """The row without its payload, parsed."""
+        if self._head is None:
+            self._head = {name: _parsed(raw) for name, raw in self.members.items() if name != "data"}
+        return self._head
+
+    @property
+    def version(self) -> str:
+        """What tells this state of the row from a later one; '' if it says nothing of the kind."""
+        for name in ("updated", "updated_at", "modified"):
+            if isinstance(said := self.head.get(name), str):
+                return said
+        return self.wrapper.digest if self.wrapper is not None and self.wrapper.digest else ""
+
+    def as_kept(self, payload: bytes | None = None) -> bytes:
+        """The row as it is kept: with this payload in place of what stood for it, without the query of any link."""
+        parts = []
+        for name, raw in self.members.items():
+            if name == "data" and payload is not None:
+                content = payload
+            elif name == "data" and self.wrapper is None:
+                content = raw
+            else:
+                content = without_queries(raw)
+            parts.append(json.dumps(name).encode() + b":" + content)
+        return b"{" + b",".join(parts) + b"}"
+
+
+@dataclass(slots=True)
+class Listed:
+    """One page of a list. `following`: the query that leads to the next one, {} at the end."""
+
+    rows: list[Row]
+    count: int | None = None
+    following: dict[str, str] = field(default_factory=dict)
+
+
+def without_queries(raw: bytes) -> bytes:
+    """JSON whose links have lost their query."""
+    if b"?" not in raw:
+        return raw
+    return _OWN_URL.sub(rb'\1"', _QUERY.sub(rb"\1", raw))
+
+
+def read_page(content: bytes, target: str) -> Listed:
+    """A page of one of the lists that are exported from.
+
+    Raises:
+        ValueError: it is no such page.
+    """
+    try:
+        page = msgspec.json.decode(content, type=_Page)
+        members = [{name: bytes(raw) for name, raw in row.items()} for row in page.results]
+        count, following = page.count, page.next
+    except (msgspec.MsgspecError, UnicodeError):
+        members, count, following = _freely(content)
+    rows = [_row(each, target) for each in members]
+    query = dict(parse_qsl(urlsplit(following).query, keep_blank_values=True)) if following else {}
+    if following and not query:
+        raise ValueError("the list names a next page without saying which")
+    return Listed(rows, count, query)
+
+
+def _freely(content: bytes) -> tuple[list[dict[str, bytes]], int | None, str | None]:
+    """The same for what only Python takes for JSON (NaN, Infinity): values are kept, white space is not."""
+    try:
+        page = json.loads(content)
+        rows = page["results"]
+        members = [{name: json.dumps(value).encode() for name, value in row.items()} for row in rows]
+        count, following = page.get("count"), page.get("next")
+    except (UnicodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"no page of a list ({type(error).__name__})") from None
+    return members, count if isinstance(count, int) else None, following if isinstance(following, str) else None
+
+
+def _row(members: dict[str, bytes], target: str) -> Row:
+    identity = _number(members, "id")
+    key = _number(members, "pgh_id") if target == "ground_truth" and "pgh_id" in members else identity
+    wrapper = None
+    data = members.get("data", b"").lstrip()
+    if data[:1] == b"{" and b'"mode"' in data and len(data) < 1 << 16:
+        parsed = _parsed(data)
+        wrapper = is_wrapper(parsed) if isinstance(parsed, Mapping) else None
+    return Row(key, identity, members, wrapper)
+
+
+def _number(members: dict[str, bytes], name: str) -> int:
+    try:
+        return int(members[name])
+    except (KeyError, ValueError):
+        raise ValueError(f"a row without a number as its {name}") from None
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        try:
+            return json.loads(raw)
+        except (UnicodeError, RecursionError) as error:
+            raise ValueError(f"a row that can't be read ({type(error).__name__})") from None
+
+
+def is_json(content: bytes) -> bool:
+    """Whether this is JSON, as far as Python reads it."""
+    try:
+        msgspec.json.decode(content, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeError):
+        try:
+            json.loads(content)
+        except (ValueError, RecursionError):
+            return False
+    return True

@@ -1,0 +1,68 @@
+"""What every rendered script does around its run: where it is, what it ran, and where its report goes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable_lines, redact
+from synapse_skills.job.content import content_hash
+
+if TYPE_CHECKING:
+    from synapse_skills.job.state import State
+
+REPORT = "report.json"
+
+
+def script_folder(name: str) -> Path:
+    """The folder of the script that runs; `name` is what asks for it."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not script:
+        raise UsageError(f"{name} needs to know its job folder.", hint="Give it home=Path(...).", code="no-home")
+    return Path(script).resolve().parent
+
+
+def content_of(home: Path) -> str | None:
+    """The hash over the job folder, before anything in it changes; None where it could not ship as it is."""
+    try:
+        return content_hash(home)
+    except SkillsError:
+        return None
+
+
+def for_log(line: str) -> str:
+    """A line for people that no log takes apart: redacted, printable, without square brackets."""
+    return printable_lines(redact(line)).replace("[", "(").replace("]", ")")
+
+
+def write_report(report: BaseModel, state: State, named: Path | None, last: str | None) -> OutOfReach | None:
+    """Write a report wherever it is looked for; why that failed if it did.
+
+    Args:
+        report: it.
+        state: where it goes unless `named` says a file.
+        named: what `--report` says.
+        last: a second name in the state, so that what a run came to stays readable after a later dry run.
+    """
+    from synapse_skills.report import write_bytes
+
+    content = (json.dumps(json.loads(report.model_dump_json()), ensure_ascii=False, indent=2) + "\n").encode()
+    where = str(named) if named else f"{state.name}/{REPORT}"
+    try:
+        if named:
+            write_bytes(named, content)
+        for name in ([] if named else [REPORT]) + ([last] if last else []):
+            where = f"{state.name}/{name}"
+            state.store.write(name, content)
+    except (OSError, OutOfReach) as caught:
+        why = caught.strerror or caught if isinstance(caught, OSError) else caught
+        return OutOfReach(
+            f"The report can't be written to {where}: {why}",
+            hint="Free some disk space or name another place with --report, then run it again.",
+            code="report-denied",
+        )
+    return None
