@@ -55,7 +55,8 @@ STEPS = [
     (f"{LEDGER}.apply", 7, "before"),
     (POST, 3, "after"),
     ("synapse_skills.job.upload.engine:Engine._report", 1, "before"),
-    ("synapse_skills.report:write_json", 1, "after"),
+    ("synapse_skills.sources.store:LocalStore.create", 1, "after"),  # lease
+    ("synapse_skills.sources.store:LocalStore.write", 1, "after"),  # whose the state is
 ]
 
 

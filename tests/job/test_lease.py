@@ -16,12 +16,13 @@ from synapse_skills.job.places import cache_for, on_network
 from synapse_skills.job.state import AlreadyRunning, State
 from synapse_skills.job.upload.journal import Journal
 from synapse_skills.report import write_json
+from synapse_skills.sources import LocalStore
 
 BEAT, STALE = 0.05, 0.4
 
 
 def lease(folder: Path, **given: Any) -> Lease:
-    return Lease(folder, beat_s=BEAT, stale_s=STALE, **given)
+    return Lease(LocalStore(folder), beat_s=BEAT, stale_s=STALE, **given)
 
 
 def elsewhere(folder: Path, beat: int = 1) -> None:
@@ -143,7 +144,6 @@ def test_a_second_run_here_is_refused_by_the_file_lock(tmp_path):
 
 
 def test_a_taken_state_gives_its_file_lock_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(leases, "_machine", lambda: "here")
     folder = tmp_path / "state"
     folder.mkdir()
     elsewhere(folder)

@@ -1,9 +1,9 @@
-"""The lease on a state folder: one run at a time, across machines too.
+"""The lease on a state: one run at a time, across machines too.
 
 A file lock says that within one machine, and dies with its process. Between machines that share a folder it can't be
-relied on: NFS, SMB and FUSE mounts keep it to themselves, depending on how they are mounted. So a run also leaves a
-beating heart in the folder. Clocks of two machines never agree, therefore nobody compares times: whoever finds another
-run's lease watches it, and takes the folder only after it has not beaten for `STALE_S`.
+relied on: NFS, SMB and FUSE mounts keep it to themselves, depending on how they are mounted; a storage has none. So a
+run also leaves a beating heart beside the journal. Clocks of two machines never agree, therefore nobody compares
+times: whoever finds another run's lease watches it, and takes the state only after it has not beaten for `STALE_S`.
 
 A run that was stopped for longer than that (a suspended machine) finds out at its next beat. Until then it could still
 send something, so the journal asks `fence` before every record: a heart that is not known to have beaten lately is
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import OutOfReach
-from synapse_skills.report import write_json
+from synapse_skills.sources import Store
 
 BEAT_S = 5.0
 STALE_S = 30.0
@@ -32,30 +32,33 @@ NAME = "lease.json"
 
 
 class Taken(OutOfReach):
-    """Another run has taken the state folder."""
+    """Another run has taken the state."""
 
     code = "state-taken"
     hint = "Leave it to the other run, or stop that one: two runs of one job would send everything twice."
 
 
 class Lease:
-    """This run's hold on a state folder.
+    """This run's hold on a state.
 
     Args:
-        folder: the state folder, whose file lock is ours already.
+        store: where the state is kept; a file lock on this machine is ours already.
+        machine: what tells the reach of that file lock from any other's: whoever left this in a lease is dead.
         say: tells people that there is something to wait for.
         beat_s: seconds between two beats; `stale_s`: how long a heart must stand still to count as dead.
     """
 
     def __init__(
         self,
-        folder: Path,
+        store: Store,
         *,
+        machine: str = "",
         say: Callable[[str], None] = lambda text: None,
         beat_s: float = BEAT_S,
         stale_s: float = STALE_S,
     ) -> None:
-        self.path = folder / NAME
+        self._store = store
+        self._machine = machine or this_machine()
         self._say = say
         self._beat_s = beat_s
         self._stale_s = stale_s
@@ -68,24 +71,28 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def take(self) -> None:
-        """Take the folder, at once if nobody can hold it, else after watching the one who does.
+        """Take the state, at once if nobody can hold it, else after watching the one who does.
 
         Raises:
-            Taken: another run is alive. OSError: the folder can't be written.
+            Taken: another run is alive. OutOfReach: the state can't be written.
         """
         other = self._read()
-        if other is not None and not _is_of_this_machine(other):
+        if other is None and not self._begin():
+            # Two began at the same moment, and it is the other's; or it is damaged, and nobody's.
+            other = self._read()
+        if other is not None and other.get("machine") != self._machine:
             self._watch(other)
-        self._beat()
-        if other is not None and not _is_of_this_machine(other):
+            self._beat()
             # Two may have watched the same dead heart: the later one has it.
             time.sleep(2 * self._beat_s)
+            self._beat()
+        elif not self._last:
             self._beat()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
     def fence(self) -> None:
-        """Make sure that the folder is still ours; costs nothing while the heart beats.
+        """Make sure that the state is still ours; costs nothing while the heart beats.
 
         Raises:
             Taken: it is not.
@@ -97,15 +104,15 @@ class Lease:
             raise self._lost
 
     def release(self) -> None:
-        """Give the folder back, unless another run has it by now."""
+        """Give the state back, unless another run has it by now."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OutOfReach):
             holder = self._read()
             if holder is not None and holder.get("holder") == self._me:
-                self.path.unlink()
+                self._store.delete(NAME)
 
     def _keep(self) -> None:
         while not self._stop.wait(self._beat_s):
@@ -113,28 +120,41 @@ class Lease:
                 self._beat()
             except Taken:
                 return
-            except OSError:
-                # A mount that is away for a moment; `fence` refuses once it is away for too long.
+            except OutOfReach:
+                # A mount or storage that is away for a moment; `fence` refuses once it is away for too long.
                 continue
 
     def _beat(self) -> None:
         with self._beating:
-            holder = self._read() if self._beats else None
+            holder = self._read() if self._last else None
             if holder is not None and holder.get("holder") != self._me:
                 self._lost = Taken(f"Another run has taken this job's state ({_told(holder)}).")
                 raise self._lost
-            self._beats += 1
-            mine = {
-                "version": 1,
-                "holder": self._me,
-                "beat": self._beats,
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "machine": _machine(),
-                "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-            }
-            write_json(self.path, mine)
-            self._last = time.monotonic()
+            began = time.monotonic()
+            self._store.write(NAME, self._mine())
+            # As of when it was sent: whoever watches may have seen it at once.
+            self._last = began
+
+    def _begin(self) -> bool:
+        """The first beat of a lease that nobody holds; False if somebody was faster."""
+        began = time.monotonic()
+        if not self._store.create(NAME, self._mine()):
+            return False
+        self._last = began
+        return True
+
+    def _mine(self) -> bytes:
+        self._beats += 1
+        mine = {
+            "version": 1,
+            "holder": self._me,
+            "beat": self._beats,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "machine": self._machine,
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        return (json.dumps(mine, indent=2) + "\n").encode()
 
     def _watch(self, other: dict[str, Any]) -> None:
         self._say(f"another run may be under way ({_told(other)}): watching it for {self._stale_s:.0f} s")
@@ -148,21 +168,15 @@ class Lease:
                 raise Taken(f"Another run of this job is under way ({_told(now)}).")
 
     def _read(self) -> dict[str, Any] | None:
-        """Who holds the folder; what can't be read is nobody: it is replaced whole, never half written."""
+        """Who holds the state; what can't be read is nobody: it is replaced whole, never half written."""
         try:
-            found = json.loads(self.path.read_bytes())
-        except (FileNotFoundError, ValueError):
+            found = json.loads(self._store.read(NAME) or b"null")
+        except ValueError:
             return None
         return found if isinstance(found, dict) else None
 
 
-def _is_of_this_machine(other: dict[str, Any]) -> bool:
-    """Whether the file lock, which is ours, proves that the holder is dead: it ran under the same kernel."""
-    machine = _machine()
-    return bool(machine) and other.get("machine") == machine
-
-
-def _machine() -> str:
+def this_machine() -> str:
     """What tells this running kernel from any other; a name may be given twice, so it is only second best."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

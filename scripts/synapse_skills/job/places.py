@@ -29,14 +29,26 @@ def cache_for(folder: Path, *, named_by_plan: bool) -> Path:
     """
     if not named_by_plan and not on_network(folder):
         return folder
-    name = "state-" + hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:16]
+    return cache_of(os.path.realpath(folder))
+
+
+def cache_of(place: str) -> Path:
+    """The folder on a disk of this machine that goes with a state anywhere.
+
+    Args:
+        place: the state's absolute folder or URL.
+
+    Raises:
+        OutOfReach: `no-cache`.
+    """
+    name = "state-" + hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
     # A home that other machines share is no place for SQLite either, and only the second choice.
     for base in sorted(_bases(), key=on_network):
-        place = base / name
+        folder = base / name
         try:
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK):
-                return place
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.stat().st_uid == os.geteuid() and os.access(folder, os.W_OK):
+                return folder
         except OSError:
             continue
     raise OutOfReach(

@@ -1,9 +1,10 @@
-"""The state folder of a job: whose it is, and that only one run at a time uses it."""
+"""The state of a job, in a folder or at a storage: whose it is, and that only one run at a time uses it."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -12,9 +13,13 @@ from types import TracebackType
 from typing import IO, Self
 
 from synapse_skills.errors import FindingError, OutOfReach
-from synapse_skills.job.lease import Lease
-from synapse_skills.job.places import cache_for
-from synapse_skills.report import write_json
+from synapse_skills.job.lease import Lease, this_machine
+from synapse_skills.job.places import cache_for, cache_of
+from synapse_skills.report import write_bytes
+from synapse_skills.sources import LocalStore, Store, open_store
+from synapse_skills.sources.address import is_url, parse_address
+
+CLAIM = "state.json"
 
 
 class AlreadyRunning(OutOfReach):
@@ -25,24 +30,31 @@ class AlreadyRunning(OutOfReach):
 
 
 class State:
-    """`<state>/`: journal, ledger, inventory and report of one job. A context manager that holds the lock.
+    """Journal, ledger, inventory and report of one job. A context manager that holds the lock.
 
     Args:
-        folder: the state folder, made if it is missing (0700).
+        place: a folder, made if it is missing (0700), or the URL of one at a storage.
         named_by_plan: it was chosen to outlive this machine, so others may use it.
         say: tells people that there is something to wait for.
 
     Attributes:
+        folder: the state folder; for a storage the folder here that goes with it, which may be lost.
         cache: where SQLite files lie; always a local disk.
+        store: where everything is kept that must not be lost.
         lease: what tells runs on other machines that this one is alive.
     """
 
     def __init__(
-        self, folder: Path, *, named_by_plan: bool = False, say: Callable[[str], None] = lambda text: None
+        self, place: Path | str, *, named_by_plan: bool = False, say: Callable[[str], None] = lambda text: None
     ) -> None:
-        self.folder = folder
-        self.cache = folder
-        self.lease = Lease(folder, say=say)
+        self.is_remote = is_url(str(place))
+        self._url = str(parse_address(str(place))) if self.is_remote else ""
+        self.folder = cache_of(self._url) if self.is_remote else Path(place)
+        self.name = self._url or str(self.folder)
+        self.cache = self.folder
+        self.store: Store = LocalStore(self.folder)
+        self.lease = Lease(self.store, say=say)
+        self._say = say
         self._named_by_plan = named_by_plan
         self._lock: IO[str] | None = None
 
@@ -62,7 +74,11 @@ class State:
         self._lock.write(f"pid {os.getpid()} on {socket.gethostname()} since {started}\n")
         self._lock.flush()
         try:
-            self.cache = cache_for(self.folder, named_by_plan=self._named_by_plan)
+            if self.is_remote:
+                self.store = open_store(self._url)
+                self.lease = Lease(self.store, machine=self._own_machine(), say=self._say)
+            else:
+                self.cache = cache_for(self.folder, named_by_plan=self._named_by_plan)
             self.lease.take()
         except BaseException as error:
             self._unlock()
@@ -71,10 +87,21 @@ class State:
             raise
         return self
 
+    def _own_machine(self) -> str:
+        """What tells everybody who shares our file lock: this kernel, and this very folder.
+
+        Containers on one kernel have folders of their own, and their locks say nothing about each other.
+        """
+        path = self.folder / "machine"
+        if not path.exists():
+            write_bytes(path, secrets.token_hex(8).encode())
+        return f"{this_machine()}:{path.read_text(encoding='ascii')}"
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.lease.release()
+        self.store.close()
         self._unlock()
 
     def _unlock(self) -> None:
@@ -84,18 +111,18 @@ class State:
             self._lock = None
 
     def belongs_to(self, host: str, tenant: str | None, scope: int, what: str = "collection") -> None:
-        """Claim the folder for one backend and scope (a collection, a project …), or find that it is claimed already.
+        """Claim the state for one backend and scope (a collection, a project …), or find that it is claimed already.
 
         Raises:
             FindingError: it belongs to another backend, tenant or scope.
         """
-        path = self.folder / "state.json"
         mine = {"version": 1, "host": host, "tenant": tenant, what: scope}
-        try:
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            write_json(path, mine)
+        content = self.store.read(CLAIM)
+        if content is None:
+            self.store.write(CLAIM, (json.dumps(mine, indent=2) + "\n").encode())
             return
+        try:
+            theirs = json.loads(content)
         except ValueError:
             theirs = {}
         theirs = theirs if isinstance(theirs, dict) else {}
@@ -103,7 +130,7 @@ class State:
         if differences:
             said = ", ".join(f"{key} {theirs.get(key)!r}, now {mine[key]!r}" for key in differences)
             raise FindingError(
-                f"The state in {self.folder} belongs to another backend: {said}.",
+                f"The state in {self.name} belongs to another backend: {said}.",
                 hint="Log in where the job began, or name another folder with --state.",
                 code="other-backend",
             )

@@ -27,13 +27,16 @@ from synapse_skills.errors import (
 from synapse_skills.job.content import content_hash
 from synapse_skills.job.markers import marker_lines
 from synapse_skills.job.worker import is_remote
+from synapse_skills.sources.address import is_url
 from synapse_skills.texts import human_bytes
 
 if TYPE_CHECKING:
+    from synapse_skills.job.state import State
     from synapse_skills.report import UploadReport
     from synapse_skills.sources import Source
 
 DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
+REPORT, LAST_UPLOAD = "report.json", "last_upload.json"
 
 
 def add_job_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +49,9 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
         help="send only the first N data units that are not there yet; the rest is pending",
     )
     parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N transfers at once (1 to 64)")
-    parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
+    parser.add_argument(
+        "--state", metavar="DIR", help="where the job remembers: a folder or a storage URL (default: ../state)"
+    )
     parser.add_argument(
         "--fresh", action="store_true", help="set the state aside and begin anew; what the backend has is recognised"
     )
@@ -132,11 +137,10 @@ class Upload:
         Args:
             remote: whoever started it reads a log: how far it is is said there in a form that can be read back.
         """
+        from synapse_skills.job.progress import Progress
+        from synapse_skills.job.state import State
         from synapse_skills.job.upload.engine import Engine, Options
-        from synapse_skills.job.upload.progress import Progress
-        from synapse_skills.job.upload.state import State
         from synapse_skills.plan import read_plan
-        from synapse_skills.report import write_json
 
         home = self.home or _script_folder()
         plan = read_plan(home / "plan.json")
@@ -151,13 +155,7 @@ class Upload:
         if args.workers is not None and args.workers > 64:
             raise UsageError("--workers takes 1 to 64.", code="usage")
         named = args.state or plan.state
-        if named and "://" in named:
-            raise UsageError(
-                f"The state can't be kept at {named} yet: only in a folder.",
-                hint="Name a folder with --state, or plan again with another `state`.",
-                code="state-not-supported",
-            )
-        folder = Path(named) if named else home.parent / "state"
+        place = named if named and is_url(named) else Path(named or home.parent / "state").expanduser().absolute()
         options = Options(
             dry_run=args.dry_run,
             limit=args.limit,
@@ -169,7 +167,7 @@ class Upload:
         progress = Progress(quiet=args.json, remote=remote)
         content = _content(home)
         shared = bool(plan.state) and not args.state
-        with State(folder.expanduser().absolute(), named_by_plan=shared, say=progress.say) as state:
+        with State(place, named_by_plan=shared, say=progress.say) as state:
             engine = Engine(
                 plan, self.sources, self.place, self.describe, state, home / "left_out.jsonl", options, progress
             )
@@ -178,22 +176,36 @@ class Upload:
             if remote and args.dry_run:
                 _say_unfit(engine.checked.unfit)
             report.content = content
-            document = json.loads(report.model_dump_json())
-            paths = [Path(args.report) if args.report else state.folder / "report.json"]
-            if not args.dry_run:
-                # A later dry run has report.json; what the upload came to stays readable.
-                paths.append(state.folder / "last_upload.json")
-            for path in paths:
-                try:
-                    write_json(path, document)
-                except OSError as caught:
-                    error = error or OutOfReach(
-                        f"The report can't be written to {path}: {caught.strerror or caught}.",
-                        hint="Free some disk space or name another place with --report, then run it again.",
-                        code="report-denied",
-                    )
-                    report.exit_code = report.exit_code or error.exit_code
+            denied = _write_report(report, state, Path(args.report) if args.report else None)
+            if denied is not None:
+                error = error or denied
+                report.exit_code = report.exit_code or error.exit_code
         return report, error
+
+
+def _write_report(report: UploadReport, state: State, named: Path | None) -> OutOfReach | None:
+    """Write it wherever it is looked for; why that failed if it did."""
+    from synapse_skills.report import write_bytes
+
+    content = (json.dumps(json.loads(report.model_dump_json()), ensure_ascii=False, indent=2) + "\n").encode()
+    # A later dry run has report.json; what the upload came to stays readable.
+    names = [] if named else [REPORT]
+    names += [LAST_UPLOAD] if report.mode != "dry-run" else []
+    where = str(named) if named else f"{state.name}/{REPORT}"
+    try:
+        if named:
+            write_bytes(named, content)
+        for name in names:
+            where = f"{state.name}/{name}"
+            state.store.write(name, content)
+    except (OSError, OutOfReach) as caught:
+        why = caught.strerror or caught if isinstance(caught, OSError) else caught
+        return OutOfReach(
+            f"The report can't be written to {where}: {why}",
+            hint="Free some disk space or name another place with --report, then run it again.",
+            code="report-denied",
+        )
+    return None
 
 
 def _say_unfit(rows: Sequence[Any]) -> None:

@@ -15,6 +15,9 @@ from typing import Any, BinaryIO
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login
 from synapse_skills.errors import OutOfReach, SkillsError, UsageError, interruptible, printable, unexpected
+from synapse_skills.job.progress import Progress
+from synapse_skills.job.signals import gentle_stop
+from synapse_skills.job.state import State
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
@@ -23,13 +26,11 @@ from synapse_skills.job.upload.ledger import Ledger, is_damaged, remove_database
 from synapse_skills.job.upload.looking import look_at
 from synapse_skills.job.upload.lookup import Server
 from synapse_skills.job.upload.match import Matcher
-from synapse_skills.job.upload.progress import Progress
 from synapse_skills.job.upload.reporting import make_report
+from synapse_skills.job.upload.segments import FolderSegments, StoreSegments
 from synapse_skills.job.upload.send import Sender
 from synapse_skills.job.upload.settle import Settler
-from synapse_skills.job.upload.signals import gentle_stop
 from synapse_skills.job.upload.staging import FOLDER, Stager
-from synapse_skills.job.upload.state import State
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems, UploadReport
@@ -58,7 +59,7 @@ class Engine:
     """One run.
 
     Args:
-        state: the locked state folder.
+        state: the locked state.
         left_out: the job's left_out.jsonl.
         say: prints a line for people.
     """
@@ -132,12 +133,12 @@ class Engine:
             # A cache: the next run makes it anew from the journal.
             self._spoilt = True
             return OutOfReach(
-                f"The ledger in {self.state.folder} is damaged: {caught}",
+                f"The ledger in {self.state.cache} is damaged: {caught}",
                 hint="Run it again: the ledger is made anew from the journal, and it goes on where it was.",
                 code="ledger-damaged",
             )
         return OutOfReach(
-            f"The ledger in {self.state.folder} can't be written: {caught}",
+            f"The ledger in {self.state.cache} can't be written: {caught}",
             hint="Check the disk, then run it again: it goes on where it was.",
             code="disk-full" if "full" in str(caught) else "ledger-denied",
         )
@@ -147,7 +148,10 @@ class Engine:
     def _open(self) -> None:
         self.inventory = Inventory(self.state.cache / "inventory.sqlite")
         self.inventory.borrow_guard(self.state.folder.parent / "inventory.sqlite")
-        journal = Journal(self.state.folder / "journal", self.state.lease.fence)
+        segments = (
+            StoreSegments(self.state.store) if self.state.is_remote else FolderSegments(self.state.folder / "journal")
+        )
+        journal = Journal(segments, self.state.lease.fence)
         self.ledger = Ledger(self.state.cache / LEDGER, journal)
         if self.options.fresh and not self.options.dry_run:
             # What is known as far as it can be read, for the sake of what is still on its way.
@@ -156,7 +160,7 @@ class Engine:
             self.ledger.forget()
             aside = journal.set_aside()
             if aside is not None:
-                self.progress.say(f"earlier state set aside in {aside.name}")
+                self.progress.say(f"earlier state set aside in {aside}")
         self.ledger.catch_up()
         self.tally = Tally(self.ledger)
 

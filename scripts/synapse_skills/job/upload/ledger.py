@@ -167,12 +167,17 @@ class Ledger:
             str(key)[5:]: int(value)
             for key, value in self.db.execute("SELECT key, value FROM ledger_info WHERE key LIKE 'mark:%'")
         }
-        if any(name not in self.journal.segments() for name in marks):
+        if marks.keys() - set(self.journal.segments()):
             # The journal is the truth: a ledger that remembers segments which are gone knows things that never were.
             self.forget()
             marks = {}
-        count = 0
+        count, newest = 0, max(marks, default="")
         for name, offset, record in self.journal.read(marks):
+            if name < newest:
+                # A record of an earlier run that shows only now, as a slow storage may have it: what came after it is
+                # applied already, and the order is what matters.
+                self.forget()
+                return self.catch_up()
             self.apply(record)
             self.set_info(f"mark:{name}", offset)
             count += 1
