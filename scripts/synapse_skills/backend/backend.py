@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import aiohttp
-
 from synapse_skills.backend.api import Api, NotThere, Refused
 from synapse_skills.backend.login import Login, login
 from synapse_skills.errors import FindingError, OutOfReach
@@ -280,49 +278,6 @@ class Backend:
                 code="not-synapse",
             )
         return number
-
-    def rows(self, path: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One page of a list."""
-        page = self.get(path, params)
-        rows = page.get("results") if isinstance(page, Mapping) else page
-        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            raise OutOfReach(
-                f"{self.login.host} answered {path} with something that is not a list.",
-                hint="Check SYNAPSE_HOST: this does not look like Synapse.",
-                code="not-synapse",
-            )
-        return [dict(row) for row in rows]
-
-    def plain(self, url: str, most: int) -> bytes:
-        """What lies behind a signed link, without our login.
-
-        Raises:
-            OutOfReach: it can't be had, or is longer than `most` bytes.
-        """
-
-        async def fetch() -> bytes:
-            async with self._api.plain_session.get(self._api.url(url) if "://" not in url else url) as response:
-                response.raise_for_status()
-                content = await response.content.read(most + 1)
-                while len(content) <= most and (more := await response.content.read(most + 1 - len(content))):
-                    content += more
-                return content
-
-        try:
-            content = self._runner.run(fetch())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise OutOfReach(
-                f"A signed link can't be read: {type(error).__name__}.",
-                hint="Run it again: links are issued anew.",
-                code="link-failed",
-            ) from None
-        if len(content) > most:
-            raise OutOfReach(
-                f"What lies behind a signed link is longer than {most:,} bytes.",
-                hint="Look at the record in Synapse.",
-                code="link-failed",
-            )
-        return content
 
     def project(self, identity: int) -> dict[str, Any]:
         """One project."""

@@ -6,14 +6,14 @@ round reads folders but no file contents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from synapse_skills.errors import FindingError, SkillsError
+from synapse_skills.errors import FindingError
 from synapse_skills.plan import GroupingPlan, Limits, SourcePlan, SpecPlan
 from synapse_skills.planning.aside import NOTHING, Aside
+from synapse_skills.planning.asking import Asking
 from synapse_skills.planning.counted import Counted, Progress, count
 from synapse_skills.planning.evidence import MAX_WORDS, Clue, Kinds, clues, measure
 from synapse_skills.planning.home import Home
@@ -23,7 +23,7 @@ from synapse_skills.planning.on_agent import is_there, look_there, units_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from synapse_skills.backend import Backend, Collection
+    from synapse_skills.backend import Collection
     from synapse_skills.planning.metadata_facts import Meta
     from synapse_skills.sources import File, Inventory, Source, Walk
     from synapse_skills.units import Described, Frozen, Hypothesis, PlaceFunction, Survey
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Sources = tuple[Source, ...]
 
 
-class Facts:
+class Facts(Asking):
     """The facts of one round, as a context manager."""
 
     def __init__(
@@ -42,6 +42,7 @@ class Facts:
         progress: Progress | None = None,
         look: Look = "fresh",
     ) -> None:
+        super().__init__(progress)
         self.home = home
         self.look: Look = look
         self.seen: Seen = ""
@@ -49,41 +50,9 @@ class Facts:
         self.walked: Walk | None = None
         self.aside = Aside()
         self.answers = answers
-        self._progress = progress or Progress()
-        self._stack = ExitStack()
-        self._kept: dict[Any, Any] = {}
         self._last = Counted()
 
-    def __enter__(self) -> Facts:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.close()
-        self._stack.close()
-
-    def once[T](self, key: Any, find: Callable[[], T]) -> T:
-        """Find a thing out at most once; an error is remembered too, so that a dead backend is asked once."""
-        if key not in self._kept:
-            try:
-                self._kept[key] = find()
-            except SkillsError as error:
-                self._kept[key] = error
-        found = self._kept[key]
-        if isinstance(found, SkillsError):
-            raise found
-        return found  # type: ignore[no-any-return]
-
     # ---- the backend
-
-    def backend(self) -> Backend:
-        """The backend, proved to be there and to let us in."""
-
-        def connect() -> Backend:
-            from synapse_skills.backend import Backend
-
-            return self._stack.enter_context(Backend())
-
-        return self.once("backend", connect)
 
     def collections(self) -> list[Collection]:
         """All collections that files can be uploaded to, by id."""
@@ -105,10 +74,6 @@ class Facts:
         """One collection."""
         return self.once(("collection", identity), lambda: self.backend().collection(identity))
 
-    def default_storage(self) -> dict[str, Any]:
-        """Where uploads land."""
-        return self.once("storage", lambda: self.backend().default_storage())
-
     def projects(self, collection: int) -> tuple[list[dict[str, Any]], list[int]]:
         """All projects by id, and the ids of those that belong to a collection."""
 
@@ -119,10 +84,6 @@ class Facts:
             return rows, own if len(own) < len(rows) else []
 
         return self.once(("projects", collection), find)
-
-    def project(self, identity: int) -> dict[str, Any]:
-        """One project."""
-        return self.once(("project", identity), lambda: self.backend().project(identity))
 
     # ---- the files
 
