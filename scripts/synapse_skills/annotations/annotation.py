@@ -84,7 +84,7 @@ def read_annotation(
             detail = "it has no row in annotationsData" if data is None else "its row in annotationsData has no place"
             issues.append(Issue("no-geometry", media.key, identity, detail))
             return annotation
-    if tool in ("keypoint", "prompt", "answer"):
+    if tool == "keypoint":
         row = {**attributes, **said, **(data or _EMPTY)}
     try:
         annotation.geometry = reader(value, row, media.kind)
