@@ -95,9 +95,12 @@ class Access(ABC):
         """What a file is now (its `source` is 0); None if there is none."""
 
     def is_unchanged(self, file: File) -> bool:
-        """Whether a file is what was listed."""
+        """Whether a file is what was listed, as far as that can be said without reading it."""
         now = self.stat(file.path)
-        return now is not None and (now.size, now.mtime_ns) == (file.size, file.mtime_ns)
+        if now is None or now.size != file.size:
+            return False
+        # 0: a web server, of which only sizes are known until a file is read.
+        return now.mtime_ns == file.mtime_ns or not (now.mtime_ns or not self.is_remote)
 
     def close(self) -> None:  # noqa: B027 - a local folder has nothing to close
         """Let go of connections; closing twice is fine."""
@@ -210,7 +213,8 @@ class RemoteAccess(Access):
             target.seek(0)
             target.truncate()
             with self.remote.read(path) as reading:
-                self._compare(file, reading.entry.size, reading.entry.version, path)
+                if reading.entry.size >= 0:
+                    self._compare(file, reading.entry.size, reading.entry.version, path)
                 copied = 0
                 for data in reading.chunks:
                     copied += target.write(data)
@@ -230,7 +234,7 @@ class RemoteAccess(Access):
             return
         if size != file.size:
             raise _changed(self._url(path), f"it has {size:,} bytes, {file.size:,} when it was listed")
-        if version and version != file.mtime_ns:
+        if version and file.mtime_ns and version != file.mtime_ns:
             raise _changed(self._url(path), "its content or time is another than when it was listed")
 
     def _url(self, path: str) -> str:

@@ -47,7 +47,7 @@ TABLE = {
         "source-host-key",
         "is no host that is known here, or shows another key than the known one",
         "Compare its key with what its owner says, then add it: ssh-keyscan HOST >> ~/.ssh/known_hosts, or "
-        "name a file in SYNAPSE_SFTP_KNOWN_HOSTS.",
+        "name a file in SYNAPSE_SFTP_KNOWN_HOSTS, or give the key itself in SYNAPSE_SFTP_HOST_KEY.",
     ),
     "region": _Row(
         "source-region", "lies in another region or at another endpoint", "Set SYNAPSE_S3_REGION or AWS_REGION."

@@ -27,12 +27,15 @@ class Entry:
     Attributes:
         key: relative to the root, as it is there; one with a slash at its end stands for a folder.
         size: bytes.
-        version: changes whenever the content does; stands for the time of change in the inventory.
+        version: changes whenever the content does; stands for the time of change in the inventory. 0 if it is not
+            known.
+        problem: why it is no file to upload, a code of `remote_walk.PROBLEMS`; '' if it is one.
     """
 
     key: str
     size: int
     version: int
+    problem: str = ""
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Reading:
 
     Attributes:
         entry: what it is now. A place that knows a version by its content alone says it when all was read; until then
-            it is 0.
+            it is 0, and the size may be -1.
         chunks: its bytes.
     """
 

@@ -18,6 +18,18 @@ from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk, fold
 _FIX_KEY = "Rename it, or copy it to a plain name: no folder on a disk can hold it, so it can't be uploaded as it is."
 _FIX_CONTROL = "Rename it: line breaks and control characters in a name break tools that read it later."
 _MOST_BYTES = 255
+_FIX_LINK = "Name the folder that holds both as the source, or put the files in place of the links."
+PROBLEMS = {
+    "bad-row": ("error", "Write the row as path,bytes,sha256; the checksum may be missing."),
+    "listed-twice": ("error", "Name each path once in the manifest."),
+    "link-outside": ("warning", _FIX_LINK),
+    "link-broken": ("warning", "Restore its target or remove it."),
+    "special-file": ("warning", "Remove it."),
+    "unreadable-folder": ("error", "Ask for permission to read it; until then it is missing from the count."),
+    "unreadable-file": ("error", "Ask for permission to read it; until then it is missing from the count."),
+    "undecodable-name": ("error", "Rename it, with convmv -f cp949 -t utf8 for example."),
+}
+"""What a place may say about an entry that is no file to upload: severity, and what to do."""
 
 
 class RemoteWalker:
@@ -98,6 +110,10 @@ class RemoteWalker:
     def _take(self, entry: Entry) -> bool:
         """Sort one entry; True if it is a file to upload."""
         key = entry.key
+        if entry.problem:
+            severity, fix = PROBLEMS[entry.problem]
+            self._problem(entry.problem, key, "", fix, severity=severity)
+            return False
         if key.endswith("/") and not entry.size:
             # A folder of a listing without what is below it, or an object that only stands for a folder.
             key = key.rstrip("/")
