@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -61,6 +62,7 @@ class Box:
         self.latency = latency
         self.stats = Stats()
         self.names: frozenset[str] = frozenset()
+        self.payload_uses: Counter[str] = Counter()
 
     @property
     def settings(self) -> Settings:
@@ -138,29 +140,53 @@ def number_in_query(request: Request, key: str) -> int | None:
     return int(text)
 
 
-def paged(
-    request: Request, settings: Settings, count: int, fetch: Callable[[int, int], list[dict[str, Any]]]
-) -> Response:
-    """One page of a list, with absolute links that repeat every parameter, as the SDK follows them verbatim.
+@dataclass(frozen=True)
+class Page:
+    """Which rows a list answers, and the links to those before and after."""
+
+    size: int
+    offset: int
+    next: str | None
+    previous: str | None
+
+
+def page_of(request: Request, settings: Settings, count: int) -> Page:
+    """The page that is asked for; its links are absolute and repeat every parameter, as the SDK follows them verbatim.
 
     Raises:
         ApiError: 404 beyond the last page.
     """
-    size = number_in_query(request, "page_size") or 0
-    size = min(size if size > 0 else settings.page_size, settings.max_page_size)
+    size = page_size(request, settings)
     page = number_in_query(request, "page") or 1
     pages = max(1, -(-count // size))
     if not 1 <= page <= pages:
         raise ApiError(404, "Invalid page.")
     link = request.url
-    return answer(
-        {
-            "count": count,
-            "next": str(link.include_query_params(page=page + 1)) if page < pages else None,
-            "previous": str(link.include_query_params(page=page - 1)) if page > 1 else None,
-            "results": fetch(size, (page - 1) * size),
-        }
+    return Page(
+        size,
+        (page - 1) * size,
+        str(link.include_query_params(page=page + 1)) if page < pages else None,
+        str(link.include_query_params(page=page - 1)) if page > 1 else None,
     )
+
+
+def page_size(request: Request, settings: Settings) -> int:
+    """How many rows a page has: as many as are asked for, but never more than the setting."""
+    size = number_in_query(request, "page_size") or 0
+    return min(size if size > 0 else settings.page_size, settings.max_page_size)
+
+
+def paged(
+    request: Request, settings: Settings, count: int, fetch: Callable[[int, int], list[dict[str, Any]]]
+) -> Response:
+    """One page of a list.
+
+    Raises:
+        ApiError: 404 beyond the last page.
+    """
+    page = page_of(request, settings, count)
+    rows = fetch(page.size, page.offset)
+    return answer({"count": count, "next": page.next, "previous": page.previous, "results": rows})
 
 
 def paged_rows(request: Request, settings: Settings, rows: list[dict[str, Any]]) -> Response:

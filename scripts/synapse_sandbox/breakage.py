@@ -75,6 +75,14 @@ class Breakage:
             await run(_replay(body), keep)
             if rule.kind == "drop-after-commit":
                 await self.reset(request)
+            elif rule.kind == "truncated":
+                await _half(sent)(request.scope, request.receive, send)
+            elif rule.kind == "cut-off":
+                await send(sent[0])
+                await send({"type": "http.response.body", "body": _half(sent).body, "more_body": True})
+                # What has been written goes out first: a reset throws away what is still waiting.
+                await asyncio.sleep(0.05)
+                await self.reset(request)
             elif rule.kind == "slow-after-commit":
                 await asyncio.sleep(rule.seconds)
                 for message in sent:
@@ -123,6 +131,12 @@ def _replay(body: bytes) -> Receive:
         return messages.pop() if messages else {"type": "http.disconnect"}
 
     return receive
+
+
+def _half(sent: list[Message]) -> Response:
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    kind = dict(sent[0]["headers"]).get(b"content-type", b"application/octet-stream").decode()
+    return Response(body[: len(body) // 2], sent[0]["status"], media_type=kind)
 
 
 def failure(rule: Rule) -> Response:

@@ -98,4 +98,17 @@ async def project(box: Box, request: Request) -> Response:
     row = box.store.find("project", number_in_path(request))
     if row is None:
         raise not_found("Project")
-    return answer(row)
+    return answer({**row, "configuration": configuration(row["configuration"], box.settings.configuration)})
+
+
+def configuration(given: dict[str, Any], shape: str) -> dict[str, Any]:
+    """A project's configuration, its classes in one of the two shapes that the SDK itself reads."""
+    tools = given.get("classification")
+    if shape == "as_seeded" or not isinstance(tools, dict):
+        return given
+    changed = {}
+    for tool, entry in tools.items():
+        schema = entry.get("classification_schema", []) if isinstance(entry, dict) else entry
+        names = [code.get("code") if isinstance(code, dict) else code for code in schema]
+        changed[tool] = names if shape == "names" else {"classification_schema": [{"code": name} for name in names]}
+    return {**given, "classification": changed}

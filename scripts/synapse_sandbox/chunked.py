@@ -52,7 +52,7 @@ async def put(box: Box, request: Request) -> Response:
         raise ApiError(400, {"detail": "Offsets do not match.", "offset": row["size"]})
     box.objects.append(PREFIX + row["id"], chunk, start)
     box.store.db.execute("update chunked set size = ? where id = ?", (end + 1, row["id"]))
-    return answer(_shown(_row(box, request, row["id"]), request))
+    return answer(_shown(box, _row(box, request, row["id"]), request))
 
 
 async def finish(box: Box, request: Request) -> Response:
@@ -71,12 +71,14 @@ async def finish(box: Box, request: Request) -> Response:
     if row["total"] != written.size:
         raise ApiError(400, f"{written.size} of {row['total']} bytes have arrived.")
     box.store.db.execute("update chunked set completed = coalesce(completed, ?) where id = ?", (now(), row["id"]))
-    return answer({**_shown(_row(box, request, row["id"]), request), "checksum": written.sha1, "size": written.size})
+    return answer(
+        {**_shown(box, _row(box, request, row["id"]), request), "checksum": written.sha1, "size": written.size}
+    )
 
 
 async def show(box: Box, request: Request) -> Response:
     """How far an upload is; `completed_at` tells whether a lost answer to `finish` was a yes."""
-    return answer(_shown(_row(box, request), request))
+    return answer(_shown(box, _row(box, request), request))
 
 
 def _row(box: Box, request: Request, number: str | None = None) -> sqlite3.Row:
@@ -87,12 +89,12 @@ def _row(box: Box, request: Request, number: str | None = None) -> sqlite3.Row:
     return row
 
 
-def _shown(row: sqlite3.Row, request: Request) -> dict[str, Any]:
+def _shown(box: Box, row: sqlite3.Row, request: Request) -> dict[str, Any]:
     base = origin(request)
     return {
         "id": row["id"],
         "url": f"{base}/chunked_upload/{row['id']}/",
-        "file": media_url(base, PREFIX + row["id"], row["filename"]),
+        "file": media_url(box, base, PREFIX + row["id"], row["filename"]),
         "filename": row["filename"],
         "offset": row["size"],
         "status": _COMPLETE if row["completed"] else 1,

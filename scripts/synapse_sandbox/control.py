@@ -64,7 +64,10 @@ async def units(box: Box, request: Request) -> Response:
 async def tasks(box: Box, request: Request) -> Response:
     """Every task, or those of one project."""
     wanted = number_in_query(request, "project")
-    query = "select * from task where ?1 is null or project = ?1 order by id"
+    query = """
+        select id, project, data_unit, json_extract(facts, '$.created') created from task
+        where ?1 is null or project = ?1 order by id
+    """
     return answer([dict(row) for row in box.store.db.execute(query, (wanted,))])
 
 

@@ -23,6 +23,8 @@ AROUND = {
     "drop-after-commit": "does everything, then resets the connection",
     "slow": "waits `seconds`, then does everything, even if the client has gone",
     "slow-after-commit": "does everything at once, waits `seconds` with the answer",
+    "truncated": "does everything, then answers the first half of the body as if it were all",
+    "cut-off": "does everything, then resets the connection in the middle of the answer",
     "login-page": "answers 200 with a page of HTML; nothing is done",
 }
 # What a fault changes inside the route that it fits.
@@ -32,6 +34,8 @@ INSIDE = {
     "short-confirm": "the answer misses the last `entries` files; they are confirmed all the same",
     "bad-confirm": "the last `entries` files come back as `success: false`",
     "too-large": "413 for a list of more than `units` data units",
+    "expired-links": "a list of records (or tasks, ground truths) issues links that have expired",
+    "null-data": "the records of a list have no `data`",
     "poison": "400 for every list with a data unit whose JSON contains `contains`",
 }
 ALIASES = {"5xx-after-commit": "status-after-commit", "accept-then-drop": "drop-after-commit"}
@@ -43,6 +47,9 @@ FITS = {
     "too-large": "units.create",
     "poison": "units.create",
 }
+# Faults inside any of several routes: one of them is named, or all of them are meant.
+LISTS = ("assignments.list", "tasks.list", "events.list")
+FITS_LISTS = ("expired-links", "null-data")
 EVERY_API_ROUTE = "api"
 _NAME = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 _BODIES = ("json", "html", "xml", "empty")
@@ -54,6 +61,7 @@ class Rule:
 
     Attributes:
         kind: a key of `AROUND` or `INSIDE`.
+        query: a pattern; only calls whose parameters it is found in are this rule's (`page=3`, `cursor=`).
         route: a route's name, `api` for every route that wants a token, or a pattern searched in "METHOD /path".
         on: the calls it fires on, counted from 1; empty: see the next three.
         after: the calls that pass before it starts.
@@ -74,13 +82,18 @@ class Rule:
     entries: int = 1
     units: int = 50
     contains: str = ""
+    query: str = ""
     seen: int = 0
     fired: int = 0
     rng: random.Random = field(default_factory=random.Random, repr=False)
     pattern: re.Pattern[str] | None = field(default=None, repr=False)
 
-    def matches(self, name: str, target: str, needs_token: bool) -> bool:
+    def matches(self, name: str, target: str, needs_token: bool, query: str = "") -> bool:
         """Whether a call is one of this rule's."""
+        if self.query and re.search(self.query, query) is None:
+            return False
+        if self.kind in FITS_LISTS and not self.route:
+            return name in LISTS
         if self.route == EVERY_API_ROUTE:
             return needs_token
         return self.pattern.search(target) is not None if self.pattern else self.route == name
@@ -105,11 +118,11 @@ class Faults:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = list(rules)
 
-    def pick(self, name: str, target: str, needs_token: bool) -> Rule | None:
+    def pick(self, name: str, target: str, needs_token: bool, query: str = "") -> Rule | None:
         """Count a call with every rule that it matches; the first whose turn it is."""
         chosen: Rule | None = None
         for rule in self.rules:
-            if rule.matches(name, target, needs_token) and rule.turn() and chosen is None:
+            if rule.matches(name, target, needs_token, query) and rule.turn() and chosen is None:
                 rule.fired += 1
                 chosen = rule
         return chosen
@@ -155,9 +168,11 @@ def _rule(row: Any, where: str, names: frozenset[str], seed: str) -> Rule:
         if rule.route not in ("", FITS[kind]):
             raise BadInput(f"{where}.route: {kind} happens at {FITS[kind]} only")
         rule.route = FITS[kind]
-    if not rule.route:
+    if kind in FITS_LISTS and rule.route not in ("", *LISTS):
+        raise BadInput(f"{where}.route: {kind} happens at {', '.join(LISTS)} only")
+    if not rule.route and kind not in FITS_LISTS:
         raise BadInput(f"{where}.route is missing", hint=f"Routes: {', '.join(sorted(names))}, {EVERY_API_ROUTE}.")
-    if rule.route not in names and rule.route != EVERY_API_ROUTE:
+    if rule.route and rule.route not in names and rule.route != EVERY_API_ROUTE:
         if _NAME.fullmatch(rule.route):
             raise BadInput(f"{where}.route: no route {rule.route!r}", hint=f"Routes: {', '.join(sorted(names))}.")
         try:
@@ -179,6 +194,13 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
+def _is_pattern(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(re.compile(value))
+    except re.error:
+        return False
+
+
 _FIELDS: dict[str, Any] = {
     "kind": lambda value: isinstance(value, str),
     "route": lambda value: isinstance(value, str),
@@ -193,4 +215,5 @@ _FIELDS: dict[str, Any] = {
     "entries": _whole(0),
     "units": _whole(0),
     "contains": lambda value: isinstance(value, str),
+    "query": _is_pattern,
 }

@@ -7,6 +7,7 @@ import mimetypes
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,9 +24,15 @@ from synapse_sandbox.seed import PRESIGNING
 _SHOWN = ("image/", "video/", "audio/", "text/plain", "application/json", "application/pdf")
 
 
-def media_url(base: str, key: str, filename: str) -> str:
-    """Where a file can be had without a token: its key is the secret, its name only helps to guess the type."""
-    return f"{base}/media/{quote(key)}/{quote(filename, safe='')}"
+def media_url(box: Box, base: str, key: str, filename: str, *, expired: bool = False) -> str:
+    """Where a file can be had without a token: a link that ends, or a key that nobody guesses (`media_seconds`)."""
+    # A name of dots alone would be taken for a step by whoever reads the link.
+    name = quote(filename, safe="") if filename.strip(".") else "file"
+    link = f"{base}/media/{quote(key)}/{name}"
+    seconds = box.settings.media_seconds
+    if seconds is None:
+        return link
+    return f"{link}?{links.sign_get(box.store.signing_key, key, -1 if expired else seconds)}"
 
 
 def files_in(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -205,7 +212,7 @@ def data_file(box: Box, number: int, base: str) -> dict[str, Any]:
     return {
         "id": row["id"],
         "checksum": row["sha1"],
-        "file": media_url(base, row["key"], row["filename"]),
+        "file": media_url(box, base, row["key"], row["filename"]),
         "size": row["size"],
         "created_at": row["created"],
         "updated_at": row["created"],
@@ -253,14 +260,19 @@ async def _upload(upload: UploadFile) -> AsyncIterator[bytes]:
 
 
 async def media(box: Box, request: Request) -> Response:
-    """The bytes of a data file, for whoever knows its key; served so that a browser can't be made to run them."""
+    """The bytes of a data file, or a range of them; served so that a browser can't be made to run them."""
+    if box.settings.media_seconds is not None:
+        links.check_get(box.store.signing_key, request.path_params["key"], request.query_params)
     row = box.store.db.execute("select * from data_file where key = ?", (request.path_params["key"],)).fetchone()
     if row is None:
         raise not_found("DataFile")
+    place = Path(row["source"]) if row["source"] else box.objects.path(row["key"])
+    if not place.is_file():
+        raise links.S3Error(404, "NoSuchKey", "The specified key does not exist.")
     kind = mimetypes.guess_type(row["filename"])[0] or row["content_type"] or "application/octet-stream"
     shown = kind.startswith(_SHOWN)
     return FileResponse(
-        box.objects.path(row["key"]),
+        place,
         media_type=kind,
         filename=row["filename"],
         content_disposition_type="inline" if shown else "attachment",

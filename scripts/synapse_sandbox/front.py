@@ -13,13 +13,27 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from synapse_sandbox import catalogue, chunked, control, files, page, tasks, units, v2
+from synapse_sandbox import (
+    catalogue,
+    chunked,
+    control,
+    files,
+    labels,
+    page,
+    payloads,
+    records,
+    tasks,
+    truths,
+    units,
+    v2,
+)
 from synapse_sandbox.box import RULE, Box, answer
 from synapse_sandbox.breakage import Breakage
 from synapse_sandbox.errors import ApiError
@@ -28,6 +42,7 @@ from synapse_sandbox.links import S3Error
 Handler = Callable[[Box, Request], Awaitable[Response]]
 _PARTS = {
     "id": r"(?P<id>[0-9]{1,18})",
+    "other": r"(?P<other>[0-9]{1,18})",
     "uuid": r"(?P<uuid>[0-9a-f]{32})",
     "key": r"(?P<key>tenants/1/files/[0-9a-f]{32})",
 }
@@ -43,6 +58,10 @@ class Route:
     path: str
     handler: Handler
     access: str = "token"
+
+
+def _list(target: str, shape: str = "full") -> Handler:
+    return partial(records.listed, target=target, shape=shape)
 
 
 ROUTES = (
@@ -61,7 +80,21 @@ ROUTES = (
     Route("units.list", ("GET",), "/data_units/", units.listed),
     Route("units.get", ("GET",), "/data_units/{id}/", units.one),
     Route("tasks.create", ("POST",), "/tasks/", tasks.create),
-    Route("tasks.list", ("GET",), "/sdk/tasks/", tasks.listed),
+    Route("tasks.list", ("GET",), "/sdk/tasks/", _list("task")),
+    Route("tasks.data", ("GET",), "/sdk/tasks/data/", _list("task", "data")),
+    Route("tasks.files", ("GET",), "/sdk/tasks/files/", _list("task", "files")),
+    Route("tasks.get", ("GET",), "/tasks/{id}/", partial(records.one, target="task")),
+    Route("assignments.list", ("GET",), "/sdk/assignments/", _list("assignment")),
+    Route("assignments.data", ("GET",), "/sdk/assignments/data/", _list("assignment", "data")),
+    Route("assignments.files", ("GET",), "/sdk/assignments/files/", _list("assignment", "files")),
+    Route("assignments.get", ("GET",), "/assignments/{id}/", partial(records.one, target="assignment")),
+    Route("events.list", ("GET",), "/sdk/ground_truth_events/", _list("ground_truth")),
+    Route("events.data", ("GET",), "/sdk/ground_truth_events/data/", _list("ground_truth", "data")),
+    Route("events.files", ("GET",), "/sdk/ground_truth_events/files/", _list("ground_truth", "files")),
+    Route("truths.list", ("GET",), "/ground_truths/", truths.listed),
+    Route("versions.list", ("GET",), "/ground_truth_dataset_versions/", truths.versions),
+    Route("versions.get", ("GET",), "/ground_truth_dataset_versions/{id}/", truths.version),
+    Route("payload.get", ("GET",), r"/payload/{id}\.json", payloads.fetch, "none"),
     Route("agents.list", ("GET",), "/agents/", catalogue.agents),
     Route("collections.list", ("GET",), "/data_collections/", catalogue.collections),
     Route("collections.get", ("GET",), "/data_collections/{id}/", catalogue.collection),
@@ -71,6 +104,12 @@ ROUTES = (
     Route("projects.get", ("GET",), "/projects/{id}/", catalogue.project),
     Route("v2.projects.list", ("GET",), "/v2/projects/", v2.projects),
     Route("v2.projects.get", ("GET",), "/v2/projects/{id}/", v2.project),
+    Route("v2.assignments.bulk", ("POST",), "/v2/assignments/bulk-fetch/", partial(v2.bulk_fetch, target="assignment")),
+    Route("v2.tasks.bulk", ("POST",), "/v2/tasks/bulk-fetch/", partial(v2.bulk_fetch, target="task")),
+    Route("v2.datasets.list", ("GET",), "/v2/ground-truth-datasets/", truths.v2_datasets),
+    Route("v2.datasets.get", ("GET",), "/v2/ground-truth-datasets/{id}/", truths.v2_dataset),
+    Route("v2.versions.list", ("GET",), "/v2/ground-truth-datasets/{id}/versions/", truths.v2_versions),
+    Route("v2.versions.get", ("GET",), "/v2/ground-truth-datasets/{id}/versions/{other}/", truths.v2_version),
     Route("health", ("GET",), "/health/", catalogue.health, "none"),
     Route("page", ("GET",), "/", page.show, "own"),
     Route("_sandbox.stats", ("GET", "DELETE"), "/_sandbox/stats", control.stats),
@@ -78,6 +117,11 @@ ROUTES = (
     Route("_sandbox.settings", ("GET", "POST"), "/_sandbox/settings", control.settings),
     Route("_sandbox.units", ("GET",), "/_sandbox/units", control.units),
     Route("_sandbox.tasks", ("GET",), "/_sandbox/tasks", control.tasks),
+    Route("_sandbox.label", ("POST",), "/_sandbox/label", labels.label),
+    Route("_sandbox.edit", ("POST",), "/_sandbox/edit", labels.edit),
+    Route("_sandbox.ground_truth", ("POST",), "/_sandbox/ground_truth", labels.ground_truth),
+    Route("_sandbox.fill", ("POST",), "/_sandbox/fill", labels.fill),
+    Route("_sandbox.records", ("GET",), "/_sandbox/records", labels.records),
     Route("_sandbox.files", ("GET",), "/_sandbox/files", control.files),
 )
 NAMES = frozenset(route.name for route in ROUTES if not route.name.startswith("_") and route.access != "own")
@@ -148,7 +192,7 @@ class Front:
             await self._answer(route, request, send)
             return
         target = f"{request.method} {request.scope['path']}"
-        rule = self.box.faults.pick(route.name, target, route.access == "token")
+        rule = self.box.faults.pick(route.name, target, route.access == "token", request.url.query)
         if rule is None:
             await self._answer(route, request, send)
             return

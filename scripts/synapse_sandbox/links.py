@@ -1,4 +1,4 @@
-"""Presigned links: an HMAC over everything that a link allows, and an end.
+"""Presigned links, to PUT an object or to GET a file: an HMAC over everything that a link allows, and an end.
 
 The parameters carry S3's names, so that whatever redacts or parses real links sees the same here.
 """
@@ -51,18 +51,38 @@ def check(secret: bytes, key: str, query: Mapping[str, str]) -> int:
     Raises:
         S3Error: unsigned, changed, or too late.
     """
+    return int(_checked(secret, key, query, "PUT").get("partNumber", "0"))
+
+
+def sign_get(secret: bytes, key: str, seconds: int, **more: str) -> str:
+    """The parameters of a link that allows to GET something for some seconds; `more` makes it another link."""
+    query = {"X-Amz-Date": str(int(time.time())), "X-Amz-Expires": str(seconds), **more}
+    query["X-Amz-Signature"] = _signature(secret, key, query, "GET")
+    return urlencode(query)
+
+
+def check_get(secret: bytes, key: str, query: Mapping[str, str]) -> None:
+    """Check a link to GET something as it came back.
+
+    Raises:
+        S3Error: unsigned, changed, or too late.
+    """
+    _checked(secret, key, query, "GET")
+
+
+def _checked(secret: bytes, key: str, query: Mapping[str, str], method: str) -> dict[str, str]:
     given = dict(query)
     signature = given.pop("X-Amz-Signature", "")
     if not signature or "X-Amz-Date" not in given or "X-Amz-Expires" not in given:
         raise S3Error(403, "AccessDenied", "Access Denied")
-    if not hmac.compare_digest(signature.encode(), _signature(secret, key, given).encode()):
+    if not hmac.compare_digest(signature.encode(), _signature(secret, key, given, method).encode()):
         message = "The request signature we calculated does not match the signature you provided."
         raise S3Error(403, "SignatureDoesNotMatch", message)
     if time.time() > int(given["X-Amz-Date"]) + int(given["X-Amz-Expires"]):
         raise S3Error(403, "AccessDenied", "Request has expired")
-    return int(given.get("partNumber", "0"))
+    return given
 
 
-def _signature(secret: bytes, key: str, query: Mapping[str, str]) -> str:
-    signed = "\n".join(["PUT", key, *(f"{name}={query[name]}" for name in sorted(query))])
+def _signature(secret: bytes, key: str, query: Mapping[str, str], method: str = "PUT") -> str:
+    signed = "\n".join([method, key, *(f"{name}={query[name]}" for name in sorted(query))])
     return hmac.new(secret, signed.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

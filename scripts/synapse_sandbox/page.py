@@ -78,7 +78,12 @@ def _number(text: str | None) -> int | None:
 def _head(box: Box) -> str:
     files, size = box.store.db.execute("select count(*), coalesce(sum(size), 0) from data_file").fetchone()
     tasks = box.store.db.execute("select count(*) from task").fetchone()[0]
-    about = f"{_many(files, 'file')}, {_size(size)}, {_many(tasks, 'task')}. Tenant {escape(box.store.tenant)}."
+    labelled = box.store.db.execute("select count(*) from assignment").fetchone()[0]
+    truths = box.store.db.execute("select count(*) from ground_truth").fetchone()[0]
+    about = (
+        f"{_many(files, 'file')}, {_size(size)}, {_many(tasks, 'task')}, {_many(labelled, 'assignment')},"
+        f" {_many(truths, 'ground truth')}. Tenant {escape(box.store.tenant)}."
+    )
     return f'<h1>Synapse sandbox</h1><p class="quiet">A local stand-in for the backend. {about}</p>'
 
 
@@ -126,7 +131,7 @@ def _unit(box: Box, row: sqlite3.Row) -> str:
     pictures, lines = [], []
     for spec, entry in json.loads(row["files"]).items():
         file = box.store.db.execute("select * from data_file where id = ?", (entry["data_file"],)).fetchone()
-        url = escape(media_url("", file["key"], file["filename"]))
+        url = escape(media_url(box, "", file["key"], file["filename"]))
         name = escape(_short(str(entry["given"].get("path") or file["filename"])))
         lines.append((escape(spec), f'<a href="{url}">{name}</a> <span class="size">{_size(file["size"])}</span>'))
         if (mimetypes.guess_type(file["filename"])[0] or file["content_type"] or "").startswith("image/"):

@@ -1,4 +1,7 @@
-"""What the sandbox holds at first: tenant, collections, storages, projects, agents and settings.
+"""What the sandbox holds at first: tenant, collections, storages, projects, agents, settings, and labelled work.
+
+`data_units`, `tasks`, `assignments` and `ground_truths` are rows as `synapse_sandbox.labels` describes them; a file of
+a data unit may name a `local_path` below `files_root`.
 
 Without a seed: one default storage that can presign, one agent, and an empty collection 1, "Examples", that takes a
 picture and optionally a JSON label, so that the sandbox can be tried at once.
@@ -6,6 +9,7 @@ picture and optionally a JSON label, so that the sandbox can be tried at once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +22,8 @@ from jsonschema.validators import validator_for
 from synapse_sandbox.errors import BadInput
 from synapse_sandbox.settings import Settings
 
-KEYS = ("tenant", "collections", "storages", "projects", "agents", "settings")
+RECORDS = ("data_units", "tasks", "assignments", "ground_truths")
+KEYS = ("tenant", "collections", "storages", "projects", "agents", "settings", "files_root", *RECORDS)
 PRESIGNING = frozenset({"amazon_s3", "s3", "minio", "gcp", "gcs", "azure"})
 
 DEFAULT_SEED: dict[str, Any] = {
@@ -54,10 +59,13 @@ class Seed:
     projects: tuple[dict[str, Any], ...]
     agents: tuple[dict[str, Any], ...]
     settings: dict[str, Any]
+    records: dict[str, list[Any]]
+    files_root: str
 
     def digest(self) -> str:
-        """The seed as one canonical text: the same text means that there is nothing to apply."""
-        return json.dumps(self.__dict__, sort_keys=True, ensure_ascii=False)
+        """What tells this seed from another: the same digest means that there is nothing to apply."""
+        text = json.dumps(self.__dict__, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_seed(path: Path | None) -> Seed:
@@ -98,6 +106,12 @@ def parse_seed(document: Any) -> Seed:
     if not isinstance(tenant, str) or not tenant:
         raise BadInput("seed.tenant must be the tenant's code, a text")
     Settings().changed(document.get("settings", {}), "seed.settings")
+    root = document.get("files_root", "")
+    if not isinstance(root, str) or (root and not Path(root).is_dir()):
+        raise BadInput("seed.files_root must be a folder", hint="It is where each local_path of a file begins.")
+    for key in RECORDS:
+        if not isinstance(document.get(key, []), list):
+            raise BadInput(f"seed.{key} must be a list")
     return Seed(
         tenant=tenant,
         collections=tuple(_collection(row, where) for row, where in _rows(document, "collections")),
@@ -105,6 +119,8 @@ def parse_seed(document: Any) -> Seed:
         projects=tuple(_project(row) for row, _ in _rows(document, "projects")),
         agents=tuple({"status": "connected", **row} for row, _ in _rows(document, "agents")),
         settings=document.get("settings", {}),
+        records={key: document.get(key, []) for key in RECORDS},
+        files_root=root,
     )
 
 

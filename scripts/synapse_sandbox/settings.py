@@ -13,7 +13,8 @@ from synapse_sandbox.errors import BadInput
 
 MIB = 1024 * 1024
 ECHOES = ("path", "checksum", "meta", "groups")
-HONOURS = ("data_collection", "search", "id", "ordering")
+HONOURS = ("data_collection", "search", "id", "ids", "ordering")
+TARGETS = ("assignment", "task", "ground_truth")
 ENFORCES = ("specs", "required", "checksum", "extension", "meta")
 
 
@@ -36,6 +37,21 @@ class Settings:
         multipart_threshold: from this many bytes on a presigned upload comes in parts.
         part_size: bytes of one part.
         presign_seconds: how long a link lives at most; null: as long as the client asks for.
+        media_seconds: how long the link to a file lives; null: for ever, and nothing is signed.
+        payload_seconds: the same for the link to a record's `data`; null: for ever.
+        payload_uses: how often such a link can be followed; null: as often as one likes.
+        wrap_bytes: a `data` longer than this is answered as a wrapper with a link if `response_mode=presigned` is
+            asked for; null: never.
+        inline_data: what becomes of one so long otherwise: whole; wrapped (`mode: inline` around it); truncated
+            (`mode: inline` without it), or truncated_link (the same with a link).
+        files_shape: v1 (`file` and `data_unit.files`), or manifest (`files_manifest` in their place).
+        expands: the targets whose lists honour `expand=data_unit`; the others show its id.
+        narrows: the targets whose lists honour `fields`.
+        unknown_filters: an unknown parameter of such a list is ignored, as the real backend does, or refused.
+        id_lists: a parameter that is there twice counts as its last value (comma), or as all (repeated).
+        configuration: the classes of a project: as_seeded, schema ({tool: {classification_schema: [{code}]}}), or
+            names ({tool: [name]}).
+        v2_cursor: `next_cursor` is a whole url, or a bare token.
         page_size: rows of a page when the client does not say.
         max_page_size: rows of a page at most.
     """
@@ -54,6 +70,18 @@ class Settings:
     multipart_threshold: int = 100 * MIB
     part_size: int = 50 * MIB
     presign_seconds: int | None = None
+    media_seconds: int | None = 3600
+    payload_seconds: int | None = 3600
+    payload_uses: int | None = None
+    wrap_bytes: int | None = 64 * 1024
+    inline_data: str = "whole"
+    files_shape: str = "v1"
+    expands: tuple[str, ...] = TARGETS
+    narrows: tuple[str, ...] = TARGETS
+    unknown_filters: str = "ignored"
+    id_lists: str = "comma"
+    configuration: str = "as_seeded"
+    v2_cursor: str = "url"
     page_size: int = 100
     max_page_size: int = 100
 
@@ -122,6 +150,18 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "multipart_threshold": _count(1),
     "part_size": _count(1),
     "presign_seconds": _count(0, or_null=True),
+    "media_seconds": _count(0, or_null=True),
+    "payload_seconds": _count(0, or_null=True),
+    "payload_uses": _count(0, or_null=True),
+    "wrap_bytes": _count(0, or_null=True),
+    "inline_data": _one_of("whole", "wrapped", "truncated", "truncated_link"),
+    "files_shape": _one_of("v1", "manifest"),
+    "expands": _some_of(TARGETS),
+    "narrows": _some_of(TARGETS),
+    "unknown_filters": _one_of("ignored", "refused"),
+    "id_lists": _one_of("comma", "repeated"),
+    "configuration": _one_of("as_seeded", "schema", "names"),
+    "v2_cursor": _one_of("url", "token"),
     "page_size": _count(1),
     "max_page_size": _count(1),
 }

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from synapse_sandbox.errors import SandboxError
+from synapse_sandbox.plant import Planter
 from synapse_sandbox.seed import Seed
 from synapse_sandbox.settings import Settings
 
-VERSION = "1"
+VERSION = "2"
 CATALOGUE = ("collection", "storage", "project", "agent")
 _SCHEMA = """
 create table if not exists kv (key text primary key, value text not null) without rowid;
@@ -34,7 +35,7 @@ create table if not exists part (
 ) without rowid;
 create table if not exists data_file (
     id integer primary key autoincrement, key text not null unique, filename text not null, content_type text,
-    size integer not null, sha1 text not null, md5 text not null, created text not null
+    size integer not null, sha1 text not null, md5 text not null, created text not null, source text
 );
 create index if not exists data_file_sha1 on data_file (sha1);
 create index if not exists data_file_md5 on data_file (md5);
@@ -44,9 +45,25 @@ create table if not exists data_unit (
 );
 create index if not exists data_unit_collection on data_unit (collection, id);
 create table if not exists task (
-    id integer primary key autoincrement, project integer not null, data_unit integer not null, created text not null
+    id integer primary key autoincrement, project integer not null, data_unit integer, facts text not null,
+    omit text, payload integer
 );
 create index if not exists task_project on task (project, id);
+create index if not exists task_unit on task (data_unit, project);
+create table if not exists assignment (
+    id integer primary key autoincrement, project integer not null, data_unit integer, facts text not null,
+    omit text, payload integer, task integer not null
+);
+create index if not exists assignment_project on assignment (project, id);
+create index if not exists assignment_task on assignment (task);
+create table if not exists ground_truth (
+    pgh_id integer primary key autoincrement, id integer not null, version integer not null, data_unit integer,
+    facts text not null, omit text, payload integer, task integer
+);
+create index if not exists ground_truth_version on ground_truth (version, pgh_id);
+create table if not exists payload (
+    id integer primary key autoincrement, size integer not null, digest text not null, body text not null
+);
 create table if not exists chunked (
     id text primary key, filename text not null, size integer not null, total integer, completed text,
     data_file integer
@@ -138,12 +155,15 @@ class Store:
     def sow(self, seed: Seed) -> None:
         """Apply a seed, unless it is the one that was applied last: then what changed since stays changed.
 
-        Rows are put in or replaced by id; nothing is taken out, and uploaded data is never touched.
+        Rows are put in or replaced by id; nothing is taken out, and of uploaded data only what has the id of a row.
+
+        Raises:
+            BadInput: a record of it can't be used; nothing is applied.
         """
         digest = seed.digest()
         if self.kept("seed", lambda: "") == digest:
             return
-        with self.transaction():
+        with self.transaction() as db:
             for kind, rows in zip(
                 CATALOGUE, (seed.collections, seed.storages, seed.projects, seed.agents), strict=True
             ):
@@ -155,6 +175,13 @@ class Store:
             self.keep("tenant", seed.tenant)
             self.keep("seed", digest)
             self.change_settings(Settings().changed(seed.settings))
+            planter = Planter(db, self.objects, seed.files_root)
+            self.keep("files_root", planter.root)
+            planter.seed(seed.records)
+
+    def planter(self, db: sqlite3.Connection) -> Planter:
+        """What puts records into the state, inside a transaction."""
+        return Planter(db, self.objects, self.kept("files_root", lambda: ""))
 
     def sown(self) -> bool:
         """Whether any seed was ever applied."""

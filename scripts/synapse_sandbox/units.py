@@ -99,6 +99,11 @@ def conditions(request: Request, honours: Iterable[str]) -> tuple[str, list[Any]
             if (wanted := number_in_query(request, key)) is not None:
                 clauses.append(f"id {compare} ?")
                 values.append(wanted)
+    if "ids" in honours and (listed := request.query_params.get("ids")):
+        if not all(part.strip().isdecimal() for part in listed.split(",")):
+            raise ApiError(400, {"ids": ["Enter numbers, with commas between them."]})
+        clauses.append("id in (select value from json_each(?))")
+        values.append(json.dumps([int(part) for part in listed.split(",")]))
     if "search" in honours and (text := request.query_params.get("search")):
         clauses.append("(instr(lower(meta), lower(?)) or instr(lower(files), lower(?)))")
         values += [text, text]
@@ -113,14 +118,14 @@ async def one(box: Box, request: Request) -> Response:
     return answer(found[0])
 
 
-def rows_by_id(box: Box, ids: Iterable[int], base: str) -> list[dict[str, Any]]:
-    """The rows of these ids that exist, in this order."""
+def rows_by_id(box: Box, ids: Iterable[int], base: str, *, expired: bool = False) -> list[dict[str, Any]]:
+    """The rows of these ids that exist, in this order; `expired`: with links that have ended."""
     execute = box.store.db.execute
     found = [execute("select * from data_unit where id = ?", (number,)).fetchone() for number in ids]
-    return rows(box, [row for row in found if row is not None], base)
+    return rows(box, [row for row in found if row is not None], base, expired=expired)
 
 
-def rows(box: Box, found: Iterable[sqlite3.Row], base: str) -> list[dict[str, Any]]:
+def rows(box: Box, found: Iterable[sqlite3.Row], base: str, *, expired: bool = False) -> list[dict[str, Any]]:
     """Data units as the backend shows them, with what `echo` lets through."""
     echo = box.settings.echo
     specs: dict[int, dict[str, dict[str, Any]]] = {}
@@ -131,7 +136,7 @@ def rows(box: Box, found: Iterable[sqlite3.Row], base: str) -> list[dict[str, An
             specs[row["collection"]] = {spec["name"]: spec for spec in collection["file_specifications"]}
         unit: dict[str, Any] = {"id": row["id"], "data_collection": row["collection"], "created": row["created"]}
         unit["files"] = {
-            name: _file(box, entry, specs[row["collection"]].get(name, {}), base, echo)
+            name: _file(box, entry, specs[row["collection"]].get(name, {}), base, expired=expired)
             for name, entry in json.loads(row["files"]).items()
         }
         if "meta" in echo:
@@ -142,13 +147,15 @@ def rows(box: Box, found: Iterable[sqlite3.Row], base: str) -> list[dict[str, An
     return shown
 
 
-def _file(box: Box, entry: dict[str, Any], spec: dict[str, Any], base: str, echo: Iterable[str]) -> dict[str, Any]:
+def _file(box: Box, entry: dict[str, Any], spec: dict[str, Any], base: str, *, expired: bool) -> dict[str, Any]:
     row = box.store.db.execute("select key, filename from data_file where id = ?", (entry["data_file"],)).fetchone()
     shown = {
         "id": entry["data_file"],
-        "url": media_url(base, row["key"], row["filename"]),
+        "url": media_url(box, base, row["key"], row["filename"], expired=expired),
         "file_name_original": row["filename"],
         "file_type": spec.get("file_type"),
         "is_primary": bool(spec.get("is_primary")),
     }
-    return shown | {key: entry["given"].get(key) for key in ("checksum", "path") if key in echo}
+    given = {key: entry["given"].get(key) for key in ("checksum", "path") if key in box.settings.echo}
+    # What a seed says of a file is shown as it says it, whatever the specification and the bytes are.
+    return {**shown, **given, **entry.get("shown", {})}

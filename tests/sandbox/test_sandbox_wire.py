@@ -14,6 +14,8 @@ def normal(document):
     """A document with what differs from run to run replaced by what it is."""
     text = json.dumps(document, sort_keys=True)
     text = re.sub(r"http://127\.0\.0\.1:\d+", "HOST", text)
+    # A link to read, with its signature: what it leads to is what matters.
+    text = re.sub(r"(/media/[^?\"]+)\?[^\"]+", r"\1", text)
     text = re.sub(r"tenants/1/files/[0-9a-f]{32}", "KEY", text)
     text = re.sub(r"X-Amz-Date=\d+", "X-Amz-Date=T", text)
     text = re.sub(r"X-Amz-Signature=[0-9a-f]{64}", "X-Amz-Signature=S", text)
