@@ -15,6 +15,10 @@ LOST = "lost"
 
 _NAMES = (
     "synapse_json",
+    "yolo",
+    "yolo_seg",
+    "yolo_pose",
+    "yolo_obb",
 )  # fmt: skip
 """The formats in the order in which documents list them. Each is a module of this package with a `FORMAT` in it."""
 

@@ -1,0 +1,164 @@
+"""Reads a YOLO dataset back: as strictly as the trainer does, and what the trainer would pass over in silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synapse_skills.formats.base import Verified
+from synapse_skills.formats.yolo_layout import NO_SPLIT, WHOLE, escaped
+from synapse_skills.report import Problems
+
+AGAIN = "Export again; if it comes back, say so to whoever maintains this."
+
+Check = Callable[[list[float]], str | None]
+"""What is wrong with the numbers of a row, the class left out; None if nothing."""
+
+
+@dataclass
+class Dataset:
+    """data.yaml, as far as it could be read."""
+
+    names: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    is_split: bool = True
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def verify(folder: Path, check_of: Callable[[Dataset], Check]) -> Verified:
+    """Read a whole dataset.
+
+    Args:
+        folder: with data.yaml in it.
+        check_of: makes, from data.yaml, what looks at a row; of another kind of YOLO another one.
+    """
+    found, problems = Verified(), Problems()
+    dataset = _read_dataset(folder, problems)
+    check = check_of(dataset)
+    seen: dict[str, str] = {}
+    for part in dataset.parts:
+        key = part if dataset.is_split else ""
+        pictures = _pictures(folder / "images" / part)
+        found.rows.setdefault(key, 0)
+        labels = sorted((folder / "labels" / part).glob("*.txt"))
+        for label in labels:
+            where = f"labels/{part}/{label.name}"
+            if len(pictures.get(label.stem, ())) > 1:
+                problems.add("two-pictures", f"{where}: {', '.join(pictures[label.stem])}", fix=AGAIN)
+            if seen.setdefault(label.stem, part) != part:
+                problems.add("in-two-parts", f"{where} and labels/{seen[label.stem]}", fix=AGAIN)
+            found.rows[key] += _read_label(label, where, dataset, check, problems)
+        found.items[key] = len(labels)
+        for stem in sorted(set(pictures) - {label.stem for label in labels}):
+            problems.add("picture-without-labels", f"images/{part}/{pictures[stem][0]}", fix=AGAIN)
+    found.problems = problems.as_list()
+    return found
+
+
+def _read_dataset(folder: Path, problems: Problems) -> Dataset:
+    dataset = Dataset()
+    try:
+        text = (folder / "data.yaml").read_text(encoding="utf-8")
+        document = yaml.safe_load(text)
+        names = {int(number): str(name) for number, name in document["names"].items()}
+        listed = (folder / "classes.txt").read_text(encoding="utf-8").split("\n")[:-1]
+        count, named = document["nc"], {part: str(document[part]) for part in ("train", "val")}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        problems.add("unreadable", f"data.yaml, classes.txt: {error}", fix=AGAIN)
+        return dataset
+    dataset.names = [names[number] for number in sorted(names)]
+    dataset.about = document
+    dataset.is_split = NO_SPLIT not in text
+    dataset.parts = sorted(path.name for path in (folder / "labels").glob("*") if path.is_dir()) or [WHOLE]
+    if sorted(names) != list(range(count)):
+        problems.add("classes-differ", f"data.yaml: nc is {count}, the numbers of names are {sorted(names)}", fix=AGAIN)
+    if listed != [escaped(name) for name in dataset.names]:
+        problems.add("classes-differ", "classes.txt and data.yaml name different classes", fix=AGAIN)
+    for part, place in named.items():
+        if not (folder / place).is_dir():
+            problems.add("no-folder", f"data.yaml: {part} is {place}, and there is no such folder", fix=AGAIN)
+    return dataset
+
+
+def _pictures(folder: Path) -> dict[str, list[str]]:
+    """The pictures of a part by the stem that their label file has."""
+    pictures: dict[str, list[str]] = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            stem, dot, _ = path.name.rpartition(".")
+            pictures.setdefault(stem if dot else path.name, []).append(path.name)
+    return pictures
+
+
+def _read_label(path: Path, where: str, dataset: Dataset, check: Check, problems: Problems) -> int:
+    """Look at every row of a label file; how many there are."""
+    rows = 0
+    for number, fields in enumerate(_fields(path, where, problems), 1):
+        rows += 1
+        place = f"{where}:{number}"
+        try:
+            numbers = [float(each) for each in fields[1:]]
+            chosen = int(fields[0])
+        except (ValueError, IndexError):
+            problems.add("bad-row", f"{place}: not numbers", fix=AGAIN)
+            continue
+        if not 0 <= chosen < len(dataset.names):
+            problems.add("unknown-class", f"{place}: class {chosen} of {len(dataset.names)}", fix=AGAIN)
+        if not all(map(math.isfinite, numbers)):
+            problems.add("bad-row", f"{place}: not finite", fix=AGAIN)
+        elif wrong := check(numbers):
+            problems.add("bad-row", f"{place}: {wrong}", fix=AGAIN)
+    return rows
+
+
+def _fields(path: Path, where: str, problems: Problems) -> Iterator[list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        problems.add("unreadable", f"{where}: {error}", fix=AGAIN)
+        return
+    for line in text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else ():
+        yield line.split(" ")
+
+
+def box_check(numbers: list[float]) -> str | None:
+    """Four numbers: centre and size."""
+    if len(numbers) != 4:
+        return f"{len(numbers)} numbers, not 4"
+    return _outside(numbers) or (None if numbers[2] > 0 and numbers[3] > 0 else "no area")
+
+
+def ring_check(numbers: list[float]) -> str | None:
+    """Three points or more."""
+    if len(numbers) < 6 or len(numbers) % 2:
+        return f"{len(numbers)} numbers, not the pairs of three points or more"
+    points = set(zip(numbers[::2], numbers[1::2], strict=True))
+    return _outside(numbers) or (None if len(points) > 2 else "less than three different points")
+
+
+def corners_check(numbers: list[float]) -> str | None:
+    """Four corners."""
+    return ring_check(numbers) if len(numbers) == 8 else f"{len(numbers)} numbers, not 8"
+
+
+def pose_check(keypoints: int) -> Check:
+    """A box, then x, y and visibility of each keypoint."""
+
+    def check(numbers: list[float]) -> str | None:
+        if len(numbers) != 4 + 3 * keypoints:
+            return f"{len(numbers)} numbers, not 4 and {keypoints} times 3"
+        if any(each not in (0, 1, 2) for each in numbers[6::3]):
+            return "a visibility that is none of 0, 1, 2"
+        places = [number for at, number in enumerate(numbers[4:]) if at % 3 != 2]
+        return box_check(numbers[:4]) or _outside(places)
+
+    return check
+
+
+def _outside(numbers: list[float]) -> str | None:
+    return None if all(0 <= number <= 1 for number in numbers) else "a coordinate below 0 or above 1"
