@@ -1,0 +1,256 @@
+"""COCO: instances and person keypoints, as pycocotools reads them.
+
+    annotations/instances.json            or instances_<split>.json for each part
+    annotations/person_keypoints.json     likewise, if there is a pose anywhere in the export
+    images/[<split>/]<file_name>          originals, if they were asked for
+    classes.json                          the categories once more, by themselves
+
+Ids count from 1 over the whole export, and the categories are the same in every part. A picture without annotations is
+a picture. Beside COCO's own keys a picture has `record_id`, `data_unit_id` and `media`, and an annotation `attributes`:
+readers skip what they don't know. A box and a polygon of one object are two annotations, as they were labelled.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from synapse_skills.annotations.model import Annotation, Box, Keypoint, Mask, Polygon, Skeleton
+from synapse_skills.formats.base import Format, Item, Loss, Option, Settings
+from synapse_skills.formats.classes import DROPPED
+from synapse_skills.formats.coco_rows import Joint, Row, Shapes, attributes_of, fill_keypoints, text_of
+from synapse_skills.formats.coco_verify import verify
+from synapse_skills.formats.poses import Joints, Pose, Poses
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+NOT_HELD, NO_GEOMETRY, NO_SIZE = "not-held", "no-geometry", "no-size"
+
+
+class _Part:
+    """One part of the dataset: its rows in files that are put together at the end."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.paths = {kind: folder / f".{kind}-{name or 'all'}.part" for kind in ("images", "instances", "poses")}
+        self.images, self.instances, self.poses = (path.open("wb") for path in self.paths.values())
+        self.has_rows = dict.fromkeys(self.paths, False)
+
+    def put(self, kind: str, stream: IO[bytes], lines: bytes) -> None:
+        """Add rows, one a line. A line of JSON holds no other new line: before each but the first goes a comma."""
+        if self.has_rows[kind]:
+            stream.write(b",\n")
+        self.has_rows[kind] = True
+        stream.write(lines[:-1].replace(b"\n", b",\n"))
+
+    def close(self) -> None:
+        for stream in (self.images, self.instances, self.poses):
+            stream.close()
+
+
+class Coco:
+    """See the module; the protocol is `base.Writer`."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        options = settings.options
+        self.notes: dict[str, int] = {}
+        self._folder = folder
+        self._settings = settings
+        self._shapes = Shapes(
+            settings.geometry, options.get("rotated", "lose"), options.get("rle", "compressed"), self.notes
+        )
+        self._write_as: dict[type, Callable[[Annotation, Any, int, int], Row | Loss]] = {
+            Box: self._shapes.box,
+            Polygon: self._shapes.polygon,
+            Mask: self._shapes.mask,
+        }
+        self._poses = Poses(settings.classes, settings.skeletons)
+        self._categories: dict[str, int] = {name: n for n, name in enumerate(settings.classes.names, start=1)}
+        self._posed: dict[str, None] = {}
+        self._places: dict[str | None, int | str] = {}
+        self._image = self._annotation = 0
+        (folder / "annotations").mkdir(exist_ok=True)
+        self._parts = {name: _Part(folder, name) for name in settings.splits or ("",)}
+        self.rows = dict.fromkeys(self._parts, 0)
+
+    def write(self, item: Item) -> Sequence[Loss]:
+        """Write a picture and what lies on it."""
+        annotations, width, height = item.media.annotations, item.width, item.height
+        if item.media.kind != "image":
+            return [Loss(each, NOT_HELD, f"COCO holds pictures, not {item.media.kind}") for each in annotations]
+        if not width or not height:
+            self.notes[NO_SIZE] = self.notes.get(NO_SIZE, 0) + 1
+            return [Loss(each, NO_SIZE) for each in annotations]
+        part = self._part(item.split)
+        self._image += 1
+        part.put("images", part.images, self._image_row(item))
+        losses: list[Loss] = []
+        rows: list[Row] = []
+        number, image, places, write_as = self._annotation, self._image, self._places, self._write_as
+        has_points = False
+        for each in annotations:
+            geometry = each.geometry
+            write = write_as.get(type(geometry))
+            if write is None:
+                if isinstance(geometry, Keypoint | Skeleton):
+                    has_points = True
+                else:
+                    losses.append(self._not_held(each))
+                continue
+            label = each.label
+            place = places.get(label)
+            if place is None:
+                place = places[label] = self._settings.classes.place(each)
+            if isinstance(place, str):
+                losses.append(Loss(each, place))
+                continue
+            row = write(each, geometry, width, height)
+            if isinstance(row, Loss):
+                losses.append(row)
+                continue
+            number += 1
+            row.id, row.image_id, row.category_id = number, image, place + 1
+            if each.attributes:
+                row.attributes = attributes_of(each.attributes)
+            rows.append(row)
+        self._annotation = number
+        if rows:
+            part.put("instances", part.instances, _encode_lines(rows))
+            self.rows[item.split] += len(rows)
+        if has_points:
+            losses += self._write_poses(item, part, width, height)
+        return losses
+
+    def place(self, item: Item) -> str | None:
+        """In `images`, below the part."""
+        if item.media.kind != "image":
+            return None
+        return f"images/{item.split}/{item.name}" if item.split else f"images/{item.name}"
+
+    def close(self) -> None:
+        """Put the files together; poses get their keypoints now that all joints are known."""
+        joints = {label: self._poses.joints(label) for label in sorted(self._posed)}
+        for label in joints:
+            self._categories.setdefault(label, len(self._categories) + 1)
+        instances = [self._category(name, n) for n, name in enumerate(self._settings.classes.names, start=1)]
+        posed = [self._category(name, self._categories[name], joints[name]) for name in joints]
+        posed.sort(key=lambda category: category["id"])
+        for part in self._parts.values():
+            part.close()
+            self._assemble(part, "instances", instances)
+            if joints:
+                self._finish_poses(part, joints)
+                self._assemble(part, "person_keypoints", posed)
+            for path in part.paths.values():
+                path.unlink()
+        listed = [{"id": each["id"], "name": each["name"]} for each in instances]
+        (self._folder / "classes.json").write_text(f"{_rows(listed)}\n", encoding="utf-8")
+
+    def _part(self, split: str) -> _Part:
+        part = self._parts.get(split)
+        if part is None:
+            part = self._parts[split] = _Part(self._folder, split)
+            self.rows[split] = 0
+        return part
+
+    def _image_row(self, item: Item) -> bytes:
+        record = item.record
+        image = {"id": self._image, "file_name": item.name, "width": item.width, "height": item.height}
+        return _encode_lines(
+            [image | {"record_id": record.id, "data_unit_id": record.data_unit, "media": item.media.key}]
+        )
+
+    def _not_held(self, annotation: Annotation) -> Loss:
+        if self._settings.classes.place(annotation) == DROPPED:
+            return Loss(annotation, DROPPED)
+        if annotation.geometry is None:
+            return Loss(annotation, NO_GEOMETRY)
+        return Loss(annotation, NOT_HELD, f"COCO has no {annotation.tool}")
+
+    def _write_poses(self, item: Item, part: _Part, width: int, height: int) -> list[Loss]:
+        poses, losses = self._poses.of(item.media)
+        for pose in poses:
+            joints, row, lost = self._shapes.pose(pose, width, height)
+            losses += lost
+            if joints:
+                self._put_pose(pose, joints, row, part)
+            elif not lost:  # one annotation, none of its points in the picture
+                losses.append(Loss(pose.members[0], "outside"))
+        return losses
+
+    def _put_pose(self, pose: Pose, joints: dict[str, Joint], row: Row, part: _Part) -> None:
+        self._annotation += 1
+        self._posed[pose.label] = None
+        row.id, row.image_id = self._annotation, self._image
+        # Of one annotation its attributes; of a group nothing: they are said of joints, which have no row.
+        if isinstance(pose.members[0].geometry, Skeleton) and pose.members[0].attributes:
+            row.attributes = attributes_of(pose.members[0].attributes)
+        part.poses.write(_encode_lines([(pose.label, joints, row)]))
+        self.rows[part.name] += 1
+
+    def _finish_poses(self, part: _Part, joints: dict[str, Joints]) -> None:
+        """Rewrite the poses of a part as rows."""
+        path = part.paths["poses"]
+        waiting = path.with_suffix(".waiting")
+        path.rename(waiting)
+        decoder = msgspec.json.Decoder(tuple[str, dict[str, list[float]], Row])
+        with waiting.open("rb") as lines, path.open("wb") as part.poses:
+            for line in lines:
+                label, found, row = decoder.decode(line)
+                row.category_id = self._categories[label]
+                fill_keypoints(row, found, joints[label])
+                part.put("poses", part.poses, _encode_lines([row]))
+        waiting.unlink()
+
+    def _category(self, name: str, number: int, joints: Joints | None = None) -> dict[str, Any]:
+        category: dict[str, Any] = {"id": number, "name": name, "supercategory": ""}
+        if joints is not None:
+            category["keypoints"] = list(joints.names)
+            category["skeleton"] = [[start + 1, end + 1] for start, end in joints.edges]
+        return category
+
+    def _assemble(self, part: _Part, kind: str, categories: list[dict[str, Any]]) -> None:
+        rows = "poses" if kind == "person_keypoints" else kind
+        name = f"{kind}_{part.name}.json" if part.name else f"{kind}.json"
+        info = {"description": self._settings.title, "version": "1.0"}
+        with (self._folder / "annotations" / name).open("wb") as stream:
+            head = f'{{\n"info": {text_of(info)},\n"licenses": [],\n"categories": {_rows(categories)},\n"images": [\n'
+            stream.write(head.encode())
+            _copy(part.paths["images"], stream)
+            stream.write(b'\n],\n"annotations": [\n')
+            _copy(part.paths[rows], stream)
+            stream.write(b"\n]\n}\n")
+
+
+def _rows(rows: Sequence[Any]) -> str:
+    """A JSON list, one row a line."""
+    return "[\n" + ",\n".join(map(text_of, rows)) + "\n]"
+
+
+def _copy(path: Path, stream: IO[bytes]) -> None:
+    with path.open("rb") as source:
+        shutil.copyfileobj(source, stream, 1 << 20)
+
+
+FORMAT = Format(
+    name="coco",
+    title="COCO (boxes, polygons, masks, poses)",
+    media=("image",),
+    holds={
+        "bounding_box": "exact",
+        "polygon": "exact",
+        "segmentation": "exact",
+        "keypoint": "exact",
+    },
+    needs_size=True,
+    options=(
+        Option("rotated", ("lose", "envelope"), "Boxes that stand askew: lost, or a polygon with the box around it."),
+        Option("rle", ("compressed", "list"), "Masks as COCO's string, or as a list of counts, which is longer."),
+    ),
+    write=Coco,
+    verify=verify,
+)
