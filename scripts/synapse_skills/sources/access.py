@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,7 +104,7 @@ class Access(ABC):
         return now.mtime_ns == file.mtime_ns or not (now.mtime_ns or not self.is_remote)
 
     def close(self) -> None:  # noqa: B027 - a local folder has nothing to close
-        """Let go of connections; closing twice is fine."""
+        """Let go of connections; what is being fetched ends with `source-closed`. Closing twice is fine."""
 
 
 class LocalAccess(Access):
@@ -163,6 +164,7 @@ class RemoteAccess(Access):
         super().__init__(source, source.name())
         self.remote = remote
         self.credentials = remote.credentials
+        self._closed = threading.Event()
 
     def walker(
         self, index: int, *, walk: Walk, junk: Junk, limit: int | None = None, share: int | None = None
@@ -204,6 +206,7 @@ class RemoteAccess(Access):
 
     def close(self) -> None:
         """See `Access`."""
+        self._closed.set()
         self.remote.close()
 
     def _copy(self, path: str, file: File | None, target: BinaryIO) -> None:
@@ -217,6 +220,8 @@ class RemoteAccess(Access):
                     self._compare(file, reading.entry.size, reading.entry.version, path)
                 copied = 0
                 for data in reading.chunks:
+                    if self._closed.is_set():
+                        raise OutOfReach(f"{self.name} was closed while a file was fetched.", code="source-closed")
                     copied += target.write(data)
                 if copied != reading.entry.size:
                     raise Fault("cut", f"{copied:,} of {reading.entry.size:,} bytes came")
