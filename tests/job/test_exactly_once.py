@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import shutil
@@ -512,7 +513,8 @@ def test_files_that_the_backend_has_thrown_away_travel_again(job: Job) -> None:
     job.run(expect=3)
     job.box.set_faults()
     job.box.stop()
-    with sqlite3.connect(job.box.state / "sandbox.sqlite") as database:
+    # Closed before the sandbox starts again as a child of this process: SQLite refuses what a parent holds open.
+    with contextlib.closing(sqlite3.connect(job.box.state / "sandbox.sqlite")) as database, database:
         database.execute("DELETE FROM data_file")
     job.box.restart()
     job.run(expect=None)

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import importlib
 import importlib.metadata
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,13 +29,12 @@ _MOST_CHARACTERS = 200
 class _Guarded:
     """What the guard needs of a path: a name, and a way to read that no link can lead out of the source."""
 
-    def __init__(self, root: Path, file: File) -> None:
-        self.name = file.name
-        self._root = root
-        self._file = file
+    def __init__(self, name: str, opener: Callable[[], BinaryIO]) -> None:
+        self.name = name
+        self._opener = opener
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        return open_inside(self._root, self._file)
+        return self._opener()
 
 
 @functools.cache
@@ -56,8 +56,8 @@ def content_guard() -> Callable[[Any], list[Any]]:
     return inspect
 
 
-def guard_key(root: Path, file: File) -> bytes:
-    """What an answer is kept under."""
+def guard_key(root: Path | str, file: File) -> bytes:
+    """What an answer is kept under; `root` is the source's folder or URL."""
     text = f"{_sdk_version()}\0{root}/{file.path}\0{file.size}\0{file.mtime_ns}"
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
@@ -68,17 +68,35 @@ def ask_guard(root: Path, file: File) -> str:
     Raises:
         OSError: the file can't be read.
     """
-    found = content_guard()(_Guarded(root, file))
+    return _ask(file.name, lambda: open_inside(root, file))
+
+
+def ask_guard_about_copy(name: str, copy: Path) -> str:
+    """`ask_guard` for a file that lies here under another name than its own.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return _ask(name, lambda: copy.open("rb"))
+
+
+def ask_guard_about_name(name: str) -> str:
+    """`ask_guard` for a file of which only the name is known: what is in it is asked when it is here."""
+    return _ask(name, io.BytesIO)
+
+
+def _ask(name: str, opener: Callable[[], BinaryIO]) -> str:
+    found = content_guard()(_Guarded(name, opener))
     reasons = [_reason(finding) for finding in found]
     more = f" and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
-    return redact(", ".join(reasons[:_MOST_REASONS]) + more + _really(root, file, found))[:_MOST_CHARACTERS]
+    return redact(", ".join(reasons[:_MOST_REASONS]) + more + _really(opener, found))[:_MOST_CHARACTERS]
 
 
-def _really(root: Path, file: File, found: list[Any]) -> str:
+def _really(opener: Callable[[], BinaryIO], found: list[Any]) -> str:
     """What a file is whose content is not what its extension promises."""
     if not any(_rule(finding) == "type mismatch" for finding in found):
         return ""
-    with open_inside(root, file) as stream:
+    with opener() as stream:
         real = looks_like(stream.read(HEAD_BYTES))
     return f"; {IS_REALLY}{real}" if real is not None else ""
 

@@ -6,6 +6,8 @@ The planner and the job iterate over the same survey. Memory stays flat: files a
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +20,7 @@ from typing import BinaryIO
 from synapse_skills.errors import printable
 from synapse_skills.plan import Conversion, Limits, SpecPlan
 from synapse_skills.report import MAX_EXAMPLES, Problems
-from synapse_skills.sources import File, Inventory, Source, open_inside
+from synapse_skills.sources import Access, File, FileChanged, FileVanished, Inventory, Source, open_inside, reach
 from synapse_skills.sources.source import suffix_of
 from synapse_skills.units.checks import (
     Candidates,
@@ -31,7 +33,7 @@ from synapse_skills.units.checks import (
     unreadable_finding,
 )
 from synapse_skills.units.findings import FIXES, SEVERITIES, Finding
-from synapse_skills.units.guard import ask_guard, content_guard, guard_key
+from synapse_skills.units.guard import ask_guard, ask_guard_about_name, content_guard, guard_key
 from synapse_skills.units.place import PlaceFunction
 from synapse_skills.units.placing import place_all, placed_rows
 from synapse_skills.units.sidecars import SIDECAR
@@ -58,7 +60,7 @@ class Unit:
     files: dict[str, File] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     sidecars: list[File] = field(default_factory=list)
-    roots: Sequence[Path] = field(default=(), repr=False, compare=False)
+    roots: Sequence[Path | Access] = field(default=(), repr=False, compare=False)
 
     @property
     def bytes(self) -> int:
@@ -74,9 +76,17 @@ class Unit:
         """Open one of its files or sidecars for reading; no link can lead out of the source.
 
         Raises:
-            OSError: it is missing or can't be read.
+            OSError: it is missing or can't be read. OutOfReach: its source is not there any more.
         """
-        return open_inside(self.roots[file.source], file)
+        root = self.roots[file.source]
+        if isinstance(root, Path):
+            return open_inside(root, file)
+        try:
+            return root.open(file)
+        except FileVanished as error:
+            raise FileNotFoundError(errno.ENOENT, str(error), file.path) from None
+        except FileChanged as error:
+            raise OSError(errno.ESTALE, str(error), file.path) from None
 
     def told(self, *codes: str) -> str:
         """Its findings, of these codes or all, as one line: `patient_017: no image_1, no label_1`."""
@@ -104,6 +114,7 @@ class Survey:
     guard: bool = True
     progress: Callable[[int], None] | None = None
     conversions: Sequence[Conversion] = ()
+    ways: Sequence[Access] = ()
     unit_count: int = field(default=0, init=False)
     files: int = field(default=0, init=False)
     bytes: int = field(default=0, init=False)
@@ -134,7 +145,6 @@ class Survey:
         """
         if not self.inventory.is_of(self.sources):
             raise ValueError("the inventory has not walked these sources")
-        roots = [source.root() for source in self.sources]
         if self.guard:
             content_guard()
         generation = self.inventory.state("generation")
@@ -143,9 +153,11 @@ class Survey:
             self._placed = generation
         self._reset()
         self._in_no_unit = list(self._files_in_no_unit())
-        for unit in self._guarded(roots):
-            self._count(unit)
-            yield unit
+        with contextlib.ExitStack() as stack:
+            roots = self.ways or [stack.enter_context(reach(source)) for source in self.sources]
+            for unit in self._guarded(roots):
+                self._count(unit)
+                yield unit
         self._is_finished = True
 
     def units_with(self, code: str) -> int:
@@ -198,7 +210,7 @@ class Survey:
             )
             yield reason, count, [printable(path) for (path,) in rows]
 
-    def _guarded(self, roots: Sequence[Path]) -> Iterator[Unit]:
+    def _guarded(self, roots: Sequence[Access]) -> Iterator[Unit]:
         """Data units with the content guard's answers, which are asked for some pages ahead."""
         pages: deque[_Page] = deque()
         with ThreadPoolExecutor(_GUARD_WORKERS, thread_name_prefix="guard") as pool:
@@ -214,7 +226,7 @@ class Survey:
                 # Whoever iterates may stop early: what has not been started is not needed.
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _checked(self, roots: Sequence[Path]) -> Iterator[Unit]:
+    def _checked(self, roots: Sequence[Access]) -> Iterator[Unit]:
         """Data units with every finding that needs no look into a file."""
         needs_specs = any(spec.is_required for spec in self.specs)
         # A folder is a data unit whatever is in it; a name needs more than a file about it.
@@ -260,6 +272,7 @@ def survey(
     guard: bool = True,
     progress: Callable[[int], None] | None = None,
     conversions: Sequence[Conversion] = (),
+    ways: Sequence[Access] = (),
 ) -> Survey:
     """Look at every data unit that the files of a walked inventory make.
 
@@ -272,8 +285,9 @@ def survey(
         guard: whether to ask the SDK's content guard about every file.
         progress: called with the number of files so far.
         conversions: extensions that a specification does not take and that become one that it does.
+        ways: to the sources, if they are open already.
     """
-    return Survey(inventory, sources, place, specs, limits, guard, progress, conversions)
+    return Survey(inventory, sources, place, specs, limits, guard, progress, conversions, ways)
 
 
 class _Page:
@@ -283,7 +297,7 @@ class _Page:
         self,
         units: list[Unit],
         inventory: Inventory,
-        roots: Sequence[Path],
+        roots: Sequence[Access],
         pool: ThreadPoolExecutor | None,
         conversions: Converts,
     ) -> None:
@@ -295,7 +309,7 @@ class _Page:
             return
         for unit in units:
             asked = [
-                (guard_key(roots[file.source], file), spec, file)
+                (guard_key(roots[file.source].name, file), spec, file)
                 for spec, file in unit.files.items()
                 # What is converted is judged by what becomes of it, when it is sent.
                 if may_ask_guard(unit.findings, spec) and not converts(conversions, spec, file)
@@ -330,12 +344,18 @@ class _Page:
         yield from self._units
 
 
-def _ask_all(questions: Sequence[tuple[bytes, tuple[Path, File]]]) -> dict[bytes, str | OSError]:
-    """The guard's answers about some files; one that can't be read is an answer too."""
+def _ask_all(questions: Sequence[tuple[bytes, tuple[Access, File]]]) -> dict[bytes, str | OSError]:
+    """The guard's answers about some files; one that can't be read is an answer too.
+
+    Of a file elsewhere the name is all that can be asked about: the rest is, when it is here to be sent.
+    """
     answers: dict[bytes, str | OSError] = {}
     for key, (root, file) in questions:
         try:
-            answers[key] = ask_guard(root, file)
+            if root.is_remote:
+                answers[key] = ask_guard_about_name(file.name)
+            else:
+                answers[key] = ask_guard(Path(root.name), file)
         except OSError as error:
             answers[key] = error
     return answers

@@ -20,7 +20,7 @@ from synapse_skills.job.upload.tally import Tally
 from synapse_skills.metadata import Fault, Faults
 from synapse_skills.plan import METADATA_TABLE, UploadPlan
 from synapse_skills.report import FileCounts, Problems
-from synapse_skills.sources import File, Inventory, Source
+from synapse_skills.sources import Access, File, Inventory, Source
 from synapse_skills.units import FIXES, Describe, Described, Unit, check_frozen, survey, table_rule
 
 UNFIT = "meta-invalid"
@@ -51,6 +51,7 @@ class Checker:
     Args:
         place: file → data unit and spec, the script's own.
         describe: data unit → metadata; None for `name` and `dataset_key` alone.
+        ways: to the sources, in their order.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Checker:
         describe: Describe | None,
         inventory: Inventory,
         *,
+        ways: Sequence[Access],
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.plan = plan
@@ -69,10 +71,17 @@ class Checker:
         self.inventory = inventory
         self.described = Described(describe, plan.meta_schema)
         self._progress = progress
-        self.outlook = Outlook(plan)
+        self.outlook = Outlook(plan, ways)
         self._targets = Targets(plan)
         self._survey = survey(
-            inventory, sources, place, plan.specs, plan.limits, progress=progress, conversions=plan.conversions
+            inventory,
+            sources,
+            place,
+            plan.specs,
+            plan.limits,
+            progress=progress,
+            conversions=plan.conversions,
+            ways=ways,
         )
 
     def units(self) -> Iterator[Unit]:

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login
 from synapse_skills.errors import OutOfReach, SkillsError, UsageError, interruptible, printable, unexpected
@@ -34,7 +34,7 @@ from synapse_skills.job.upload.staging import FOLDER, Stager
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems, UploadReport
-from synapse_skills.sources import File, Inventory, Source, open_inside
+from synapse_skills.sources import Access, File, Inventory, Source, reach
 
 PATIENCE_S = 60.0
 TICK_S = 0.5
@@ -88,6 +88,7 @@ class Engine:
         self.flow: Flow | None = None
         self.ledger: Ledger | None = None
         self.tally: Tally | None = None
+        self._ways: list[Access] = []
         self._started = time.time()
         self._interrupted = False
         self._spoilt = False
@@ -167,17 +168,38 @@ class Engine:
     def _check(self) -> None:
         assert self.ledger is not None and self.tally is not None
         self.progress.stage("checking")
+        for source in self.sources:
+            self._ways.append(reach(source))
         self.checker = Checker(
-            self.plan, self.sources, self.place, self.describe, self.inventory, progress=self.progress.checked
+            self.plan,
+            self.sources,
+            self.place,
+            self.describe,
+            self.inventory,
+            ways=self._ways,
+            progress=self.progress.checked,
         )
         self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
-        self._roots = [source.root() for source in self.sources]
+        if self.options.dry_run and self.checker.outlook.remote:
+            self._tell_what_is_checked_later()
         obstacle = self.checker.outlook.obstacle(self.state.cache)
         if obstacle is not None and not self.options.dry_run:
             raise obstacle
         if obstacle is not None:
             # What is counted here may be sent from another machine.
             self.problems.add(obstacle.code, str(obstacle), severity="warning", fix=obstacle.hint)
+
+    def _tell_what_is_checked_later(self) -> None:
+        places = sorted({f"{way.name} (login: {way.credentials})" for way in self._ways if way.is_remote})
+        for number, place in enumerate(places):
+            self.problems.add(
+                "content-checked-later",
+                place,
+                severity="info",
+                fix="Names and sizes are checked now, and what is in these files as each is fetched to be sent: a data "
+                "unit with one that is not fit is quarantined then.",
+                count=0 if number else self.checker.outlook.remote,
+            )
 
     async def _upload(self) -> None:
         assert self.ledger is not None and self.tally is not None
@@ -251,8 +273,7 @@ class Engine:
         return Stager(
             self.plan,
             self.state.cache / FOLDER,
-            opener=self._opener,
-            unchanged=self._unchanged,
+            ways=self._ways,
             problems=self.problems,
             timeout=_seconds(CONVERSION_VARIABLE),
         )
@@ -305,15 +326,8 @@ class Engine:
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def _opener(self, file: File) -> BinaryIO:
-        return open_inside(self._roots[file.source], file)
-
     def _unchanged(self, file: File) -> bool:
-        try:
-            now = (self._roots[file.source] / file.path).stat()
-        except OSError:
-            return False
-        return now.st_size == file.size and now.st_mtime_ns == file.mtime_ns
+        return self._ways[file.source].is_unchanged(file)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
@@ -345,6 +359,8 @@ class Engine:
             remove_database(self.state.cache / LEDGER)
         if getattr(self, "inventory", None) is not None:
             self.inventory.close()
+        for way in self._ways:
+            way.close()
 
 
 def _seconds(variable: str) -> float | None:

@@ -32,7 +32,7 @@ GRACE_S = 30.0
 TRIES = 4
 QUARANTINE = frozenset(
     {"changed-while-reading", "vanished", "unreadable-file", "link-outside"}
-    # What is made of a file is judged when it is made: all else was found before anything was sent.
+    # What is converted or lies elsewhere is judged when it is here: all else was found before anything was sent.
     | {"conversion-failed", "conversion-timeout", "refused-by-guard", "oversized-file"}
 )
 FIXES = {
@@ -43,7 +43,7 @@ FIXES = {
     "transfer-failed": "Run it again: files that have arrived are not sent twice.",
     "conversion-failed": "Open the file in the program that made it and save it again, or leave its data unit out.",
     "conversion-timeout": "Cut the recording into shorter parts, or convert it by hand.",
-    "refused-by-guard": "What came of the conversion is refused: look at the original, or leave its data unit out.",
+    "refused-by-guard": "What would be sent is refused: look at the original, or leave its data unit out.",
     "oversized-file": "Raise max_file_size_mb, convert to a format that is smaller, or leave the data unit out.",
 }
 
@@ -191,7 +191,7 @@ class Flow:
             if number % 256 == 0:
                 # A million units that are there already must not keep signals and heartbeats waiting.
                 await asyncio.sleep(0)
-                self._check()
+            self._check()
             if (limit is not None and fed >= limit) or (last_key is not None and unit.key > last_key):
                 break
             job = await self._job(unit)

@@ -23,7 +23,7 @@ from synapse_skills.job.upload.before import Before
 from synapse_skills.job.upload.create import Creator
 from synapse_skills.job.upload.ledger import NOTHING, Ledger
 from synapse_skills.job.upload.lookup import Server, prints_of
-from synapse_skills.job.upload.staging import FFMPEG, Staged, Stager
+from synapse_skills.job.upload.staging import FFMPEG, REMOTE, Staged, Stager
 from synapse_skills.report import Problems
 from synapse_skills.units import Unit
 
@@ -109,7 +109,7 @@ class Matcher:
         if not self._any:
             return False
         prints = prints_of(payload)
-        lanes = {self.stager.lane(spec, file) for spec, file in unit.files.items()} - {""}
+        lanes = {self.stager.lane(spec, file) for spec, file in unit.files.items()} - {"", REMOTE}
         found: tuple[int, bool] | None = None
         unsure = None
         if self.before.shows_content:

@@ -1,9 +1,9 @@
 """stage → send → release: what is sent for a file of a data unit.
 
-A file that the collection takes is sent as it is, and costs nothing here. One that it does not take is converted
-first, into a folder of this run's own, checked as it will arrive, sent, and removed. Whatever else has to be brought
-near before it can be sent goes the same way: a lane of its own, so many at a time, and no more on the disk than there
-is room for.
+A file here that the collection takes is sent as it is, and costs nothing. One that it does not take is converted
+first, into a folder of this run's own, checked as it will arrive, sent, and removed. One that lies elsewhere is copied
+there, whole and unchanged since it was listed, shown to the content guard, sent, and removed. Each way has a lane of
+its own, so many at a time, and there is no more on the disk than there is room for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +28,17 @@ from synapse_skills.job.upload.create import Stopped
 from synapse_skills.media import ConversionFailed, convert, estimate, needs_ffmpeg, stop_conversions
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
-from synapse_skills.sources import File
+from synapse_skills.sources import Access, File, FileChanged, FileVanished
 from synapse_skills.units.checks import MEBIBYTE, by_spec, converts
-from synapse_skills.units.guard import ask_guard
+from synapse_skills.units.guard import ask_guard_about_copy
 
 FOLDER = "staging"
-QUICK, FFMPEG = "quick", "ffmpeg"
-# What may lie in the folder at once, and what is left free on its disk: the ledger and the journal live there too.
+QUICK, FFMPEG, REMOTE = "quick", "ffmpeg", "remote"
+# So many files are brought near at once: a request for a small one is almost only waiting.
+FETCHES = 8
+# What may lie in the folder at once, by number too: a million labels of 1 KB are a burden to any file system.
+KEEP_FILES = 512
+# And by size, and what is left free on its disk: the ledger and the journal live there too.
 KEEP = 4 << 30
 SPARE = 64 << 20
 _STOP_S = 0.2
@@ -72,8 +76,7 @@ class Stager:
 
     Args:
         folder: for what is made; nothing else is in it, and what an earlier run has left is removed by `open`.
-        opener: opens a file for reading, refusing links that lead out of its source.
-        unchanged: whether a file on disk is still the one that was scanned.
+        ways: to the sources.
         problems: gets what is not in the result as it was in the original.
         timeout: seconds for ffmpeg; its own if None.
     """
@@ -83,25 +86,27 @@ class Stager:
         plan: UploadPlan,
         folder: Path,
         *,
-        opener: Callable[[File], BinaryIO],
-        unchanged: Callable[[File], bool],
+        ways: Sequence[Access],
         problems: Problems,
         timeout: float | None = None,
     ) -> None:
         self._targets = Targets(plan)
         self._folder = folder
         self._most_mb = plan.limits.max_file_size_mb
-        self._opener = opener
-        self._unchanged = unchanged
+        self._ways = ways
         self._problems = problems
         self._timeout = timeout
         cores = os.cpu_count() or 1
         self.lanes: dict[str, int] = {QUICK: min(4, cores), FFMPEG: 1 if cores < 4 else 2} if plan.conversions else {}
+        if any(way.is_remote for way in ways):
+            self.lanes[REMOTE] = FETCHES
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._running: set[Future[tuple[Staged, tuple[str, ...]]]] = set()
         self._numbers = itertools.count(1)
         self._held = 0  # bytes of results that wait to be sent
-        self._promised = 0  # bytes that conversions under way may come to
+        self._held_files = 0
+        self._promised = 0  # bytes that what is being made may come to
+        self._fetched: dict[int, File] = {}  # the last one of each source that could be read
         self._moved = asyncio.Event()
         self._stopped = threading.Event()
         self._noted: set[str] = set()
@@ -123,7 +128,9 @@ class Stager:
     def lane(self, spec: str, file: File) -> str:
         """Where a file waits to be staged; '' if it is sent as it is."""
         target = self._targets.of(spec, file)
-        return "" if not target else FFMPEG if needs_ffmpeg(file.suffix, target) else QUICK
+        if target:
+            return FFMPEG if needs_ffmpeg(file.suffix, target) else QUICK
+        return REMOTE if self._ways[file.source].is_remote else ""
 
     def target(self, spec: str, file: File) -> str:
         """What a file becomes (`.png`); '' if it is sent as it is."""
@@ -135,7 +142,7 @@ class Stager:
 
     def plain(self, file: File) -> Staged:
         """A file that is sent as it is."""
-        return Staged(file.name, file.size, lambda: self._opener(file))
+        return Staged(file.name, file.size, lambda: self._ways[file.source].open(file))
 
     async def stage(self, spec: str, file: File) -> Staged:
         """Make what is sent for a file; to be given back with `release`, whatever becomes of it.
@@ -146,13 +153,14 @@ class Stager:
             Stopped: the run is being stopped.
         """
         target = self._targets.of(spec, file)
-        if not target:
+        is_remote = self._ways[file.source].is_remote
+        if not target and not is_remote:
             return self.plain(file)
-        need = estimate(file.suffix, target, file.size)
+        need = room_for(file, target, is_remote=is_remote)
         await self._room(need, file)
         self._promised += need
         try:
-            path = self._folder / f"{next(self._numbers)}{target}"
+            path = self._folder / f"{next(self._numbers)}{target or '.copy'}"
             work = self._pools[self.lane(spec, file)].submit(self._make, spec, file, target, path)
             self._running.add(work)
             work.add_done_callback(self._running.discard)
@@ -166,6 +174,7 @@ class Stager:
             self._promised -= need
             self._moved.set()
         self._held += staged.size
+        self._held_files += 1
         for note in notes:
             self._note(file, note)
         return staged
@@ -176,15 +185,18 @@ class Stager:
             return
         staged.path.unlink(missing_ok=True)
         self._held -= staged.size
+        self._held_files -= 1
         self._moved.set()
 
     def stop(self) -> None:
-        """End what is being converted, at once where that is another program."""
+        """End what is being made, at once where another program or a far end has to do it."""
         if self.lanes and not self._stopped.is_set():
             # What has not begun is not cancelled: it sees this, and whoever waits for it is told why.
             self._stopped.set()
             self._moved.set()
             stop_conversions()
+            for way in self._ways:
+                way.close()
 
     def close(self) -> None:
         """Stop, and leave nothing behind."""
@@ -213,33 +225,84 @@ class Stager:
                 raise self.broken(error) from None
             fits = need + SPARE <= free
             alone = not self._held and not self._promised
-            if fits and (alone or self._held + self._promised + need <= KEEP):
+            few = self._held_files < KEEP_FILES and self._held + self._promised + need <= KEEP
+            if fits and (alone or few):
                 return
             if alone:
-                raise no_room(self._folder, free, need, f"converting {file.path} may take")
+                raise no_room(self._folder, free, need, f"{file.path} may take")
             self._moved.clear()
             await self._moved.wait()
 
     def _make(self, spec: str, file: File, target: str, path: Path) -> tuple[Staged, tuple[str, ...]]:
-        """In a thread: convert one file and look at what comes of it."""
+        """In a thread: bring one file near or convert it, and look at what will be sent."""
         if self._stopped.is_set():
             raise Stopped
+        if target:
+            return self._converted(spec, file, target, path)
+        self._fetch(file, path)
         try:
-            with self._opener(file) as stream:
+            if why := ask_guard_about_copy(file.name, path):
+                raise Unfit("refused-by-guard", f"it is refused: {why}")
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise self.broken(error) from None
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return Staged(file.name, file.size, lambda: path.open("rb"), path), ()
+
+    def _fetch(self, file: File, to: Path) -> None:
+        """Copy a file from elsewhere, as it was listed."""
+        way = self._ways[file.source]
+        try:
+            way.fetch(file, to)
+        except FileVanished as error:
+            raise Unfit("vanished", str(error)) from None
+        except FileChanged as error:
+            raise Unfit(CHANGED, str(error)) from None
+        except OutOfReach as error:
+            if error.code != "source-denied" or not self._may_still_read(file.source):
+                raise
+            raise Unfit("unreadable-file", str(error)) from None
+        except OSError as error:
+            raise self.broken(error) from None
+        self._fetched[file.source] = file
+
+    def _may_still_read(self, source: int) -> bool:
+        """Whether a file could be read before, and can be still: then it is one that is closed, and not the source."""
+        before = self._fetched.get(source)
+        if before is None:
+            return False
+        try:
+            with self._ways[source].open(before.path) as stream:
+                stream.read(1)
+        except SkillsError:
+            return False
+        return True
+
+    def _converted(self, spec: str, file: File, target: str, path: Path) -> tuple[Staged, tuple[str, ...]]:
+        way = self._ways[file.source]
+        copy = path.with_suffix(".original")
+        try:
+            if way.is_remote:
+                self._fetch(file, copy)
+            with copy.open("rb") if way.is_remote else way.open(file) as stream:
                 made = convert(stream, file.suffix, path, timeout=self._timeout)
         except (OSError, ConversionFailed) as error:
             if not isinstance(error, OutOfReach) and (wrong := self._wrong_with_folder()) is not None:
                 raise self.broken(wrong) from None
             raise
+        finally:
+            copy.unlink(missing_ok=True)
         try:
-            if not self._unchanged(file):
+            if not way.is_remote and not way.is_unchanged(file):
                 raise Unfit(CHANGED, "the file changed while it was converted")
             if made.bytes > self._most_mb * MEBIBYTE:
                 raise Unfit(
                     "oversized-file",
                     f"as {target} it has {made.bytes / MEBIBYTE:,.1f} MB, the limit is {self._most_mb:g} MB",
                 )
-            if why := ask_guard(self._folder, File(0, path.name, made.bytes, path.stat().st_mtime_ns)):
+            if why := ask_guard_about_copy(path.name, path):
                 raise Unfit("refused-by-guard", f"as {target} it is refused: {why}")
         except OSError as error:
             path.unlink(missing_ok=True)
@@ -262,7 +325,7 @@ class Stager:
         """Results can't be written or read where they lie: no data unit is to blame for that."""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return OutOfReach(
-            f"What is converted can't be kept in {self._folder}: {error.strerror or error}",
+            f"What is to be sent can't be kept in {self._folder}: {error.strerror or error}",
             hint="Check the disk that the state is on, then run it again: it goes on where it was.",
             code="disk-full" if full else "os-error",
         )
@@ -296,6 +359,11 @@ class Targets:
         return f"{file.name[: len(file.name) - len(file.suffix)]}{target}" if target else file.name
 
 
+def room_for(file: File, target: str, *, is_remote: bool) -> int:
+    """Bytes that staging a file may take: the copy and what it becomes lie side by side for a while."""
+    return (estimate(file.suffix, target, file.size) if target else 0) + (file.size if is_remote else 0)
+
+
 def empty(folder: Path) -> None:
     """Remove a folder with all that is in it; of a link only the link."""
     if folder.is_symlink() or folder.is_file():
@@ -310,7 +378,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def no_room(folder: Path, free: int, need: int, why: str) -> OutOfReach:
-    """There is too little disk space to convert."""
+    """There is too little disk space to stage a file."""
     return OutOfReach(
         f"{why} {need / MEBIBYTE:,.1f} MB beside {SPARE / MEBIBYTE:,.0f} MB to spare, and {folder.parent} has "
         f"{max(free, 0) / MEBIBYTE:,.1f} MB free.",
