@@ -338,3 +338,44 @@ def test_the_newer_shape_with_everything_wrong() -> None:
         + ["bad-shape"] * 3
     )
     assert count_annotations(document) == 4
+
+
+def test_points_of_a_skeleton_with_a_visibility_that_is_none() -> None:
+    flat = {"id": "k", "type": "keypoint", "data": [[1, 2, 0.93], [3, 4, 2]]}
+    document = read_document({"annotations": {"image_1": [flat]}})
+    assert codes(document) == [("bad-visibility", "k", False)]
+    assert document.media[0].annotations[0].attributes == {"visibility": [0.93, 2]}
+
+
+def test_what_else_a_data_row_says_is_kept() -> None:
+    document = read_document(v1((said("a", "bounding_box"), {"coordinate": BOX, "score": 0.9, "frameIndex": 3})))
+    assert document.media[0].annotations[0].attributes == {"score": 0.9, "frameIndex": 3}
+    assert document.issues == []
+
+
+def test_a_payload_of_an_unknown_shape_is_not_silently_empty() -> None:
+    assert codes(read_document({"shapes": [BOX]})) == [("unknown-shape", "", False)]
+    two = {**boxed(), "images": []}
+    assert codes(read_document(two)) == [("two-shapes", "", False)]
+
+
+@pytest.mark.parametrize("depth", [150, 900])
+@pytest.mark.parametrize("where", ["attribute", "text", "entity", "excluded"])
+def test_values_that_no_writer_could_write_again_are_unreadable(where: str, depth: int) -> None:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep] if depth % 2 else {"d": deep}
+    data = {
+        "attribute": {"coordinate": BOX},
+        "text": {"input": [deep]},
+        "entity": {"ranges": [deep]},
+        "excluded": {"section": {"start": 1, "end": 2}, "excludedTracks": [deep]},
+    }[where]
+    tool = {"attribute": "bounding_box", "text": "prompt", "entity": "named_entity", "excluded": "time_range"}[where]
+    payload = v1((said("a", tool, "car", **({"deep": deep} if where == "attribute" else {})), data))
+    for shape in (payload, encoded(payload)):
+        if depth == 150:
+            assert read_document(shape).issues == []
+        else:
+            with pytest.raises(Unreadable, match="too deep"):
+                read_document(shape)

@@ -93,6 +93,7 @@ def test_any_payload_survives(value: Any) -> None:
         },
         {"mode": "inline", "truncated": True, "data": {"a": 1}, "presigned_url": "http://h/p.json?sig=s", "size": 1234}
         | {"digest": "d"},
+        {"mode": "presigned", "presigned_url": "http://h/p.json?sig=s", "size": 1234, "digest": "d", "newer": "x"},
     ],
 )
 def test_a_link_needs_its_payload(data: Any) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synapse_skills.annotations.geometry import MISSING, READERS, place, visibility
+from synapse_skills.annotations.geometry import MISSING, READERS, place, seen_of, visibility
 from synapse_skills.annotations.labels import label_of, tool_of
 from synapse_skills.annotations.masks import check_inside
-from synapse_skills.annotations.model import Annotation, Geometry, Issue, Keypoint, Mask, Media, Skeleton
+from synapse_skills.annotations.model import Annotation, FrameBoxes, Geometry, Issue, Keypoint, Mask, Media, Skeleton
 from synapse_skills.annotations.numbers import Bad, shown
 
 _KNOWN = frozenset(
@@ -59,6 +59,8 @@ def read_annotation(
     named = said.get("tool") or said.get("type") or (data or _EMPTY).get("tool") or (data or _EMPTY).get("type")
     tool = tool_of(named) if isinstance(named, str) else ""
     label, raw_label, attributes = _said(identity, said, media, issues)
+    if data is not None and tool not in ("prompt", "answer"):
+        _keep(data, attributes)
     annotation = Annotation(
         identity,
         tool,
@@ -96,9 +98,17 @@ def read_annotation(
     if tool == "keypoint":
         _settle_visibility(annotation, row, media, issues)
     frame = (data or _EMPTY).get("frameIndex", said.get("frameIndex"))
-    if frame is not None and tool != "bounding_box":
+    if frame is not None and not isinstance(annotation.geometry, FrameBoxes):
         annotation.attributes.setdefault("frameIndex", frame)
     return annotation
+
+
+def _keep(row: Mapping[str, Any], attributes: dict[str, Any]) -> None:
+    """What a row says beyond what is known is kept as an attribute."""
+    if not _KNOWN.issuperset(row):
+        for key, value in row.items():
+            if key not in _KNOWN:
+                attributes.setdefault(key, value)
 
 
 def _said(
@@ -120,12 +130,9 @@ def _said(
     elif name is not None:
         attributes["class"] = name
         issues.append(Issue("bad-class", media.key, identity, f"the class is {shown(name)}"))
-    if not _KNOWN.issuperset(said):
-        for key, value in said.items():
-            if key not in _KNOWN:
-                attributes.setdefault(key, value)
+    _keep(said, attributes)
     also = said.get("label")
-    if also and also != [raw]:
+    if also and also not in ([raw], raw):
         attributes.setdefault("label", also)
     return None if raw is None else label_of(raw), raw, attributes
 
@@ -142,14 +149,17 @@ def _check_size(annotation: Annotation, media: Media, issues: list[Issue]) -> No
 def _settle_visibility(annotation: Annotation, row: Mapping[str, Any], media: Media, issues: list[Issue]) -> None:
     """What the geometry tells is no attribute any more; what it can't tell stays one."""
     geometry: Geometry | None = annotation.geometry
-    seen = row.get("visibility")
     if isinstance(geometry, Skeleton):
         if geometry.names:
             annotation.attributes = {k: v for k, v in annotation.attributes.items() if k not in ("names", "keypoints")}
-        understood = isinstance(seen, list) and all(visibility(each) is not None for each in seen)
+        given = seen_of(place(row), row)
+        seen: object = given if any(each is not None for each in given) else row.get("visibility")
+        understood = seen is given and all(each is None or visibility(each) is not None for each in given)
     else:
+        seen = row.get("visibility")
         understood = visibility(seen) is not None and isinstance(geometry, Keypoint)
     if understood:
         annotation.attributes = {key: value for key, value in annotation.attributes.items() if key != "visibility"}
     elif seen is not None and geometry is not None:
+        annotation.attributes["visibility"] = seen
         issues.append(Issue("bad-visibility", media.key, annotation.id, f"visibility is {shown(seen)}"))

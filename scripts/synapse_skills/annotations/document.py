@@ -8,8 +8,8 @@ from typing import Any
 from synapse_skills.annotations.fast import read_fast
 from synapse_skills.annotations.files import main_file
 from synapse_skills.annotations.labels import kind_of
-from synapse_skills.annotations.model import Document, Media, MediaFile
-from synapse_skills.annotations.payload import Unreadable, is_wrapper, parse
+from synapse_skills.annotations.model import Annotation, Document, Entity, Media, MediaFile, Section, Text
+from synapse_skills.annotations.payload import Unreadable, check_depth, is_wrapper, parse
 from synapse_skills.annotations.v1 import read_v1
 from synapse_skills.annotations.v2 import is_v2, read_v2
 
@@ -30,9 +30,26 @@ def read_document(payload: bytes | str | Mapping[str, Any] | None, *, files: tup
     document = read_fast(payload) if isinstance(payload, bytes) else None
     if document is None:
         document = _read_patiently(payload, files)
+    for media in document.media:
+        for annotation in media.annotations:
+            _check_depth(annotation)
     if not document.media and (file := main_file(files)):
         document.media.append(Media(key_of(file), kind_of(key_of(file)), width=file.width, height=file.height))
     return document
+
+
+def _check_depth(annotation: Annotation) -> None:
+    """Refuse what no writer of JSON would take, where an annotation holds values as they came."""
+    for value in annotation.attributes.values():
+        if isinstance(value, dict | list):
+            check_depth(value)
+    geometry = annotation.geometry
+    if isinstance(geometry, Text):
+        check_depth([*geometry.parts, geometry.about])
+    elif isinstance(geometry, Entity):
+        check_depth(list(geometry.ranges))
+    elif isinstance(geometry, Section):
+        check_depth(list(geometry.excluded))
 
 
 def _read_patiently(payload: bytes | str | Mapping[str, Any] | None, files: tuple[MediaFile, ...]) -> Document:

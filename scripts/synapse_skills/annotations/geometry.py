@@ -156,21 +156,32 @@ def _keypoint(value: Any, row: Mapping[str, Any], kind: str) -> Geometry:
 
 
 def _skeleton(value: list[Any], row: Mapping[str, Any]) -> Skeleton:
-    seen, names = row.get("visibility"), row.get("names", row.get("keypoints"))
-    if not isinstance(seen, list):
-        seen = [None] * len(value)
+    names, seen = row.get("names", row.get("keypoints")), seen_of(value, row)
     if len(seen) != len(value):
         raise Bad(f"{len(value)} keypoints have {len(seen)} visibilities")
     points = []
     for each, shows in zip(value, seen, strict=True):
-        if isinstance(each, list) and len(each) == 3:
-            each, shows = each[:2], each[2]
-        elif isinstance(each, dict):
-            shows = each.get("visibility", shows)
-        points.append(Keypoint(*_point(each), visibility=visibility(shows)))
+        at = each[:2] if isinstance(each, list) and len(each) == 3 else each
+        points.append(Keypoint(*_point(at), visibility=visibility(shows)))
     if isinstance(names, list) and len(names) == len(points) and all(isinstance(name, str) for name in names):
         return Skeleton(tuple(points), tuple(names))
     return Skeleton(tuple(points))
+
+
+def seen_of(value: Any, row: Mapping[str, Any]) -> list[Any]:
+    """What is said of the visibility of each point of a skeleton: by a list beside them, or by themselves."""
+    if isinstance(value, dict):
+        value = value.get("points")
+    if not isinstance(value, list):
+        return []
+    beside = row.get("visibility")
+    seen = list(beside) if isinstance(beside, list) else [None] * len(value)
+    for index, each in enumerate(value[: len(seen)]):
+        if isinstance(each, list) and len(each) == 3:
+            seen[index] = each[2]
+        elif isinstance(each, dict) and "visibility" in each:
+            seen[index] = each["visibility"]
+    return seen
 
 
 def _segmentation(value: Any, row: Mapping[str, Any], kind: str) -> Geometry:

@@ -105,7 +105,7 @@ class PointIndices(msgspec.Struct, frozen=True, tag="points3d"):
 
 
 class Relation(msgspec.Struct, frozen=True, tag="relation"):
-    """From one annotation to another, by their ids."""
+    """From one annotation to another, by their ids. Those of the top-level `relations` are annotations like these."""
 
     source: str
     target: str
@@ -196,7 +196,10 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     """Something in the annotations that can't be understood: counted, never fatal for the record.
 
     Attributes:
-        code: for example `no-geometry`, `geometry-alone`, `bad-geometry`, `duplicate-id`, `unknown-tool`, `no-size`.
+        code: of an annotation `no-geometry`, `bad-geometry`, `geometry-alone`, `duplicate-id`, `no-id`, `unknown-tool`,
+            `bad-class`, `bad-visibility`, `bad-attributes`, `bad-annotation`, `no-size` (a mask); of a medium or the
+            whole `unknown-media`, `bad-size`, `bad-group`, `group-member`, `bad-relation`, `bad-shape`,
+            `unknown-shape`, `two-shapes`.
         media: key of the medium.
         annotation: id of the annotation, '' if it is about the medium.
         detail: one short sentence, without anything secret.

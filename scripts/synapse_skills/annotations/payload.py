@@ -13,23 +13,16 @@ from typing import Any
 
 import msgspec
 
+from synapse_skills.annotations.labels import KINDS
 from synapse_skills.errors import FindingError
 
 _WHITE = " \t\n\r"
-_WRAPPER_KEYS = frozenset(
-    {
-        "mode",
-        "presigned_url",
-        "size",
-        "data_digest",
-        "digest",
-        "truncated",
-        "data",
-        "data_size",
-        "expires_at",
-        "expires_in",
-    }
-)
+MAX_DEPTH = 200
+"""Lists and objects inside of each other: writers of JSON take little more than that."""
+
+_OWN_KEYS = frozenset(
+    {"annotations", "annotationsData", "annotation_data", "annotationGroups", "relations", "extra"}
+) | {f"{kind}s" for kind in KINDS}
 
 
 class Unreadable(FindingError):
@@ -72,11 +65,11 @@ class NeedsPayload(Exception):
 def is_wrapper(data: object) -> Wrapper | None:
     """Whether a row's `data` stands for a payload that lies elsewhere; None if it is the payload itself.
 
-    Annotations may have a key `mode` of their own: only what has the keys of a wrapper and no others is one.
+    Annotations may have a key `mode` of their own: what has any of the parts of a payload is no wrapper.
     """
     if not isinstance(data, Mapping) or data.get("mode") not in ("presigned", "inline"):
         return None
-    if not _WRAPPER_KEYS.issuperset(data):
+    if not _OWN_KEYS.isdisjoint(data):
         return None
     url, size, digest = data.get("presigned_url"), data.get("size"), data.get("data_digest", data.get("digest"))
     return Wrapper(
@@ -101,6 +94,21 @@ def parse(content: bytes | str) -> Any:
         return _parse_freely(content)
     except (UnicodeError, ValueError, RecursionError) as error:
         raise _unreadable(error) from None
+
+
+def check_depth(value: object) -> None:
+    """Refuse a value that nests deeper than what any writer takes.
+
+    Raises:
+        Unreadable: it does.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inside = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [each for values in inside for each in values]
+        if not level:
+            return
+    raise _unreadable(RecursionError())
 
 
 def _parse_freely(content: bytes | str) -> Any:

@@ -14,6 +14,7 @@ from synapse_skills.annotations.payload import (
     NeedsPayload,
     Unreadable,
     as_bytes,
+    check_depth,
     is_wrapper,
     parse,
     payload_of,
@@ -71,11 +72,12 @@ def read_row(row: Mapping[str, Any] | bytes, target: str, *, payload: bytes | No
         content = unquoted(payload) if payload is not None else _resolved(data)
         files = read_files(fields)
         document = read_document(content, files=files)
+        meta = _inner(fields.get("data_unit"), "meta", fields.get("meta"))
+        check_depth(meta)
     except Unreadable as error:
         error.record = key
         raise
     task, unit, review = fields.get("task"), fields.get("data_unit"), fields.get("status_review")
-    meta = _inner(unit, "meta", fields.get("meta"))
     return Record(
         key=key,
         id=number,

@@ -31,6 +31,8 @@ def read_v1(payload: Mapping[str, Any], only: str) -> Document:
     keys.update(key for key, value in extra.items() if isinstance(value, dict) and kind_of(key))
     said, data, groups, relations = parts
     document = Document([], issues)
+    if payload and not any(name in payload for name in (*_CONTAINERS, "extra", "assignmentId")):
+        issues.append(Issue("unknown-shape", "", "", "none of its keys is one of annotations"))
     for key in sorted(keys, key=natural):
         media = medium(key, extra.get(key), issues)
         fill(media, said.get(key), data.get(key), relations.get(key), issues)

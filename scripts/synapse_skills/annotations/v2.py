@@ -36,6 +36,8 @@ def read_v2(payload: Mapping[str, Any], specs: tuple[str, ...]) -> Document:
     if not isinstance(data, dict):
         issues.append(Issue("bad-shape", "", "", f"annotation_data is {shown(data)}"))
         data = {}
+    if isinstance(older := data.get("annotations"), dict) and any(older.values()):
+        issues.append(Issue("two-shapes", "", "", "the lists of media are read, and not the older shape beside them"))
     for plural, kind in PLURALS.items():
         items = data.get(plural)
         if items is None:
