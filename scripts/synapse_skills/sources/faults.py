@@ -19,6 +19,7 @@ TRIES = 6
 TIMEOUT_VARIABLE = "SYNAPSE_SOURCE_TIMEOUT_S"
 _DEFAULT_TIMEOUT_S = 60.0
 _MOST_CHARS = 200
+_sleep = time.sleep
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def patiently[T](call: Callable[[], T], shown: str, *, tries: int = TRIES) -> T:
             if not TABLE[found.word].waits or attempt >= tries:
                 raise error_of(found, shown) from None
         # Full jitter, so that many workers do not come back at the same moment.
-        time.sleep(random.uniform(0.2, 1.0) * min(0.25 * 2.0**attempt, 15.0))
+        _sleep(random.uniform(0.2, 1.0) * min(0.25 * 2.0**attempt, 15.0))
 
 
 def timeout_s() -> float:

@@ -45,6 +45,19 @@ class Memory(Remote):
             elif key and (found := self.stat(key)) is not None:
                 yield found
 
+    def check(self) -> None:
+        """The root has something below it, if only its own marker."""
+        keys = list(self._files)
+        if any(key.startswith(self._prefix) for key in keys) or not self.address.path:
+            return
+        above = self._prefix.rstrip("/")
+        if above in keys:
+            raise Fault("a-file")
+        while above := above.rpartition("/")[0]:
+            if any(key.startswith(f"{above}/") for key in keys):
+                raise Fault("missing", f"memory:/{above} exists")
+        raise Fault("missing")
+
     def stat(self, key: str) -> Entry | None:
         """The file as it is now."""
         file = self._files.get(self._prefix + key)

@@ -316,7 +316,7 @@ class Sftp(Remote):
             if error.word == "missing":
                 return None
             raise
-        return Entry(key, found.size or 0, _version(found))
+        return None if stat.S_ISDIR(found.permissions or 0) else Entry(key, found.size or 0, _version(found))
 
     @contextlib.contextmanager
     def read(self, key: str) -> Iterator[Reading]:

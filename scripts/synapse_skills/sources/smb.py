@@ -19,6 +19,7 @@ _MISSING_HINT = (
     "Looked at SYNAPSE_SMB_USERNAME and SYNAPSE_SMB_PASSWORD (SYNAPSE_SMB_DOMAIN if there is one); the user may be in "
     "the URL instead: smb://user@host/share. Without a password a Kerberos ticket is used (KRB5CCNAME)."
 )
+_FOLDER = 0o040000
 _MISSING = {0xC0000034, 0xC000003A, 0xC000000F}  # no such name, path, file
 _DENIED = {0xC0000022, 0xC0000061}
 _EXISTS = {0xC0000035}
@@ -166,7 +167,7 @@ class Smb(Remote):
             if error.word == "missing":
                 raise Fault("missing", f"the share {self._share} exists") from None
             raise
-        if not found.st_mode & 0o040000:
+        if not found.st_mode & _FOLDER:
             raise Fault("a-file")
         for _ in self._folder(""):
             return
@@ -181,6 +182,8 @@ class Smb(Remote):
             if error.word == "missing":
                 return None
             raise
+        if found.st_mode & _FOLDER:
+            return None
         return Entry(key, int(found.st_size), _nanoseconds(found.st_mtime))
 
     @contextlib.contextmanager
