@@ -15,6 +15,7 @@ LOST = "lost"
 
 _NAMES = (
     "synapse_json",
+    "class_json",
     "coco",
     "yolo",
     "yolo_seg",

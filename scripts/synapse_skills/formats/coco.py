@@ -244,7 +244,7 @@ FORMAT = Format(
         "bounding_box": "exact",
         "polygon": "exact",
         "segmentation": "exact",
-        "keypoint": "exact",
+        "keypoint": "poses of groups",
     },
     needs_size=True,
     options=(

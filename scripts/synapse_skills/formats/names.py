@@ -18,7 +18,7 @@ MAX_NAME_BYTES = 240
 """Below the 255 that file systems take: `.json` and the ending of a temporary neighbour still fit."""
 
 _MAX_SUFFIX_BYTES = 32
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_()+,=@~ -]*(?:\.[A-Za-z0-9_-]+)*")
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_()+,=@~ -]*(?:\.[A-Za-z0-9_-]{1,31})*")
 # What no common file system holds (controls, separators, what Windows forbids), what would break a list of names by
 # lines, letters that turn the direction of what follows, and halves of characters.
 _BAD = re.compile(
@@ -66,7 +66,7 @@ class Names:
         stem, suffix = split_suffix(name)
         marks = (f"_{n}" if self._by_id else f"__{record.key}" + (f"_{n}" if n > 2 else "") for n in count(2))
         while not self._taken.claim(split_suffix(name)[0]):
-            name = _shortened(stem, next(marks) + suffix)
+            name = shortened(stem, next(marks) + suffix)
         return name
 
     def _wanted(self, record: Record, file: MediaFile | None) -> str:
@@ -103,19 +103,28 @@ def safe_name(name: str) -> str:
     """A file name that every file system takes: NFC, one part, at most `MAX_NAME_BYTES`. Never empty."""
     if len(name) <= MAX_NAME_BYTES and _PLAIN.fullmatch(name) and not _DEVICE.fullmatch(name) and name[-1] != " ":
         return name
-    stem, suffix = split_suffix(_cleaned(leaf(name)))
-    return _shortened(stem, suffix)
+    clean = _cleaned(leaf(name))
+    stem, suffix = split_suffix(clean)
+    if len(suffix.encode()) > _MAX_SUFFIX_BYTES:  # a sentence with a dot in it
+        stem, suffix = clean.replace(".", "_"), ""
+    return shortened(stem, suffix)
 
 
-def safe_segment(text: str) -> str:
+def safe_segment(text: str, *, limit: int = MAX_NAME_BYTES) -> str:
     """A folder or a part of a file name, exactly as it came if every file system takes it so.
 
     What has to be changed ends in `~` and six hex digits of what it was, so that no two become one.
     """
-    clean = _cleaned(text, is_exact=True)
-    if clean == text and len(text.encode()) <= MAX_NAME_BYTES:
+    if _cleaned(text, is_exact=True) == text and len(text.encode()) <= limit:
         return text
-    return _shortened(clean, _digest(text, 6))
+    return with_digest(text, limit=limit)
+
+
+def with_digest(text: str, *, limit: int = MAX_NAME_BYTES) -> str:
+    """A part of a name that is no other text's: with a hash of what it was, within a number of bytes."""
+    mark = _digest(text, 6)
+    clean = _cleaned(text, is_exact=True).encode()[: limit - len(mark)].decode(errors="ignore")
+    return (clean.rstrip(". ") or "_") + mark
 
 
 def fold(name: str) -> str:
@@ -138,11 +147,9 @@ def _cleaned(text: str, *, is_exact: bool = False) -> str:
     return f"_{clean}" if _DEVICE.fullmatch(clean) or (clean[0] == "." and not is_exact) else clean
 
 
-def _shortened(stem: str, ending: str) -> str:
+def shortened(stem: str, ending: str) -> str:
     """Stem and ending within the limit: what is cut off leaves a hash of the whole stem behind."""
     room = MAX_NAME_BYTES - len(ending.encode())
-    if room < MAX_NAME_BYTES - 3 * _MAX_SUFFIX_BYTES:  # a `suffix` of that length is a sentence with a dot in it
-        stem, ending, room = f"{stem}{ending}".replace(".", "_"), "", MAX_NAME_BYTES
     whole = stem.encode()
     if len(whole) <= room:
         return stem + ending

@@ -53,7 +53,7 @@ class SynapseJson:
         if record.key == self._record:
             return ()
         self._record = record.key
-        relative = f"{self._places.of('annotations', item)}{item.stem}.json"
+        relative = f"{self._places.made('annotations', item)}{item.stem}.json"
         payload = b"null" if record.payload is None else record.payload
         (self._folder / relative).write_bytes(envelope(record, payload) if self._has_envelope else payload)
         self._index.write(msgspec.json.encode(Line(relative, record.id, record.data_unit, item.split)) + b"\n")
@@ -70,7 +70,7 @@ class SynapseJson:
 
 
 class Places:
-    """Folders of split and meta below a format's folder, made when they are first needed.
+    """Folders of split and meta below a format's folder.
 
     Attributes:
         changed: what a file system could not hold, by value.
@@ -79,19 +79,20 @@ class Places:
     def __init__(self, folder: Path) -> None:
         self.changed: dict[str, str] = {}
         self._folder = folder
-        self._known: dict[tuple[str, str, tuple[str, ...]], str] = {}
+        self._made: set[str] = set()
 
     def of(self, top: str, item: Item) -> str:
         """`<top>/[<split>/][<folders>/]` of an item, with its slash."""
-        key = (top, item.split, item.folders)
-        found = self._known.get(key)
-        if found is None:
-            segments = [safe_segment(each) for each in item.folders]
-            self.changed.update((was, now) for was, now in zip(item.folders, segments, strict=True) if was != now)
-            found = "".join(f"{part}/" for part in (top, item.split, *segments) if part)
+        segments = [safe_segment(each) for each in item.folders]
+        self.changed.update((was, now) for was, now in zip(item.folders, segments, strict=True) if was != now)
+        return "".join(f"{part}/" for part in (top, item.split, *segments) if part)
+
+    def made(self, top: str, item: Item) -> str:
+        """The same, and it is there."""
+        found = self.of(top, item)
+        if found not in self._made:
             (self._folder / found).mkdir(parents=True, exist_ok=True)
-            if len(self._known) < 10_000:  # categories are few; folders that are not must not fill the memory
-                self._known[key] = found
+            self._made.add(found)
         return found
 
 
