@@ -83,27 +83,25 @@ class YoloWriter:
         width, height = float(item.width or 0), float(item.height or 0)
         lines: list[str] = []
         losses: list[Loss] = []
+        place_of, builders = self._classes.place, self._builders
         for annotation in item.media.annotations:
-            place = self._classes.place(annotation)
-            reason = self.refused(annotation, place)
-            if reason is None:
-                rows = self._builders[type(annotation.geometry)](annotation.geometry, width, height)
-                if isinstance(rows, str):
-                    reason = rows
-                else:
-                    lines += [f"{place} {row}\n" for row in rows]
-            if reason is not None:
-                losses.append(Loss(annotation, reason))
+            geometry, place = annotation.geometry, place_of(annotation)
+            build = builders.get(type(geometry))
+            if build is None or isinstance(place, str):
+                losses.append(Loss(annotation, self.refused(annotation, place)))
+                continue
+            rows = build(geometry, width, height)
+            if isinstance(rows, str):
+                losses.append(Loss(annotation, rows))
+            else:
+                lines += [f"{place} {row}\n" for row in rows]
         return lines, losses
 
-    def refused(self, annotation: Annotation, place: int | str) -> str | None:
+    def refused(self, annotation: Annotation, place: int | str) -> str:
         """Why an annotation is lost whatever its coordinates are. What was dropped by consent is never a surprise."""
-        if place == DROPPED:
-            return DROPPED
-        if type(annotation.geometry) not in self._builders:
-            missing = annotation.geometry is None and annotation.tool in self.holds
-            return "no-geometry" if missing else "not-held"
-        return place if isinstance(place, str) else None
+        if place != DROPPED and type(annotation.geometry) not in self._builders:
+            return "no-geometry" if annotation.geometry is None and annotation.tool in self.holds else "not-held"
+        return str(place)
 
     def write_file(self, part: str, stem: str, lines: list[str]) -> None:
         """Write one label file."""
@@ -147,7 +145,7 @@ class YoloWriter:
 
     def upright_box(self, box: Box, width: float, height: float) -> Box | str:
         """A box inside its picture, whose sides are upright; what had to be moved is counted."""
-        straight = upright(box)
+        straight = box if box.rotation == 0 else upright(box)
         if straight is None:
             return "rotated"
         kept = clamp_box(straight, width, height, self.policy)
