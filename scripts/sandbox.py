@@ -23,7 +23,8 @@ The ready file (mode 0600) holds host, token and pid; log in with them: SYNAPSE_
 The same --state goes on where it was. A seed is applied once, and again only when it has changed.
 
 seed: {{"tenant", "collections": [{{"id", "name", "meta": {{"data_unit_meta_schema"}}, "file_specifications": [...]}}],
-  "storages", "projects", "agents", "settings"}}; without one: a default storage, an agent, and collection 1.
+  "storages", "projects", "agents", "settings", "files_root", "data_units", "tasks", "assignments", "ground_truths"}};
+  without one: a default storage, an agent, and collection 1. Rows of labelled work: synapse_sandbox/labels.py.
 faults: {{"seed": 0, "faults": [{{"kind", "route", "on": [1, 3] | "after", "times", "probability", ...}}]}}
   kinds: {", ".join([*AROUND, *INSIDE])}
   routes: {", ".join(sorted(NAMES))},

@@ -15,7 +15,7 @@ from typing import Any
 from starlette.requests import Request
 
 from synapse_sandbox.errors import ApiError, BadInput
-from synapse_sandbox.plant import DATES, moment
+from synapse_sandbox.facts import DATES, moment
 from synapse_sandbox.settings import Settings
 
 Clause = tuple[str, list[Any]]

@@ -43,6 +43,7 @@ Handler = Callable[[Box, Request], Awaitable[Response]]
 _PARTS = {
     "id": r"(?P<id>[0-9]{1,18})",
     "other": r"(?P<other>[0-9]{1,18})",
+    "tag": r"[0-9a-f]{16}",
     "uuid": r"(?P<uuid>[0-9a-f]{32})",
     "key": r"(?P<key>tenants/1/files/[0-9a-f]{32})",
 }
@@ -94,7 +95,7 @@ ROUTES = (
     Route("truths.list", ("GET",), "/ground_truths/", truths.listed),
     Route("versions.list", ("GET",), "/ground_truth_dataset_versions/", truths.versions),
     Route("versions.get", ("GET",), "/ground_truth_dataset_versions/{id}/", truths.version),
-    Route("payload.get", ("GET",), r"/payload/{id}\.json", payloads.fetch, "none"),
+    Route("payload.get", ("GET",), r"/payload/{id}-{tag}\.json", payloads.fetch, "none"),
     Route("agents.list", ("GET",), "/agents/", catalogue.agents),
     Route("collections.list", ("GET",), "/data_collections/", catalogue.collections),
     Route("collections.get", ("GET",), "/data_collections/{id}/", catalogue.collection),

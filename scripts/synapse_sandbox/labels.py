@@ -41,8 +41,9 @@ from starlette.responses import Response
 
 from synapse_sandbox.box import Box, answer, now, number_in_query, read_json, read_object
 from synapse_sandbox.errors import ApiError, BadInput
+from synapse_sandbox.facts import facts_of
 from synapse_sandbox.filters import GROUND_TRUTH, TARGETS, Target
-from synapse_sandbox.plant import Planter, facts_of
+from synapse_sandbox.plant import Planter
 
 
 def _rows_of(body: Any) -> list[dict[str, Any]]:

@@ -54,6 +54,11 @@ def check(secret: bytes, key: str, query: Mapping[str, str]) -> int:
     return int(_checked(secret, key, query, "PUT").get("partNumber", "0"))
 
 
+def tag(secret: bytes, text: str) -> str:
+    """A part of an address that belongs to this text and this secret only."""
+    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+
 def sign_get(secret: bytes, key: str, seconds: int, **more: str) -> str:
     """The parameters of a link that allows to GET something for some seconds; `more` makes it another link."""
     query = {"X-Amz-Date": str(int(time.time())), "X-Amz-Expires": str(seconds), **more}

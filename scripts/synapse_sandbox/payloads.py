@@ -53,7 +53,8 @@ def as_text(box: Box, base: str, row: sqlite3.Row, mode: str, *, expired: bool =
 
 def link(box: Box, base: str, number: int, expired: bool = False) -> str:
     """A link to a payload; another one each time."""
-    path = f"payload/{number}.json"
+    # The SDK keeps downloads by their address less its parameters: no two sandboxes may have one in common.
+    path = f"payload/{number}-{links.tag(box.store.signing_key, str(number))}.json"
     seconds = box.settings.payload_seconds
     lives = -1 if expired else 2**31 if seconds is None else seconds
     return f"{base}/{path}?" + links.sign_get(box.store.signing_key, path, lives, nonce=secrets.token_hex(8))
@@ -62,7 +63,7 @@ def link(box: Box, base: str, number: int, expired: bool = False) -> str:
 async def fetch(box: Box, request: Request) -> Response:
     """The object store: the text of a payload, for whoever holds a link that hasn't ended or been used up."""
     number = number_in_path(request)
-    links.check_get(box.store.signing_key, f"payload/{number}.json", request.query_params)
+    links.check_get(box.store.signing_key, request.scope["path"].removeprefix("/"), request.query_params)
     uses = box.settings.payload_uses
     if uses is not None:
         nonce = request.query_params.get("nonce", "")

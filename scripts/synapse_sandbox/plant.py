@@ -14,26 +14,14 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from synapse_sandbox import bulk
 from synapse_sandbox.errors import BadInput
+from synapse_sandbox.facts import as_text, class_names, facts_of, just_now, moment
 from synapse_sandbox.objects import Objects, new_key
 
-DATES = (
-    "created",
-    "updated",
-    "label_submitted",
-    "last_labeled",
-    "last_reviewed",
-    "labeler_last_action_at",
-    "reviewer_last_action_at",
-)
-# What of a row is no fact of the record: links to others, or words for us.
-_LINKS = frozenset({"id", "pgh_id", "project", "task", "data_unit", "ground_truth_dataset_version", "version"})
-_NO_FACTS = _LINKS | {"data", "data_text", "task_data", "file", "files", "omit", "delete", "target"}
 # What of a file is for us, and not shown with it.
 _UNSHOWN = frozenset({"local_path", "content", "content_base64", "missing"})
 
@@ -83,10 +71,10 @@ class Planter:
         values = (
             _number(row, "id"),
             _number(row, "data_collection") or 1,
-            _text(kept),
-            _text(meta),
-            _text(row.get("groups")),
-            moment(row.get("created")) or _now(),
+            as_text(kept),
+            as_text(meta),
+            as_text(row.get("groups")),
+            moment(row.get("created")) or just_now(),
         )
         cursor = self.db.execute(
             "insert or replace into data_unit (id, collection, files, meta, groups, created) values (?, ?, ?, ?, ?, ?)",
@@ -101,7 +89,7 @@ class Planter:
         made = self.db.execute(
             "insert into data_file (key, filename, content_type, size, sha1, md5, created, source)"
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (key, name, None, size, sha1, md5, _now(), source),
+            (key, name, None, size, sha1, md5, just_now(), source),
         ).lastrowid
         shown = {key: value for key, value in entry.items() if key not in _UNSHOWN}
         return {"given": {"checksum": sha1, "path": name}, "data_file": made, "shown": shown}
@@ -151,7 +139,7 @@ class Planter:
         if text is None:
             if row.get(key) is None:
                 return None
-            text = _text(row[key])
+            text = as_text(row[key])
         if not isinstance(text, str):
             raise BadInput("data_text must be the JSON of the data, as a text")
         body = text.encode()
@@ -167,7 +155,7 @@ class Planter:
             _number(row, "id"),
             self._project(row),
             unit,
-            _text(facts_of(row, {"status_label": "stand_by", "is_discarded": False, "tags": []})),
+            as_text(facts_of(row, {"status_label": "stand_by", "is_discarded": False, "tags": []})),
             _omit(row),
             self.payload(row),
         )
@@ -196,7 +184,7 @@ class Planter:
             facts.setdefault(key, facts["created"])
         if "file" in row and not row["file"]:
             facts["file"] = row["file"]
-        values = (_number(row, "id"), project, unit, _text(facts), _omit(row), self.payload(row), task)
+        values = (_number(row, "id"), project, unit, as_text(facts), _omit(row), self.payload(row), task)
         cursor = self.db.execute(
             "insert or replace into assignment (id, project, data_unit, facts, omit, payload, task)"
             " values (?, ?, ?, ?, ?, ?, ?)",
@@ -271,7 +259,7 @@ class Planter:
             own = {key: version[key] for key in ("is_archived", "description") if key in version}
             number = self._catalogued("version", version.get("id") if version is not row else row.get("version_id"), {
                 "version": str(version.get("version", "1")), "ground_truth_dataset": dataset,
-                "created": moment(version.get("created")) or _now(), "is_archived": False, "description": "", **own,
+                "created": moment(version.get("created")) or just_now(), "is_archived": False, "description": "", **own,
             })  # fmt: skip
             events = [self.event({**record, "version": number}, row) for record in version.get("records", [])]
             made.append({"id": number, "events": len(events), "pgh_ids": events})
@@ -299,7 +287,7 @@ class Planter:
         cursor = self.db.execute(
             "insert or replace into ground_truth (pgh_id, id, version, data_unit, facts, omit, payload, task)"
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (_number(row, "pgh_id"), number, version, unit, _text(facts), _omit(row), payload, task),
+            (_number(row, "pgh_id"), number, version, unit, as_text(facts), _omit(row), payload, task),
         )
         return int(cursor.lastrowid or 0)
 
@@ -321,7 +309,7 @@ class Planter:
         new = {**old, **{key: value for key, value in body.items() if value is not None}, "id": number}
         if kind == "dataset":
             new = {"name": f"Ground truth {number}", "project_id": 0, **new}
-        self.db.execute("insert or replace into catalogue values (?, ?, ?)", (kind, number, _text(new)))
+        self.db.execute("insert or replace into catalogue values (?, ?, ?)", (kind, number, as_text(new)))
         return int(number)
 
     def _classes(self, payload: int | None) -> list[str]:
@@ -329,69 +317,13 @@ class Planter:
             return []
         body = self.db.execute("select body from payload where id = ?", (payload,)).fetchone()["body"]
         try:
-            return sorted(_class_names(json.loads(body)))
+            return sorted(class_names(json.loads(body)))
         except (ValueError, RecursionError):
             return []
 
 
-def facts_of(row: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """What a record says of itself, with dates as the backend writes them and tags that have an id and a name."""
-    facts = {**base, **{key: value for key, value in row.items() if key not in _NO_FACTS}}
-    for key in DATES:
-        if facts.get(key) is not None:
-            facts[key] = moment(facts[key])
-    facts["created"] = facts.get("created") or _now()
-    facts["updated"] = facts.get("updated") or facts["created"]
-    for key in ("tags", "task_tags"):
-        if isinstance(facts.get(key), list):
-            facts[key] = [_tag(tag) for tag in facts[key]]
-    return facts
-
-
-def _tag(tag: Any) -> Any:
-    return tag if isinstance(tag, dict) else {"id": zlib.crc32(str(tag).encode()), "name": str(tag)}
-
-
-def moment(text: Any) -> str | None:
-    """A time as the backend writes it: UTC with microseconds, so that texts compare as times do.
-
-    Raises:
-        BadInput: it is no time.
-    """
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise BadInput(f"{text!r} is no date or time") from None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _now() -> str:
-    return str(moment(datetime.now(UTC).isoformat()))
-
-
-def _class_names(document: Any) -> set[str]:
-    names = set()
-    annotations = document.get("annotations") if isinstance(document, dict) else None
-    for media in annotations.values() if isinstance(annotations, dict) else ():
-        for annotation in media if isinstance(media, list) else ():
-            given = annotation.get("classification") if isinstance(annotation, dict) else None
-            name = given.get("class") if isinstance(given, dict) else given
-            if isinstance(name, str):
-                names.add(name)
-    return names
-
-
-def _text(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    # Half a surrogate pair is no text for SQLite; escaped it is.
-    return text if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text) else json.dumps(value)
-
-
 def _omit(row: dict[str, Any]) -> str | None:
-    return _text(row["omit"]) if row.get("omit") else None
+    return as_text(row["omit"]) if row.get("omit") else None
 
 
 def _number(row: dict[str, Any], key: str) -> int | None:
