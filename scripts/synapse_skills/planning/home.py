@@ -183,6 +183,8 @@ def find_home(given: Mapping[str, Any], out: Path | None, *, fresh: bool) -> Hom
     if not sources:
         return None
     name = slug(Path(sources[0]).name)
+    if "target" in _own(Path.cwd() / JOBS / name):  # an export's
+        name += "-upload"
     folder = Path.cwd() / JOBS / name
     own = _own(folder)
     theirs = source_paths(own.get("sources"))

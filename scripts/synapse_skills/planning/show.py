@@ -46,11 +46,19 @@ def show_document(document: Document) -> None:
         console.print()
         console.print(Text(document.summary))
     if document.dry_run is not None:
-        counts = document.dry_run
-        console.print(Text(f"Dry run: {counts['planned']:,} data units planned, {counts['left_out']:,} left out."))
+        console.print(Text(_counts(document.dry_run)))
     console.print(
         Text({"ready": "Ready.", "blocked": "Blocked.", "questions": "More answers needed."}[document.status])
     )
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    """What a dry run has counted, in one sentence."""
+    if "records" not in counts:
+        return f"Dry run: {counts['planned']:,} data units planned, {counts['left_out']:,} left out."
+    records, read = counts["records"], counts["annotations"]["read"]
+    aside = records["quarantined"]
+    return f"Dry run: {records['read']:,} records read, {read:,} annotations, {aside:,} records set aside."
 
 
 def show_rows(rows: Sequence[dict[str, Any]], *, title: str = "") -> None:

@@ -51,8 +51,8 @@ def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[st
     above, below = _above(plan, facts, settled), _below(plan, facts, settled)
     changes = diff(before, plan.model_dump(mode="json")) if before else []
     for specs, most_changes in ((MAX_SPECS, MAX_CHANGES), (MAX_SPECS, 1), (FEW_SPECS, 1), (FEW_SPECS, 0)):
-        fixed = [*above, *_specs(plan, specs), *_wrapped(metadata_lines(plan))]
-        ending = [*_converted(plan, facts, settled), *below, *_changed(changes, most_changes)]
+        fixed = [*above, *_specs(plan, specs), *wrapped(metadata_lines(plan))]
+        ending = [*_converted(plan, facts, settled), *below, *changed_lines(changes, most_changes)]
         ending.append(f"  hash        {plan_hash(plan_bytes(plan))}")
         room = MAX_LINES - len(fixed) - len(ending)
         schema = schema_lines(facts, settled, room)
@@ -80,7 +80,7 @@ def _above(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
         lines.append(f"  tasks in    project {plan.project}{f' ({title})' if title else ''}")
     size = f"{human_bytes(expected.bytes)} in {expected.files:,} files"
     lines.append(f"  data units  {expected.units:,}: {in_words(plan.grouping)}; {size}")
-    return _wrapped(lines)
+    return wrapped(lines)
 
 
 def _specs(plan: UploadPlan, most: int) -> list[str]:
@@ -101,13 +101,13 @@ def _specs(plan: UploadPlan, most: int) -> list[str]:
         lines.append(f"    {spec.name}: {what or 'no files'}, {need}, {count:,} files, {share}{without}")
     if len(plan.specs) > most:
         lines.append(f"    and {len(plan.specs) - most} more specs")
-    return _wrapped(lines)
+    return wrapped(lines)
 
 
 def _converted(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
     if not plan.conversions:
         return []
-    return _wrapped(summary_line(plan.conversions, counted(facts, settled, limits_of(settled), guard=True)))
+    return wrapped(summary_line(plan.conversions, counted(facts, settled, limits_of(settled), guard=True)))
 
 
 def _below(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
@@ -134,18 +134,19 @@ def _below(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
     )
     if plan.state:
         lines.append(f"  state       {plan.state}")
-    return _wrapped(lines)
+    return wrapped(lines)
 
 
-def _changed(changes: Sequence[str], most: int) -> list[str]:
+def changed_lines(changes: Sequence[str], most: int) -> list[str]:
+    """What has changed since the last plan, a line each."""
     lines = [f"  changed     {change}" for change in changes[:most]]
     if len(changes) > most:
         rest = len(changes) - most
         lines.append(f"  changed     and {rest} more fields" if most else f"  changed     {rest} fields")
-    return _wrapped(lines)
+    return wrapped(lines)
 
 
-def _wrapped(lines: Sequence[str]) -> list[str]:
+def wrapped(lines: Sequence[str]) -> list[str]:
     """Lines as wide as a terminal may be: what is longer goes on below, for it may hold a decision."""
     found = []
     for line in lines:

@@ -1,0 +1,50 @@
+"""The table of an export: every decision, in the order in which they are settled."""
+
+from __future__ import annotations
+
+from synapse_skills.planning.export_classes import CLASSES
+from synapse_skills.planning.export_filters import COUNTED, FILTER, FILTERS_FAMILY, SCOPE_COUNT
+from synapse_skills.planning.export_formats import FORMATS_ROW, LOSSES_FAMILY, OPTIONS_FAMILY
+from synapse_skills.planning.export_scope import NAME, SCOPE
+from synapse_skills.planning.export_shape import (
+    BY,
+    DUPLICATES,
+    EMPTY,
+    GEOMETRY,
+    NAMING,
+    ORIGINALS,
+    OUTPUT,
+    PAGE_SIZE,
+    RATIOS,
+    ROOM,
+    SEED,
+    STATE,
+    WORKERS,
+)
+from synapse_skills.planning.interview import Table
+
+EXPORT: Table = (
+    *SCOPE,
+    NAME,
+    SCOPE_COUNT,
+    FILTER,
+    FILTERS_FAMILY,
+    FORMATS_ROW,
+    COUNTED,
+    OPTIONS_FAMILY,
+    *CLASSES,
+    GEOMETRY,
+    LOSSES_FAMILY,
+    EMPTY,
+    DUPLICATES,
+    RATIOS,
+    BY,
+    SEED,
+    ORIGINALS,
+    NAMING,
+    OUTPUT,
+    ROOM,
+    PAGE_SIZE,
+    WORKERS,
+    STATE,
+)

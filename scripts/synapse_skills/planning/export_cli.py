@@ -1,0 +1,128 @@
+"""One round of the export conversation, from arguments to the document (DESIGN.md, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, OutOfReach, UsageError
+from synapse_skills.plan import plan_bytes, plan_hash
+from synapse_skills.planning.answers import merge, parse_set, read_answers
+from synapse_skills.planning.document import Document, Request, shown_path
+from synapse_skills.planning.dryrun import counts_of, dry_run_export
+from synapse_skills.planning.export import EXPORT
+from synapse_skills.planning.export_build import build_export_plan
+from synapse_skills.planning.export_facts import ExportFacts
+from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
+from synapse_skills.planning.export_home import find_export_home
+from synapse_skills.planning.export_summary import export_summary
+from synapse_skills.planning.home import Home
+from synapse_skills.planning.interview import Outcome, Settled, check_keys, fold, is_known
+from synapse_skills.report import write_bytes
+
+_SCOPES = {
+    "project": "project",
+    "ground_truth_version": "ground_truth_version",
+    "ground_truth_dataset_version": "ground_truth_version",
+    "ground_truth_dataset_versions": "ground_truth_version",
+}
+
+
+def filter_flag(filter: dict[str, Any]) -> dict[str, Any]:
+    """`--filter JSON` as answers: the scope in it, as older instructions have it, is the scope.
+
+    Raises:
+        UsageError: it names two scopes.
+    """
+    rest = {key: value for key, value in filter.items() if key not in _SCOPES}
+    scopes = {_SCOPES[key]: value for key, value in filter.items() if key in _SCOPES and value is not None}
+    if len(scopes) > 1:
+        raise UsageError(
+            "--filter names a project and a ground truth.", hint="An export is of one of the two.", code="bad-filter"
+        )
+    return {**scopes, **({"filter": rest} if rest else {})}
+
+
+def plan_export(request: Request) -> Document:
+    """Hold one round: take what is known, find out the rest, ask, refuse, or plan and dry-run.
+
+    Raises:
+        UsageError: an unknown key, an unreadable answers file, an `--out` that is no job's.
+        OutOfReach: the job's folder can't be written.
+    """
+    sets = parse_set(request.sets)
+    file = read_answers(request.answers) if request.answers is not None else {}
+    for origin in (request.flags, sets, file):
+        check_keys(EXPORT, origin)
+    new = merge(request.flags, sets, file)
+    with ExportFacts(new) as facts:
+        home = find_export_home(new, request.out, facts, fresh=request.answers is not None)
+        own = home.own if home is not None else {}
+        answers = merge(request.flags, sets, file, own)
+        answers = {key: value for key, value in answers.items() if key in new or is_known(EXPORT, key)}
+        facts.answers, facts.home = dict(answers), home
+        outcome = fold(EXPORT, facts, answers, remembered=frozenset(own) - frozenset(new))
+        if home is not None and not home.taken and outcome.given:
+            home.remember(outcome.given)
+        document = _document(outcome, facts)
+        if outcome.done:
+            assert home is not None  # the scope is settled
+            with home.held():
+                _finish(document, home, facts, outcome.settled)
+        return document
+
+
+def _document(outcome: Outcome, facts: ExportFacts) -> Document:
+    document = Document(understood=outcome.understood, questions=outcome.questions)
+    document.problems = [refusal.as_dict() for refusal in outcome.refusals]
+    if RECORDS in outcome.settled:
+        if rows := table_of(facts, outcome.settled):
+            because = "records with each filter alone, and with all others but it"
+            document.understood.append({"key": "filters", "value": rows, "because": because})
+        document.problems += _notes(facts, outcome.settled)
+    document.block(outcome)
+    return document
+
+
+def _notes(facts: ExportFacts, settled: Settled) -> list[dict[str, Any]]:
+    """What is odd in the sample and stops nothing."""
+    sample = sample_of(facts, settled)
+    notes = []
+    if sample.unread:
+        fix = "They are set aside with the reason, and the export ends with exit 5."
+        notes.append(("unreadable-record", len(sample.unread), sample.unread[:3], fix))
+    for code, count in sorted(sample.issues.items()):
+        fix = "Counted in the report; synapse_json holds the payloads as they are."
+        notes.append((code, count, [f"{count:,} in a sample of {len(sample.records):,} records"], fix))
+    return [
+        {"code": code, "severity": "warning", "count": count, "examples": list(examples), "fix": fix}
+        for code, count, examples, fix in notes
+    ]
+
+
+def _finish(document: Document, home: Home, facts: ExportFacts, settled: Settled) -> None:
+    """Write the plan, render it, and dry-run what was rendered."""
+    from synapse_skills.rendering import render_job
+
+    before = home.previous_plan()
+    plan = build_export_plan(facts, settled)
+    render_job(plan, home.job, keep_edited=True)
+    write_bytes(home.plan, plan_bytes(plan))
+    report, error = dry_run_export(home)
+    if report is None or error is not None:
+        document.stop(error or OutOfReach("The dry run gave no report.", code="no-report", hint="Run it again."))
+        return
+    document.dry_run = counts_of(report)
+    known = {problem["code"] for problem in document.problems}
+    document.problems += [
+        problem.model_dump(mode="json")
+        for problem in report.problems
+        if problem.code not in known and (problem.severity != "error" or report.exit_code != EXIT_OK)
+    ]
+    if report.exit_code != EXIT_OK:
+        document.status = "blocked"
+        document.exit_code = EXIT_ENVIRONMENT if report.exit_code == EXIT_ENVIRONMENT else EXIT_FINDINGS
+        return
+    document.status, document.exit_code = "ready", EXIT_OK
+    document.plan = shown_path(home.plan)
+    document.hash = plan_hash(plan_bytes(plan))
+    document.summary = export_summary(plan, facts, settled, before)

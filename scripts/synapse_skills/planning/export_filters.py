@@ -1,0 +1,248 @@
+"""Filters of an export: what was said, what is suggested, and how many records are left with and without each."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from synapse_skills.backend.filters import FILTERS, names_for, read_filter, read_value
+from synapse_skills.errors import UsageError
+from synapse_skills.planning.answers import shown
+from synapse_skills.planning.export_facts import ExportFacts
+from synapse_skills.planning.export_sample import Sample
+from synapse_skills.planning.export_scope import scope_of
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Refuse, Settled
+
+ANY = "any"
+IN_SCOPE = "expected.in_scope"
+RECORDS = "expected.records"
+# What a review says when the work is good, in the words that are met; only the order of the options depends on it.
+_GOOD = ("confirmed", "approved", "accepted", "passed", "done", "completed")
+
+
+def filter_of(settled: Settled) -> dict[str, Any]:
+    """The filter as the plan keeps it: what was said at once, and what was said one by one, which wins."""
+    said = dict(settled.get("filter") or {})
+    for key, value in settled.items():
+        if key.startswith("filter."):
+            said[key.removeprefix("filter.")] = value
+    kept = {name: value for name, value in said.items() if value != ANY}
+    return read_filter(settled["target"], kept)
+
+
+def sample_of(facts: ExportFacts, settled: Settled) -> Sample:
+    """Some of the records that the filter leaves."""
+    return facts.sample(settled["target"], scope_of(settled), filter_of(settled))
+
+
+def count_of(facts: ExportFacts, settled: Settled, filter: Mapping[str, Any]) -> int:
+    """How many records another filter would leave."""
+    return facts.count(settled["target"], scope_of(settled), filter)
+
+
+def _decide_in_scope(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+    count = count_of(facts, settled, {})
+    title = facts.title(settled["target"], scope_of(settled))
+    if not count:
+        return Refuse(
+            "empty-scope",
+            f"{title} has no {settled['target'].replace('_', ' ')} at all.",
+            "Name another project, version or target: list_resources projects, list_resources ground-truths.",
+        )
+    return Inferred(count, f"records of {title}, without any filter")
+
+
+def _counted(answer: Any, facts: ExportFacts, settled: Settled) -> int:
+    raise BadAnswer("This is counted, not said: take the answer back with null.")
+
+
+SCOPE_COUNT = Decision(
+    IN_SCOPE,
+    "Records",
+    "Records of the scope without any filter: counted, not said.",
+    _decide_in_scope,
+    _counted,
+    needs=("name",),
+)
+
+
+def _parse_filter(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise BadAnswer(f'{shown(answer)} is no object such as {{"status": "done"}}.')
+    try:
+        return read_filter(settled["target"], answer)
+    except UsageError as error:
+        raise BadAnswer(f"{error} {error.hint}") from None
+
+
+FILTER = Decision(
+    "filter",
+    "Filter",
+    "Several filters at once, as an object; `filter.NAME` says one, and wins.",
+    lambda facts, settled: None,
+    _parse_filter,
+    needs=("target", IN_SCOPE),
+)
+
+
+# ---- one by one
+
+
+def _parse_one(name: str, answer: Any, facts: ExportFacts, settled: Settled) -> Any:
+    parts = answer if isinstance(answer, list) else [answer]
+    if any(isinstance(part, str) and part.strip().casefold() == ANY for part in parts):
+        return ANY
+    try:
+        value = read_value(name, answer)
+        read_filter(settled["target"], {**filter_of(settled), name: value})
+    except UsageError as error:
+        raise BadAnswer(f"{error} {error.hint}") from None
+    return value
+
+
+def _decide_one(name: str, facts: ExportFacts, settled: Settled) -> Ask | None:
+    said = filter_of(settled)
+    if name in said:
+        return None
+    if name == "discarded":
+        return _ask_discarded(facts, settled, said)
+    if name == "review" and "confirmed" not in said:
+        return _ask_state(name, facts, settled, said)
+    # One question about how far the work is: the review tells more than the labelling.
+    is_told = bool({"review", "confirmed"} & set(said)) or "filter.review" in settled
+    if name == "status" and not is_told and len(_states("review", facts, settled)) < 2:
+        return _ask_state(name, facts, settled, said)
+    return None
+
+
+def _ask_discarded(facts: ExportFacts, settled: Settled, said: dict[str, Any]) -> Ask | None:
+    gone = count_of(facts, settled, {**said, "discarded": True})
+    if not gone:
+        return None
+    rest = count_of(facts, settled, {**said, "discarded": False})
+    return Ask(
+        f"{gone:,} records were discarded by somebody. Are they to be exported too?",
+        (
+            Option("Leave them out", False, f"{rest:,} records are left"),
+            Option("Export them too", ANY, f"All {gone + rest:,} records"),
+            Option("Only the discarded ones", True, f"{gone:,} records"),
+        ),
+    )
+
+
+def _states(name: str, facts: ExportFacts, settled: Settled) -> Counter[str]:
+    records = sample_of(facts, settled).records
+    return Counter(record.review if name == "review" else record.status for record in records)
+
+
+def _ask_state(name: str, facts: ExportFacts, settled: Settled, said: dict[str, Any]) -> Ask | None:
+    seen = _states(name, facts, settled)
+    values = [value for value, _ in seen.most_common() if value and "," not in value]
+    if len(seen) < 2 or not values:
+        return None
+    values.sort(key=lambda value: value.casefold() not in _GOOD)
+    counts = {value: count_of(facts, settled, {**said, name: value}) for value in values[:6]}
+    everything = Option("All of them", ANY, f"{count_of(facts, settled, said):,} records, whatever their {name} is")
+    options = [Option(value, value, f"{counts[value]:,} records") for value in values[:3]]
+    good = values[0].casefold() in _GOOD
+    options = [options[0], everything, *options[1:]] if good else [everything, *options]
+    table = [{name: value, "records": count} for value, count in counts.items()]
+    what = "reviewed" if name == "review" else "labelled"
+    return Ask(
+        f"Not all records are {what} equally far. Which ones are to be exported?",
+        tuple(options),
+        multi=True,
+        table=(table, f"counted by {name}, as the backend says it"),
+    )
+
+
+def _expand(facts: ExportFacts, settled: Settled, answers: Mapping[str, Any]) -> Iterator[Decision]:
+    names = names_for(settled["target"])
+    said = [name for name in names if f"filter.{name}" in answers]
+    # What was said comes first: suggestions are counted within it. The review comes before the status.
+    suggested = [name for name in ("discarded", "review", "status") if name in names and name not in said]
+    for name in [*said, *suggested, *(name for name in names if name not in (*said, *suggested))]:
+        yield Decision(
+            f"filter.{name}",
+            name[:12].capitalize(),
+            FILTERS[name].doc,
+            functools.partial(_decide_one, name),
+            functools.partial(_parse_one, name),
+        )
+
+
+FILTERS_FAMILY = Family(
+    "filter.*",
+    "Filter",
+    "One filter, see filters.md; `any` says that it does not matter.",
+    _expand,
+    needs=("filter",),
+)
+
+
+# ---- what is left
+
+
+def table_of(facts: ExportFacts, settled: Settled) -> list[dict[str, Any]]:
+    """Each filter with how many records there are with it alone, and with all others but it."""
+    said = filter_of(settled)
+    return [
+        {
+            "filter": name,
+            "value": value,
+            "records with it alone": count_of(facts, settled, {name: value}),
+            "records without it": count_of(facts, settled, {key: said[key] for key in said if key != name}),
+        }
+        for name, value in said.items()
+    ]
+
+
+def _decide_records(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+    said = filter_of(settled)
+    whole, left = settled[IN_SCOPE], count_of(facts, settled, said)
+    if left > whole:
+        return Refuse(
+            "outside-scope",
+            f"With the filter there are {left:,} records, without it {whole:,}.",
+            "The backend does not apply a filter as it should: take filters back one by one with null.",
+        )
+    if not left:
+        alone = ", ".join(
+            f"{row['filter']} leaves {row['records with it alone']:,}" for row in table_of(facts, settled)
+        )
+        return Refuse(
+            "nothing-matches",
+            f"None of {whole:,} records is left. Each filter by itself: {alone}.",
+            "Widen the filter, or take one back with --set filter.NAME=null.",
+        )
+    sample = sample_of(facts, settled)
+    if sample.foreign:
+        return Refuse(
+            "outside-scope",
+            sample.foreign[0],
+            "The backend lists records that were not asked for: leave that filter out, or ask its maintainers.",
+            count=len(sample.foreign),
+            examples=tuple(sample.foreign[:3]),
+        )
+    if not sample.records:
+        return Refuse(
+            "unreadable-record",
+            sample.unread[0] if sample.unread else "The backend listed no record.",
+            "Open such a record in Synapse, or choose others with a filter.",
+            count=max(1, len(sample.unread)),
+            examples=tuple(sample.unread[:3]),
+        )
+    seen = f"{len(sample.records):,} of them were looked at" if len(sample.records) < left else "all were looked at"
+    return Inferred(left, f"{left:,} of {whole:,} records; {seen}" if said else f"no filter; {seen}")
+
+
+COUNTED = Decision(
+    RECORDS,
+    "Records",
+    "Records that the filters leave: counted, not said.",
+    _decide_records,
+    _counted,
+    needs=("filter.*",),
+)

@@ -1,0 +1,186 @@
+"""What a sample of records shows: tools, classes, media, sizes, what is empty, what stands twice, what a format loses.
+
+Losses are not foretold from a table: the formats' own writers are handed the sample, and what they can't hold is
+counted, so that the plan asks about exactly what the job will do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synapse_skills.annotations.model import Annotation, Media, Record
+    from synapse_skills.export_plan import ClassesPlan
+    from synapse_skills.formats.base import Format
+
+SAMPLE = 120
+PLACEHOLDER = 1 << 20
+"""Pixels of a picture whose size no record tells: so large that nothing seems to run out of it."""
+
+
+@dataclass
+class Sample:
+    """Some records of what is to be exported, newest first.
+
+    Attributes:
+        records: those that can be read.
+        unread: why the others can't.
+        foreign: why rows are none of those that were asked for: the backend has ignored a filter.
+    """
+
+    records: Sequence[Record] = ()
+    unread: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def media(self) -> Iterator[tuple[Record, Media]]:
+        """All media of all records."""
+        for record in self.records:
+            for media in record.document.media:
+                yield record, media
+
+    def annotations(self) -> Iterator[Annotation]:
+        """All annotations that can be understood."""
+        for _, media in self.media():
+            yield from media.annotations
+
+    @cached_property
+    def tools(self) -> Counter[str]:
+        """Annotations by tool."""
+        return Counter(each.tool for each in self.annotations())
+
+    @cached_property
+    def classes(self) -> Counter[str]:
+        """Annotations by class, those without one aside."""
+        return Counter(each.label for each in self.annotations() if each.label is not None)
+
+    @cached_property
+    def kinds(self) -> Counter[str]:
+        """Media by kind."""
+        return Counter(media.kind for _, media in self.media())
+
+    @cached_property
+    def issues(self) -> Counter[str]:
+        """What could not be understood, by code."""
+        return Counter(issue.code for record in self.records for issue in record.document.issues)
+
+    @cached_property
+    def unsized(self) -> int:
+        """Pictures whose size no record tells."""
+        from synapse_skills.annotations import size_of
+
+        return sum(media.kind == "image" and size_of(record, media) is None for record, media in self.media())
+
+    @cached_property
+    def nulls(self) -> int:
+        """Records that nobody has labelled: no payload at all."""
+        return sum(not record.document.is_labelled for record in self.records)
+
+    @cached_property
+    def empties(self) -> int:
+        """Records that were labelled, and hold no annotation."""
+        return sum(
+            record.document.is_labelled and not any(media.annotations for media in record.document.media)
+            for record in self.records
+        )
+
+    @cached_property
+    def repeated(self) -> int:
+        """Records beyond the first of each data unit."""
+        units = [record.data_unit for record in self.records if record.data_unit is not None]
+        return len(units) - len(set(units))
+
+    @cached_property
+    def knows_units(self) -> bool:
+        """Whether every record tells its data unit."""
+        return bool(self.records) and all(record.data_unit is not None for record in self.records)
+
+    @cached_property
+    def groups(self) -> int:
+        """Records that share `meta.group` with another one."""
+        count = Counter(str(value) for record in self.records if (value := record.meta.get("group")) is not None)
+        return sum(number for number in count.values() if number > 1)
+
+    @cached_property
+    def named(self) -> int:
+        """Records with an original file whose name is known."""
+        return sum(any(file.name for file in record.files) for record in self.records)
+
+    @cached_property
+    def file_bytes(self) -> float | None:
+        """Bytes of originals in a record on the average; None if no record tells."""
+        sizes = [file.bytes for record in self.records for file in record.files if file.bytes is not None]
+        return sum(sizes) / len(self.records) if sizes else None
+
+    @cached_property
+    def payload_bytes(self) -> float:
+        """Bytes of annotations in a record on the average."""
+        return sum(len(record.payload or b"") for record in self.records) / max(len(self.records), 1)
+
+    @cached_property
+    def total(self) -> int:
+        """Annotations as a report counts them: also those that could not be understood."""
+        from synapse_skills.annotations import count_annotations
+
+        return sum(count_annotations(record.document) for record in self.records)
+
+
+def read_sample(rows: Sequence[bytes], target: str, scope: int, filter: Mapping[str, Any]) -> Sample:
+    """Rows as they were received → what they hold; one that can't be read is told, and does not stop the others."""
+    import json
+
+    from synapse_skills.annotations import NeedsPayload, Unreadable, read_row
+    from synapse_skills.backend.filters import belongs, read_filter
+
+    sample, records, wanted = Sample(), [], read_filter(target, filter)
+    for row in rows:
+        try:
+            records.append(read_row(row, target))
+        except Unreadable as error:
+            sample.unread.append(f"record {error.record}: {error}" if error.record is not None else str(error))
+            continue
+        except NeedsPayload:
+            sample.unread.append("a record's annotations lie at a link that can't be followed")
+            continue
+        try:
+            head = {key: value for key, value in json.loads(row).items() if key != "data"}
+        except (ValueError, AttributeError, RecursionError):
+            continue  # an odd payload that the patient reader above has understood
+        if why := belongs(head, target, scope, wanted):
+            sample.foreign.append(f"record {records[-1].key}: {why}")
+    sample.records = records
+    return sample
+
+
+def trial(
+    sample: Sample, form: Format, options: Mapping[str, Any], classes: ClassesPlan, *, geometry: str = "clamp"
+) -> Counter[str]:
+    """Write the sample into a folder that is thrown away; annotations that the format does not hold, by reason."""
+    from synapse_skills.annotations import size_of
+    from synapse_skills.annotations.labels import natural
+    from synapse_skills.formats.base import Item, Settings
+    from synapse_skills.formats.classes import Classes
+
+    lost: Counter[str] = Counter()
+    if form.is_raw:
+        return lost
+    settings = Settings(
+        classes=Classes(classes, sorted(sample.classes, key=natural)),
+        geometry=geometry,
+        options=form.complete(options),
+        title="sample",
+    )
+    with TemporaryDirectory(prefix="synapse-sample-") as folder:
+        writer = form.write(Path(folder), settings)
+        for number, (record, media) in enumerate(sorted(sample.media(), key=lambda pair: pair[0].key)):
+            width, height = size_of(record, media) or (PLACEHOLDER, PLACEHOLDER)
+            item = Item(record, media, f"{number}.jpg", width=width, height=height)
+            lost.update(loss.reason for loss in writer.write(item))
+        writer.close()
+    lost.update(issue.code for record in sample.records for issue in record.document.issues if issue.counts)
+    return lost

@@ -1,0 +1,375 @@
+"""The rest of an export: what runs out of its picture, empty records, parts, originals, names, where it goes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.errors import printable
+from synapse_skills.planning.answers import number_of, one_of, shown, text, whole
+from synapse_skills.planning.export_facts import ExportFacts
+from synapse_skills.planning.export_filters import RECORDS, filter_of, sample_of
+from synapse_skills.planning.export_formats import ALL_CLASSES, options_of
+from synapse_skills.planning.export_scope import scope_of
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled
+
+NONE = "none"
+PARTS = ("train", "val", "test")
+OURS = ("COMPLETE", "manifest.json", "metadata/export_summary.json")
+_BY = re.compile(r"record|data_unit|checksum|category|meta\..+")
+
+
+def _nothing(facts: ExportFacts, settled: Settled) -> None:
+    return None
+
+
+def _is_dataset(facts: ExportFacts, settled: Settled) -> bool:
+    """Whether a trainer will load it: then parts and pictures are a question."""
+    return any(facts.form(name).needs_size for name in settled["formats"])
+
+
+# ---- geometry
+
+
+def _decide_geometry(facts: ExportFacts, settled: Settled) -> Inferred | None:
+    forms = [facts.form(name) for name in settled["formats"] if facts.form(name).needs_size]
+    if not forms:
+        return None
+    sample = sample_of(facts, settled)
+    outside = max(
+        facts.lost(sample, form.name, options_of(settled, form.name), ALL_CLASSES, geometry="drop")["outside"]
+        for form in forms
+    )
+    if not outside:
+        return Inferred("clamp", "nothing in the sample runs out of its picture; what does is cut at its edge")
+    return Inferred("clamp", f"{outside:,} of {sample.total:,} sampled annotations run out of their picture: cut there")
+
+
+GEOMETRY = Decision(
+    "geometry",
+    "Geometry",
+    "What becomes of geometry that runs out of its picture: `clamp` (cut at the edge), `drop`, or `fail`.",
+    _decide_geometry,
+    one_of("clamp", "drop", "fail"),
+    needs=("formats.*", RECORDS),
+)
+
+
+# ---- records
+
+
+def _decide_empty(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
+    sample = sample_of(facts, settled)
+    looked = len(sample.records)
+    if sample.nulls:
+        return Ask(
+            f"{sample.nulls:,} of {looked:,} sampled records were never labelled. A trainer takes them for pictures "
+            "without objects. What about records without annotations?",
+            (
+                Option("Leave them out", "drop", f"Also the {sample.empties:,} that were labelled and hold nothing"),
+                Option("Keep them", "keep", "As pictures without objects"),
+            ),
+        )
+    if sample.empties:
+        return Inferred(
+            "keep", f"{sample.empties:,} of {looked:,} sampled records hold nothing: pictures without objects"
+        )
+    return None
+
+
+EMPTY = Decision(
+    "empty",
+    "Empty",
+    "Records without annotations: `keep` (as pictures without objects) or `drop`.",
+    _decide_empty,
+    one_of("keep", "drop"),
+    needs=(RECORDS,),
+)
+
+
+def _decide_duplicates(facts: ExportFacts, settled: Settled) -> Ask | None:
+    sample = sample_of(facts, settled)
+    more = 0
+    if settled["target"] == "assignment" and not filter_of(settled):
+        more = max(0, settled[RECORDS] - facts.count("task", scope_of(settled), {}))
+    if not sample.repeated and not more:
+        return None
+    told = f"at least {more:,} records" if more else f"{sample.repeated:,} of {len(sample.records):,} sampled records"
+    return Ask(
+        f"Several records are of the same data unit: {told} are one more of another. Which count?",
+        (
+            Option("The best one", "best", "Confirmed, else reviewed, else the newest"),
+            Option("The newest", "newest", "However far its review is"),
+            Option("All of them", "all", "The same picture stands in the export several times"),
+        ),
+    )
+
+
+DUPLICATES = Decision(
+    "duplicates",
+    "Duplicates",
+    "Several records of one data unit: `best` (confirmed, else reviewed, else newest), `newest`, or `all`.",
+    _decide_duplicates,
+    one_of("best", "newest", "all"),
+    needs=(RECORDS,),
+)
+
+
+# ---- split
+
+
+def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
+    if not _is_dataset(facts, settled):
+        return Inferred(NONE, "no format of a trainer is among them")
+    count = settled[RECORDS]
+    return Ask(
+        "Shall the records be split into parts for training?",
+        (
+            Option("No split", NONE, "One part with everything"),
+            Option(
+                "80/20", {"train": 0.8, "val": 0.2}, f"About {count * 4 // 5:,} train, {count - count * 4 // 5:,} val"
+            ),
+            Option("70/20/10", {"train": 0.7, "val": 0.2, "test": 0.1}, "train, val and test"),
+        ),
+    )
+
+
+def _parse_ratios(answer: Any, facts: ExportFacts, settled: Settled) -> Any:
+    if isinstance(answer, str) and answer.strip().casefold() in (NONE, "no", "no split"):
+        return NONE
+    if isinstance(answer, str):
+        answer = dict(zip(PARTS, re.split(r"[/:,]", answer), strict=False)) if "/" in answer or ":" in answer else {}
+    if isinstance(answer, list):
+        answer = dict(zip(PARTS, answer, strict=False))
+    ratios = {name: number_of(value) for name, value in answer.items()} if isinstance(answer, dict) else {}
+    if not ratios or not set(ratios) <= set(PARTS) or not all(value and value > 0 for value in ratios.values()):
+        raise BadAnswer(f'{shown(answer)} is no split such as 80/20 or {{"train": 0.8, "val": 0.2}}; or say none.')
+    total = sum(value for value in ratios.values() if value)
+    whole_one = next((one for one in (1, 10, 100) if abs(total - one) < 1e-6 * one), None)
+    if whole_one is None:
+        raise BadAnswer(f"The parts add up to {total:g}, not to 100.")
+    return {name: round((ratios[name] or 0) / whole_one, 6) for name in PARTS if name in ratios}
+
+
+RATIOS = Decision(
+    "split.ratios",
+    "Split",
+    "Parts: `80/20`, `70/20/10`, or as an object of train, val and test; `none` for no split.",
+    _decide_ratios,
+    _parse_ratios,
+    needs=("formats", RECORDS),
+)
+
+
+def _decide_by(facts: ExportFacts, settled: Settled) -> Inferred | None:
+    if settled["split.ratios"] == NONE:
+        return None
+    sample = sample_of(facts, settled)
+    if sample.groups:
+        told = f"{sample.groups:,} of {len(sample.records):,} sampled records share a group with another one"
+        return Inferred("meta.group", f"{told}: a group never stands in two parts")
+    if sample.knows_units:
+        return Inferred("data_unit", "the records of one data unit never stand in two parts")
+    return Inferred("record", "the records do not tell their data units")
+
+
+def _parse_by(answer: Any, facts: ExportFacts, settled: Settled) -> str:
+    word: str = text(answer, facts, settled)
+    if not _BY.fullmatch(word):
+        raise BadAnswer(f"{shown(word)} is none of record, data_unit, checksum, category, meta.KEY.")
+    return word
+
+
+BY = Decision(
+    "split.by",
+    "Split by",
+    "What stays together: `record`, `data_unit`, `checksum`, `category` or `meta.KEY`.",
+    _decide_by,
+    _parse_by,
+    needs=("split.ratios",),
+)
+SEED = Decision("split.seed", "Seed", "Another number splits otherwise; 0 unless given.", _nothing, whole(0))
+
+
+# ---- originals and names
+
+
+def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
+    sample = sample_of(facts, settled)
+    if not any(record.files for record in sample.records):
+        return Inferred(NONE, "no record of the sample names a file")
+    bytes_each = sample.file_bytes
+    size = f"about {amount(bytes_each * settled[RECORDS])}" if bytes_each is not None else "their size is not known"
+    options = [
+        Option("Yes, all of them", "required", f"{size}; a record whose file can't be had is set aside"),
+        Option("Yes, where there", "optional", f"{size}; what is missing is counted"),
+        Option("No, annotations only", NONE, "The files stay where they are"),
+    ]
+    if not _is_dataset(facts, settled):
+        options = [options[2], options[0], options[1]]
+    return Ask("Are the original files to be exported with the annotations?", tuple(options))
+
+
+ORIGINALS = Decision(
+    "originals",
+    "Originals",
+    "The original files: `none`, `optional` (what is missing is counted) or `required` (no label without its file).",
+    _decide_originals,
+    one_of("none", "optional", "required"),
+    needs=("formats", RECORDS),
+)
+
+
+def _decide_naming(facts: ExportFacts, settled: Settled) -> Inferred:
+    sample = sample_of(facts, settled)
+    if not sample.named:
+        return Inferred("id", "no record of the sample tells the name of its file: files are called by record id")
+    return Inferred("original", f"{sample.named:,} of {len(sample.records):,} sampled records tell their file's name")
+
+
+NAMING = Decision(
+    "naming",
+    "Naming",
+    "Files are called after the `original` file, or by record `id`.",
+    _decide_naming,
+    one_of("original", "id"),
+    needs=(RECORDS,),
+)
+
+
+# ---- where to
+
+
+def _objection(folder: Path, facts: ExportFacts) -> str:
+    """Why nothing can be written to a folder."""
+    assert facts.home is not None
+    home = facts.home.folder
+    if (
+        folder == home
+        or any(folder.is_relative_to(home / name) for name in ("job", "state"))
+        or folder == folder.parent
+    ):
+        return f"{printable(str(folder))} is needed for something else"
+    if folder.exists() and not folder.is_dir():
+        return f"{printable(str(folder))} is not a folder"
+    try:
+        foreign = folder.is_dir() and any(folder.iterdir()) and not is_ours(folder)
+    except OSError as error:
+        return f"{printable(str(folder))} can't be read: {error.strerror}"
+    if foreign:
+        return f"{printable(str(folder))} holds something else than an export"
+    return ""
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder holds an export, finished or not."""
+    return any((folder / name).is_file() for name in OURS) or any(folder.glob(".synapse-export*"))
+
+
+def _decide_output(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+    assert facts.home is not None
+    folder = facts.home.folder / "output"
+    if why := _objection(folder, facts):
+        return Refuse("output-not-ours", f"{why}.", "Name another folder with --output.")
+    return Inferred(str(folder), "in the job's folder; --output names another one")
+
+
+def _parse_output(answer: Any, facts: ExportFacts, settled: Settled) -> str:
+    place: str = text(answer, facts, settled)
+    if "://" in place:
+        raise BadAnswer(f"{shown(place)} is not a folder: an export is written to a folder, and copied from there.")
+    folder = Path(place).expanduser().absolute()
+    if why := _objection(folder, facts):
+        raise BadAnswer(f"{why}: name an empty or new folder.")
+    return str(folder)
+
+
+OUTPUT = Decision(
+    "output",
+    "Output",
+    "The folder that the export is written to; `output` in the job's folder unless given.",
+    _decide_output,
+    _parse_output,
+    needs=("name",),
+)
+
+
+def needed_bytes(facts: ExportFacts, settled: Settled) -> int:
+    """About how much room the export takes: what is fetched, what each format writes of it, and the originals."""
+    sample, count = sample_of(facts, settled), settled[RECORDS]
+    files = (sample.file_bytes or 0.0) if settled["originals"] != NONE else 0.0
+    return int(count * (sample.payload_bytes * (1 + len(settled["formats"])) + files))
+
+
+def _decide_room(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+    needed = needed_bytes(facts, settled)
+    place = Path(settled["output"])
+    while not place.exists():
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError:
+        return Inferred(needed, f"about {amount(needed)}; how much is free there is not known")
+    if needed > free:
+        return Refuse(
+            "no-room",
+            f"The export takes about {amount(needed)}; {printable(str(place))} has {amount(free)} free.",
+            "Free some space, name another folder with --output, or leave the originals out.",
+        )
+    unknown = settled["originals"] != NONE and sample_of(facts, settled).file_bytes is None
+    more = ", without the originals, whose sizes no record tells" if unknown else ""
+    return Inferred(needed, f"about {amount(needed)}{more}; {_rounded(free)} are free")
+
+
+def _rounded(count: int) -> str:
+    """As exact as it stays the same from one round to the next."""
+    return f"more than {2 ** (count.bit_length() - 1) / 2**30:,.0f} GB" if count >= 2**31 else "less than 2 GB"
+
+
+def _counted(answer: Any, facts: ExportFacts, settled: Settled) -> int:
+    raise BadAnswer("This is estimated, not said: take the answer back with null.")
+
+
+ROOM = Decision(
+    "expected.bytes",
+    "Room",
+    "About how many bytes the export takes: estimated, not said.",
+    _decide_room,
+    _counted,
+    needs=("formats", RECORDS, "output", "originals"),
+)
+
+
+def amount(count: float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1024 or unit == "GB":
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return ""
+
+
+# ---- limits and state
+
+
+def _row(key: str, header: str, doc: str, parse: Callable[[Any, Any, Settled], Any]) -> Decision:
+    return Decision(key, header, doc, _nothing, parse)
+
+
+def _parse_state(answer: Any, facts: ExportFacts, settled: Settled) -> str:
+    place: str = text(answer, facts, settled)
+    if not place.startswith("/") and "://" not in place:
+        raise BadAnswer(f"{shown(answer)} is neither an absolute folder nor a storage URL.")
+    return place
+
+
+PAGE_SIZE = _row(
+    "limits.page_size", "Page size", "Records asked for at once (1 to 1000); 100 unless given.", whole(1, 1000)
+)
+WORKERS = _row(
+    "limits.workers", "Workers", "At most so many requests at a time (1 to 64); 16 unless given.", whole(1, 64)
+)
+STATE = _row("state", "State", "Where a run remembers what it has fetched; beside the job unless given.", _parse_state)

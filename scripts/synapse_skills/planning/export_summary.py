@@ -1,0 +1,97 @@
+"""The plan of an export as text, as a user approves it: at most 40 lines, and no decision is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synapse_skills.errors import printable
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.plan import plan_bytes, plan_hash
+from synapse_skills.planning.export_facts import ExportFacts
+from synapse_skills.planning.export_filters import sample_of
+from synapse_skills.planning.export_formats import in_words, losses_in
+from synapse_skills.planning.export_scope import scope_of
+from synapse_skills.planning.export_shape import amount, needed_bytes
+from synapse_skills.planning.interview import Settled
+from synapse_skills.planning.summary import MAX_CHANGES, MAX_LINES, changed_lines, diff, wrapped
+
+MAX_NAMES = 8
+MAX_FORMATS = 8
+MAX_LOSSES = 4
+
+
+def export_summary(plan: ExportPlan, facts: ExportFacts, settled: Settled, before: Mapping[str, Any] | None) -> str:
+    """The plan as text, with what has changed since the last one."""
+    changes = diff(before, plan.model_dump(mode="json")) if before else []
+    ending = f"  hash        {plan_hash(plan_bytes(plan))}"
+    lines = wrapped([*_what(plan, facts, settled), *_how(plan, facts, settled), *_where(plan, facts, settled)])
+    most = max(0, min(MAX_CHANGES, MAX_LINES - len(lines) - 3))
+    lines = [*lines, *changed_lines(changes, most)]
+    return "\n".join([*lines[: MAX_LINES - 1], ending])
+
+
+def _what(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
+    expected, number = plan.expected, scope_of(settled)
+    title = printable(facts.title(plan.target, number))
+    kind = "ground-truth version" if plan.project is None else "project"
+    what = {"assignment": "assignments", "task": "tasks", "ground_truth": "ground-truth events"}[plan.target]
+    lines = [f"Export {plan.name}", f"  from        {kind} {number} ({title}), {what}"]
+    for name, value in plan.filter.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+        lines.append(f"  filter      {name}: {printable(shown if len(shown) <= 100 else shown[:99] + '…')}")
+    of_all = f" of {expected.in_scope:,}" if plan.filter else ", no filter"
+    lines.append(f"  records     {expected.records:,}{of_all}; {expected.sampled:,} were looked at")
+    tools = ", ".join(f"{count:,} {printable(tool)}" for tool, count in sample_of(facts, settled).tools.most_common(6))
+    lines.append(f"  sample      {tools or 'no annotations'}")
+    return lines
+
+
+def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
+    sample, lines = sample_of(facts, settled), []
+    for each in plan.formats[:MAX_FORMATS]:
+        options = ", ".join(f"{name}={value}" for name, value in each.options.items())
+        lost = losses_in(facts, settled, each.name)
+        told = "; ".join(f"{count:,} {in_words(reason)}" for reason, count in lost.most_common(MAX_LOSSES))
+        loses = f"loses of {sample.total:,} in the sample: {told}" if told else "loses nothing of the sample"
+        lines.append(f"  format      {each.name}{f' ({options})' if options else ''}: {loses}")
+    if len(plan.formats) > MAX_FORMATS:
+        lines.append(f"  format      and {', '.join(each.name for each in plan.formats[MAX_FORMATS:])}")
+    if plan.losses:
+        lines.append(f"  may lose    {', '.join(plan.losses)}")
+    classes = plan.classes
+    if classes.order:
+        more = f", … ({len(classes.order):,} in all)" if len(classes.order) > MAX_NAMES else ""
+        lines.append(f"  classes     {', '.join(map(printable, classes.order[:MAX_NAMES]))}{more}")
+        new = {"fail": "the export stops", "add": "appended", "drop": "lost"}[classes.unknown]
+        none = {"fail": "the export ends with it", "drop": "lost"}[classes.unlabelled]
+        lines.append(f"  new class   {new}; without a class: {none}")
+    if classes.map:
+        pairs = [f"{printable(label)} → {printable(name)}" for label, name in list(classes.map.items())[:MAX_NAMES]]
+        lines.append(f"  renamed     {', '.join(pairs)}{', …' if len(classes.map) > MAX_NAMES else ''}")
+    if classes.drop:
+        lines.append(f"  dropped     {', '.join(map(printable, classes.drop[:MAX_NAMES]))}")
+    outside = {"clamp": "cut at the edge of its picture", "drop": "lost", "fail": "the export ends with it"}
+    empty = "kept, as pictures without objects" if plan.empty == "keep" else "left out"
+    several = {"best": "confirmed, else reviewed, else newest", "newest": "the newest", "all": "all of them"}
+    lines.append(f"  outside     {outside[plan.geometry]}")
+    lines.append(f"  empty       {empty}; several records of one data unit: {several[plan.duplicates]}")
+    if plan.split:
+        parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in plan.split.ratios.items())
+        lines.append(f"  split       {parts}, by {plan.split.by}, seed {plan.split.seed}")
+    else:
+        lines.append("  split       none")
+    return lines
+
+
+def _where(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
+    originals = {"none": "not exported", "optional": "where they are there", "required": "all; none without its file"}
+    lines = [f"  originals   {originals[plan.originals]}; files named by {plan.naming}"]
+    unsized = sample_of(facts, settled).unsized
+    if unsized:
+        lines.append(f"  sizes       of {unsized:,} sampled pictures no record tells: read from the pictures")
+    lines.append(f"  output      {plan.output}, about {amount(needed_bytes(facts, settled))}")
+    if plan.state:
+        lines.append(f"  state       {plan.state}")
+    lines.append(f"  limits      {plan.limits.page_size} records a request, at most {plan.limits.workers} at a time")
+    return lines
