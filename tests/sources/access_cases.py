@@ -102,7 +102,8 @@ class AccessCases:
         files = listed(tree, inventory)
         with reach(tree.source()) as way:
             work = [
-                threading.Thread(target=way.fetch, args=(file, tmp_path / f"out-{path}")) for path, file in files.items()
+                threading.Thread(target=way.fetch, args=(file, tmp_path / f"out-{path}"))
+                for path, file in files.items()
             ]
             for thread in work:
                 thread.start()

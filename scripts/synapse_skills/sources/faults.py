@@ -116,11 +116,11 @@ def error_of(found: Fault, shown: str) -> SkillsError:
     return OutOfReach(f"{printable(redact(shown))} {row.message}{detail}", hint=found.hint or row.hint, code=row.code)
 
 
-def patiently[T](call: Callable[[], T], shown: str, *, tries: int = TRIES) -> T:
+def again[T](call: Callable[[], T], *, tries: int = TRIES) -> T:
     """Call until it answers, with growing pauses where waiting helps.
 
     Raises:
-        OutOfReach: it did not, or waiting would not help.
+        Fault: it did not, or waiting would not help.
     """
     attempt = 0
     while True:
@@ -129,9 +129,25 @@ def patiently[T](call: Callable[[], T], shown: str, *, tries: int = TRIES) -> T:
         except Fault as found:
             attempt += 1
             if not TABLE[found.word].waits or attempt >= tries:
-                raise error_of(found, shown) from None
+                raise
         # Full jitter, so that many workers do not come back at the same moment.
         _sleep(random.uniform(0.2, 1.0) * min(0.25 * 2.0**attempt, 15.0))
+
+
+def patiently[T](call: Callable[[], T], shown: str) -> T:
+    """`again`, for people.
+
+    Args:
+        call: what to do.
+        shown: the URL that it is about.
+
+    Raises:
+        OutOfReach: it does not answer, or waiting would not help.
+    """
+    try:
+        return again(call)
+    except Fault as found:
+        raise error_of(found, shown) from None
 
 
 def timeout_s() -> float:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from synapse_skills.errors import keep_secret
 from synapse_skills.sources.address import Address
-from synapse_skills.sources.faults import Fault, fault
+from synapse_skills.sources.faults import Fault, again, fault
 from synapse_skills.sources.remote import Entry, Reading, Remote, version_of
 from synapse_skills.sources.requesting import chunks, fault_of_status, request_faults, timeouts
 
@@ -130,7 +130,7 @@ class Gcs(Remote):
         if not recursive:
             asked["delimiter"] = "/"
         while True:
-            page = self._json(self._api, asked)
+            page = again(lambda: self._json(self._api, asked))
             last = ""
             for row in page.get("items", ()):
                 last = row["name"][len(self._prefix) :]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from synapse_skills.errors import keep_secret
 from synapse_skills.sources.address import Address
-from synapse_skills.sources.faults import Fault, fault, timeout_s
+from synapse_skills.sources.faults import Fault, again, fault, timeout_s
 from synapse_skills.sources.remote import CHUNK, Entry, Reading, Remote, version_of
 
 PREFIX = "SYNAPSE_S3_"
@@ -115,8 +115,7 @@ class S3(Remote):
         if not recursive:
             asked["Delimiter"] = "/"
         while True:
-            with _faults():
-                page = self._client.list_objects_v2(**asked)
+            page = again(lambda: self._page(asked))
             last = ""
             for row in page.get("Contents", ()):
                 last = row["Key"][len(self._prefix) :]
@@ -132,6 +131,11 @@ class S3(Remote):
                 asked["StartAfter"] = f"{self._prefix}{top}/{_LAST}"
             else:
                 asked["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _page(self, asked: dict[str, Any]) -> dict[str, Any]:
+        with _faults():
+            page: dict[str, Any] = self._client.list_objects_v2(**asked)
+        return page
 
     def stat(self, key: str) -> Entry | None:
         """One HEAD."""
@@ -283,7 +287,7 @@ def _faults() -> Iterator[None]:
         raise fault("timeout", error) from None
     except (boto.ResponseStreamingError, boto.IncompleteReadError, boto.ConnectionClosedError) as error:
         raise fault("cut", error) from None
-    except boto.HTTPClientError as error:
+    except (boto.HTTPClientError, boto.ConnectionError) as error:
         raise fault("unreachable", error) from None
     except boto.ParamValidationError as error:
         raise fault("no-bucket", error) from None
