@@ -28,7 +28,7 @@ def media_url(box: Box, base: str, key: str, filename: str, *, expired: bool = F
     """Where a file can be had without a token: a link that ends, or a key that nobody guesses (`media_seconds`)."""
     # A name of dots alone would be taken for a step by whoever reads the link.
     name = quote(filename, safe="") if filename.strip(".") else "file"
-    link = f"{base}/media/{quote(key)}/{name}"
+    link = f"{base}/media/{key}/{name}"
     seconds = box.settings.media_seconds
     if seconds is None:
         return link
