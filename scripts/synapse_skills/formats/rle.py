@@ -101,7 +101,7 @@ def decompress(text: str) -> list[int]:
     """
     counts: list[int] = []
     value = shift = 0
-    for char in text.encode("ascii", "replace"):
+    for char in text.encode("utf-8", "surrogatepass"):
         bits = char - 48
         if not 0 <= bits < 64:
             raise ValueError("a character that no compressed mask has")
