@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable_lines, redact
+from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable, printable_lines, redact
 from synapse_skills.job.content import content_hash
 
 if TYPE_CHECKING:
@@ -32,6 +34,24 @@ def content_of(home: Path) -> str | None:
         return content_hash(home)
     except SkillsError:
         return None
+
+
+def seconds_said(variable: str) -> float | None:
+    """The seconds that an environment variable says, None if it is not set.
+
+    Raises:
+        UsageError: they are none.
+    """
+    said = os.environ.get(variable)
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{variable} is {printable(said)[:40]!r}, not a number of seconds.", code="bad-seconds")
+    return seconds
 
 
 def for_log(line: str) -> str:

@@ -19,14 +19,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from synapse_skills.errors import EXIT_CODES, EXIT_QUESTIONS, FindingError, OutOfReach, UsageError, printable
+from synapse_skills.export_plan import ExportPlan, read_export_plan
 from synapse_skills.job.upload import job_flags
 from synapse_skills.plan import METADATA_TABLE, UploadPlan, plan_bytes, plan_hash, read_plan
+from synapse_skills.rendering.export_script import render_export, scope_of
 from synapse_skills.rendering.script import environment, render_script
 from synapse_skills.report import write_bytes
 from synapse_skills.units import check_frozen, table_rule
 
 MARKER = ".synapse-job"
 SCRIPT = "upload.py"
+SCRIPTS = {"upload": SCRIPT, "export": "export.py"}
 LIBRARY = "synapse_skills"
 # From `job` down; planning, cluster and rendering stay at home.
 ROOMS = ("job", "formats", "media", "units", "metadata", "annotations", "sources", "backend")
@@ -44,7 +47,7 @@ class Rendered:
 
 
 def render_job(
-    plan: UploadPlan,
+    plan: UploadPlan | ExportPlan,
     folder: Path,
     *,
     left_out: bytes = b"",
@@ -72,20 +75,24 @@ def render_job(
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link must stay one, to be refused
     marker = _marker(folder, plan)
-    script = render_script(plan)
+    name = SCRIPTS[plan.kind]
+    script = render_script(plan) if plan.kind == "upload" else render_export(plan)
     ours = {_sha256(script)}
-    edited = is_edited(folder) and _sha256((folder / SCRIPT).read_bytes()) not in ours
+    edited = is_edited(folder) and _sha256((folder / name).read_bytes()) not in ours
     if edited and not force and not keep_edited:
         raise FindingError(
-            f"{printable(str(folder / SCRIPT))} was edited since it was rendered: it is not written over.",
+            f"{printable(str(folder / name))} was edited since it was rendered: it is not written over.",
             hint="Keep the edit and accept what it counts with --set expected=dry-run, or render with --force.",
             code="script-edited",
         )
-    tables = _tables(plan, folder, placement, metadata)
     kept = edited and not force
-    files = _files(plan, left_out)
+    if plan.kind == "upload":
+        tables = _tables(plan, folder, placement, metadata)
+        files = _files(plan, left_out)
+    else:
+        tables, files = {}, _export_files(plan)
     if not kept:
-        files[SCRIPT] = script
+        files[name] = script
     try:
         _make_private(folder)
         _mark(folder, plan, ours | set(marker.get("script", [])))
@@ -98,7 +105,7 @@ def render_job(
             hint="Check its permissions and the free space on the disk.",
             code="job-not-writable",
         ) from None
-    return Rendered(folder, folder / SCRIPT, plan_hash(files["plan.json"]), kept)
+    return Rendered(folder, folder / name, plan_hash(files["plan.json"]), kept)
 
 
 def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> Rendered:
@@ -114,9 +121,11 @@ def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> 
         FindingError: not a plan, another job's folder, or an edited script.
     """
     plan_path = path / "plan.json" if path.is_dir() else path
-    plan = read_plan(plan_path)
     beside = plan_path.parent
     folder = out or (beside if (beside / MARKER).is_file() else beside / "job")
+    if _is_export(plan_path):
+        return render_job(read_export_plan(plan_path), folder, force=force)
+    plan = read_plan(plan_path)
     left_out = beside / "left_out.jsonl"
     return render_job(
         plan,
@@ -130,31 +139,52 @@ def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> 
 
 def is_edited(folder: Path) -> bool:
     """Whether the script in a job folder is another than the one that was rendered there."""
+    marker = _read_marker(folder)
     try:
-        script = (folder / SCRIPT).read_bytes()
+        script = (folder / SCRIPTS[marker["kind"][0] if marker else "upload"]).read_bytes()
     except OSError:
         return False
-    return _sha256(script) not in _read_marker(folder).get("script", [])
+    return _sha256(script) not in marker.get("script", [])
+
+
+def _is_export(plan: Path) -> bool:
+    try:
+        document = json.loads(plan.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("kind") == "export"
 
 
 def _files(plan: UploadPlan, left_out: bytes) -> dict[str, bytes]:
     """Everything in the folder but the script, by relative path."""
+    requirements = ["synapse-sdk"] + ["jsonschema-rs"] * (plan.meta_schema is not None)
+    files = _common(plan, requirements, "job/README.md.j2", flags=job_flags())
+    return files | {"left_out.jsonl": left_out} | library_files()
+
+
+def _export_files(plan: ExportPlan) -> dict[str, bytes]:
+    # Imported here: it needs msgspec, which a job that uploads does without.
+    from synapse_skills.job.export import export_flags
+
+    word, scope = scope_of(plan)
+    requirements = ["synapse-sdk", "msgspec", "orjson"]
+    files = _common(plan, requirements, "export/README.md.j2", flags=export_flags(), scope_word=word, scope=scope)
+    return files | library_files()
+
+
+def _common(plan: UploadPlan | ExportPlan, packages: list[str], readme: str, **said: object) -> dict[str, bytes]:
+    """The plan, and what says how to run it."""
     content = plan_bytes(plan)
     jinja = environment()
-    requirements = [("synapse-sdk", version("synapse-sdk"))]
-    if plan.meta_schema is not None:
-        requirements.append(("jsonschema-rs", version("jsonschema-rs")))
+    pins = [(name, version(name)) for name in packages]
     codes = [(code, meaning) for code, meaning in EXIT_CODES.items() if code != EXIT_QUESTIONS]
-    files = {
+    about = jinja.get_template(readme).render(plan=plan, hash=plan_hash(content), exit_codes=codes, **said)
+    return {
         "plan.json": content,
-        "left_out.jsonl": left_out,
-        "requirements.txt": jinja.get_template("job/requirements.txt.j2").render(requirements=requirements).encode(),
+        "requirements.txt": jinja.get_template("job/requirements.txt.j2").render(requirements=pins).encode(),
         ".rayignore": jinja.get_template("job/rayignore.j2").render().encode(),
-        "README.md": jinja.get_template("job/README.md.j2")
-        .render(plan=plan, hash=plan_hash(content), exit_codes=codes, flags=job_flags())
-        .encode(),
+        "README.md": about.encode(),
     }
-    return files | library_files()
 
 
 def library_files() -> dict[str, bytes]:
@@ -241,7 +271,7 @@ def _make_private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def _marker(folder: Path, plan: UploadPlan) -> dict[str, list[str]]:
+def _marker(folder: Path, plan: UploadPlan | ExportPlan) -> dict[str, list[str]]:
     """Whose folder it is; refuses what is not this job's."""
     shown = printable(str(folder))
     if _is_shared(folder):
@@ -261,7 +291,7 @@ def _marker(folder: Path, plan: UploadPlan) -> dict[str, list[str]]:
             hint="Name an empty or new folder: the whole folder ships.",
             code="folder-not-ours",
         )
-    if marker.get("name") != [plan.name]:
+    if marker["name"] != [plan.name] or marker["kind"] != [plan.kind]:
         raise FindingError(
             f"{shown} is another job's folder: {printable(''.join(marker.get('name', [])))}.",
             hint="Name another folder with --out, or remove this one.",
@@ -285,13 +315,14 @@ def _read_marker(folder: Path) -> dict[str, list[str]]:
         document = json.loads((folder / MARKER).read_bytes())
     except (OSError, ValueError):
         return {}
-    if not isinstance(document, dict) or document.get("kind") != "upload":
+    if not isinstance(document, dict) or document.get("kind") not in SCRIPTS:
         return {}
-    return {"name": [str(document.get("name"))], "script": [str(each) for each in document.get("script", [])]}
+    scripts = [str(each) for each in document.get("script", [])]
+    return {"kind": [str(document["kind"])], "name": [str(document.get("name"))], "script": scripts}
 
 
-def _mark(folder: Path, plan: UploadPlan, scripts: set[str]) -> None:
-    document = {"kind": "upload", "name": plan.name, "script": sorted(scripts)}
+def _mark(folder: Path, plan: UploadPlan | ExportPlan, scripts: set[str]) -> None:
+    document = {"kind": plan.kind, "name": plan.name, "script": sorted(scripts)}
     write_bytes(folder / MARKER, (json.dumps(document, ensure_ascii=False) + "\n").encode())
 
 

@@ -28,9 +28,7 @@ LAST_EXPORT = "last_export.json"
 
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every export."""
-    parser.add_argument(
-        "--dry-run", action="store_true", help="count, and try a sample; the output stays as it is"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="count, and try a sample; the output stays as it is")
     parser.add_argument("--limit", type=whole_number(), metavar="N", help="export only the N newest records")
     parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N requests at once (1 to 64)")
     parser.add_argument("--output", metavar="DIR", help="where the export goes (default: the plan's)")

@@ -292,7 +292,7 @@ class Fetcher:
         parts = list(_parts(rows)) or [[]]
         for number, part in enumerate(parts):
             payloads = await self.payloads.of(part)
-            kept = [_kept(row, payload) for row, payload in zip(part, payloads, strict=True)]
+            some = [kept(row, payload) for row, payload in zip(part, payloads, strict=True)]
             is_last = number == len(parts) - 1
             if low is not None:
                 said = facts(low if is_last else part[-1].key)
@@ -300,19 +300,20 @@ class Fetcher:
                     said |= {"high": parts[number - 1][-1].key}
             else:
                 said = facts(0) if is_last else {"t": "some"}
-            self._keep(said, kept)
-            self.done.rows += len(kept)
-            self.on_rows(len(kept))
+            self._keep(said, some)
+            self.done.rows += len(some)
+            self.on_rows(len(some))
 
-    def _keep(self, facts: dict[str, Any], kept: list[Kept] | None = None) -> None:
-        self.index.add(self.spool.append(facts, kept or []))
+    def _keep(self, facts: dict[str, Any], rows: list[Kept] | None = None) -> None:
+        self.index.add(self.spool.append(facts, rows or []))
 
     def _go_on(self) -> None:
         if self.stopping:
             raise Stopped
 
 
-def _kept(row: Row, payload: bytes | None) -> Kept:
+def kept(row: Row, payload: bytes | None) -> Kept:
+    """A row as it is kept, with the payload that was fetched for it."""
     lacks = payload is None and row.wrapper is not None and row.wrapper.needs_fetching
     return Kept(row.key, row.as_kept(payload), row.id, lacks, row.version)
 

@@ -25,6 +25,11 @@ CREATE TABLE record (
     key INTEGER PRIMARY KEY, data_unit INTEGER, rank INTEGER, moment TEXT, part TEXT, unit_meta INTEGER,
     left_out TEXT NOT NULL DEFAULT '', split TEXT NOT NULL DEFAULT '', quarantined TEXT NOT NULL DEFAULT ''
 );
+CREATE TABLE want (
+    key INTEGER, media TEXT, spec TEXT, data_unit INTEGER, checksum TEXT, size INTEGER, PRIMARY KEY (key, media)
+);
+CREATE TABLE size (key INTEGER, media TEXT, width INTEGER, height INTEGER, PRIMARY KEY (key, media));
+CREATE TABLE missing (key INTEGER, media TEXT, reason TEXT, PRIMARY KEY (key, media));
 CREATE INDEX record_unit ON record (data_unit) WHERE data_unit IS NOT NULL;
 """
 
@@ -44,6 +49,7 @@ class Index:
         self.database.executescript(
             f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000; {_SCHEMA}"
         )
+        self.asked: dict[str, Any] | None = None
         self.begun: dict[str, Any] | None = None
         self.is_whole = False
         self.cursor: dict[str, str] | None = None
@@ -69,7 +75,9 @@ class Index:
     def _add(self, page: Page) -> None:
         facts = page.facts
         kind = facts.get("t")
-        if kind == "begin":
+        if kind == "asked":
+            self.asked = facts["asked"]
+        elif kind == "begin":
             self.begun = facts
         elif kind == "whole":
             self.is_whole = True
@@ -77,6 +85,8 @@ class Index:
             self._cover(facts["low"], facts["high"])
         elif kind == "page":
             self.cursor = facts["next"] or None
+        elif kind == "sizes":
+            self.database.executemany("INSERT OR REPLACE INTO size VALUES (?, ?, ?, ?)", facts["sizes"])
         elif kind == "gone":
             self.database.executemany("DELETE FROM row WHERE key = ?", [(key,) for key in facts["keys"]])
         if kind == "units":

@@ -60,6 +60,11 @@ class Row:
                 return said
         return self.wrapper.digest if self.wrapper is not None and self.wrapper.digest else ""
 
+    def as_received(self, without: frozenset[str] | set[str] = frozenset()) -> bytes:
+        """The row as it came, links and all; some of its members left out."""
+        members = [json.dumps(name).encode() + b":" + raw for name, raw in self.members.items() if name not in without]
+        return b"{" + b",".join(members) + b"}"
+
     def as_kept(self, payload: bytes | None = None) -> bytes:
         """The row as it is kept: with this payload in place of what stood for it, without the query of any link."""
         parts = []

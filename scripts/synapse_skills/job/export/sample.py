@@ -8,10 +8,11 @@ from typing import Any
 
 from synapse_skills.backend import Api, Backend, Pace
 from synapse_skills.errors import OutOfReach
+from synapse_skills.job.export.fetch import kept
 from synapse_skills.job.export.payloads import Payloads
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
-from synapse_skills.job.export.walk import NotOrdered
+from synapse_skills.job.export.spool import Kept
 
 PLACES = 4
 MAX_PAGE = 100
@@ -38,10 +39,15 @@ async def sample(api: Api, target: str, scope: int, filter: Mapping[str, Any], n
     Raises:
         FindingError, OutOfReach: as an export would.
     """
-    looker = _Looker(api, Scope(target, scope, filter))
+    return [each.content for each in await kept_sample(api, Scope(target, scope, filter), n)]
+
+
+async def kept_sample(api: Api, scope: Scope, n: int) -> list[Kept]:
+    """The same, as a spool keeps them."""
+    looker = _Looker(api, scope)
     rows = await looker.rows(n)
     payloads = await looker.payloads.of(rows)
-    return [row.as_kept(payload) for row, payload in zip(rows, payloads, strict=True)]
+    return [kept(row, payload) for row, payload in zip(rows, payloads, strict=True)]
 
 
 class _Looker:
@@ -63,8 +69,6 @@ class _Looker:
         for place in range(1, PLACES):
             bound = high - (high - low) * place // PLACES
             page = await self._ask(self.scope.listing(page_size=each, id__lt=bound))
-            if any(row.key >= bound for row in page.rows):
-                raise NotOrdered
             found |= {row.key: row for row in page.rows[:each]}
         found |= {row.key: row for row in first.rows[each : each + n - len(found)]}
         return _newest(found, n)

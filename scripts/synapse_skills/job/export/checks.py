@@ -1,0 +1,75 @@
+"""What can be known to fail before anything is asked for: formats, their options, the output, the room for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from synapse_skills.errors import OutOfReach, UsageError, printable
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats import FORMATS
+from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.originals import Store
+from synapse_skills.sources.address import is_url
+from synapse_skills.texts import human_bytes
+
+SHARE = 1.1  # of the payloads that a format is estimated to take, with what lies about it
+
+
+def check_plan(plan: ExportPlan) -> None:
+    """Formats that there are, with options that they have, into a folder.
+
+    Raises:
+        UsageError: there is something else in the plan, or the script.
+    """
+    for each in plan.formats:
+        if each.name not in FORMATS:
+            raise UsageError(
+                f"There is no format {printable(each.name)!r}.", hint=f"One of: {', '.join(FORMATS)}.", code="no-format"
+            )
+        try:
+            FORMATS[each.name].complete(each.options)
+        except ValueError as error:
+            raise UsageError(str(error), hint="Mend it in export.py or plan again.", code="bad-option") from None
+    if plan.storage is not None or is_url(plan.output):
+        raise UsageError(
+            "An export goes to a folder; this plan names a storage.",
+            hint="Name a folder with --output and copy it from there.",
+            code="output-not-supported",
+        )
+
+
+def free_space(output: Path, index: Index, store: Store, plan: ExportPlan, *, times: float = 1.0) -> None:
+    """Make sure that the output has room.
+
+    Args:
+        output: where it goes.
+        index: what is written.
+        store: originals that are here.
+        plan: how many formats.
+        times: how often the rows of the index stand for what there is (a sample).
+
+    Raises:
+        OutOfReach: it would not fit.
+    """
+    needed = int(index.total_bytes() * SHARE * len(plan.formats) * times)
+    there = _existing(output)
+    if plan.originals != "none" and store.folder.is_dir() and there.stat().st_dev != store.folder.stat().st_dev:
+        # On another disk they are copied, not linked.
+        needed += sum(path.stat().st_size for path in store.folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise OutOfReach(
+            f"The export takes about {human_bytes(needed)}; there is room for {human_bytes(free)} at {output}.",
+            hint="Free some disk space, or name another folder with --output.",
+            code="disk-full",
+        )
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder that is there."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link must not be followed yet
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,348 @@
+"""One run of an export, from the first request to the report."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from synapse_skills.backend import Api, Login, login
+from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible, printable, unexpected
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats import FORMATS
+from synapse_skills.job.export.checks import check_plan, free_space
+from synapse_skills.job.export.decide import Decider, Failed, Keep
+from synapse_skills.job.export.fetch import Fetcher, Stopped
+from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.links import Links
+from synapse_skills.job.export.originals import Originals, Store
+from synapse_skills.job.export.output import Output
+from synapse_skills.job.export.reporting import Outcome, make_report
+from synapse_skills.job.export.sample import kept_sample
+from synapse_skills.job.export.scope import Scope
+from synapse_skills.job.export.spool import Spool
+from synapse_skills.job.export.writing import Writing, remember
+from synapse_skills.job.progress import Progress
+from synapse_skills.job.running import seconds_said
+from synapse_skills.job.signals import gentle_stop
+from synapse_skills.job.state import State
+from synapse_skills.report import ExportReport
+
+PATIENCE_S = 60.0
+TICK_S = 0.5
+SAMPLE = 200
+NEEDS_META = ("class_json",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of a run."""
+
+    dry_run: bool = False
+    limit: int | None = None
+    workers: int | None = None
+    fresh: bool = False
+
+
+class Engine:
+    """One run.
+
+    Args:
+        state: the locked state.
+        keep: the script's own rule.
+        content: hash of the job folder: another script may give another export of the same rows.
+    """
+
+    def __init__(
+        self,
+        plan: ExportPlan,
+        state: State,
+        options: Options,
+        progress: Progress,
+        *,
+        keep: Keep | None = None,
+        content: str = "",
+    ) -> None:
+        self.plan = plan
+        self.scope = Scope.of(plan)
+        self.state = state
+        self.options = options
+        self.progress = progress
+        self.keep = keep
+        self.content = content
+        self.outcome = Outcome()
+        self.workers = min(plan.limits.workers, options.workers or plan.limits.workers)
+        self.folder = state.folder if not options.dry_run else state.cache / "dry-run"
+        self.needs_size = any(FORMATS[each.name].needs_size for each in plan.formats if each.name in FORMATS)
+        self._started = time.time()
+        self._interrupted = False
+        self.output = Output(Path(plan.output).expanduser().absolute(), plan)
+        self._digest = ""
+        self._index: Index | None = None
+        self._spool: Spool | None = None
+
+    def run(self) -> tuple[ExportReport, SkillsError | None]:
+        """Do it. Whatever happens there is a report, and the error that ended the run if one did."""
+        error: SkillsError | None = None
+        try:
+            with interruptible():
+                self._run()
+        except (Stopped, KeyboardInterrupt):
+            self._interrupted = True
+        except SkillsError as caught:
+            error = caught
+        except Failed as caught:
+            error = FindingError(
+                f"The script's keep failed: {caught}", hint="Mend it in export.py.", code="keep-failed"
+            )
+        except OSError as caught:
+            error = _disk_error(caught, self.state.name)
+        except sqlite3.Error as caught:
+            error = OutOfReach(
+                f"The index in {self.state.cache} can't be used: {caught}",
+                hint="Check the disk, then run it again: the index is made anew.",
+                code="disk-full" if "full" in str(caught) else "index-denied",
+            )
+        except Exception as caught:
+            error = unexpected(caught)
+        self._close()
+        report = make_report(
+            self.plan,
+            self.outcome,
+            error,
+            dry_run=self.options.dry_run,
+            interrupted=self._interrupted,
+            started=self._started,
+        )
+        if error is None and not self._interrupted and self.outcome.files:
+            self._remember(report)
+        return report, error
+
+    def _remember(self, report: ExportReport) -> None:
+        try:
+            remember(self.folder, self.output, self._digest, report)
+        except OSError:
+            self.progress.say("the state can't be written: the next run will write the output once more")
+
+    def _run(self) -> None:
+        check_plan(self.plan)
+        output = self.output
+        self.progress.stage("asking")
+        who = login()
+        if self.options.dry_run:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            output.claim()
+            self.state.belongs_to(who.host, who.tenant, self.scope.number, self.scope.kind)
+        self._open()
+        try:
+            self._go(who, output)
+        finally:
+            if self.options.dry_run:
+                self._close()
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _go(self, who: Login, output: Output) -> None:
+        self._online(who, self._try if self.options.dry_run else self._fetch)
+        decider = Decider(
+            self.plan,
+            self.index,
+            keep=self.keep,
+            limit=self.options.limit,
+            needs_meta=any(each.name in NEEDS_META for each in self.plan.formats),
+            needs_size=self.needs_size,
+            on_record=self._done,
+        )
+        self.progress.stage("reading", self.index.count())
+        decider.look()
+        if wanted := decider.wanted_units():
+            self._online(who, lambda api: self._units(api, wanted))
+        self.progress.stage("deciding", self.index.count())
+        decided = self.outcome.decided = decider.decide()
+        if not decided.read:
+            raise FindingError(
+                "There is nothing to export: no record is in the scope.",
+                hint="Check the number of the project or version, and the filter, with --dry-run.",
+                code="nothing-to-export",
+            )
+        self._online(who, self._originals)
+        writing = Writing(
+            self.plan, self.index, self.store, self.folder, self.outcome, self.progress, on_record=self._done
+        )
+        if self.options.dry_run:
+            writing.attempt(self.folder / "output", decided)
+            return
+        self._digest = writing.digest(self.content, str(self.options.limit))
+        if not writing.is_unchanged(output, self._digest):
+            writing.into(output, decided)
+
+    # -- online ----------------------------------------------------------------------------------------------------
+
+    def _online(self, who: Login, work: Callable[[Api], Awaitable[None]]) -> None:
+        async def all_of_it() -> None:
+            patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
+            async with Api(who, patience=patience, connections=2 * self.workers + 8) as api:
+                ticking = asyncio.create_task(self._tick())
+                try:
+                    await work(api)
+                finally:
+                    ticking.cancel()
+
+        asyncio.run(all_of_it())
+
+    async def _fetch(self, api: Api) -> None:
+        fetcher = self._fetcher(api)
+        self.outcome.fetched = fetcher.done
+        begun = self.index.begun
+        self.progress.stage("fetching", int((begun or {}).get("count") or await fetcher.count() or 0))
+        self._done(self.index.count())
+        with gentle_stop(fetcher.stop):
+            await fetcher.run()
+        count, here = fetcher.done.count, self.index.count()
+        if count is not None and count != here and self.options.limit is None:
+            fewer = here < count
+            self.outcome.problems.add(
+                "rows-missing" if fewer else "rows-more",
+                f"{here:,} records were fetched, the backend counts {count:,}",
+                severity="error" if fewer else "warning",
+                count=abs(count - here),
+                fix="Run it again: what is missing is fetched." if fewer else "Records were removed meanwhile.",
+            )
+
+    def _fetcher(self, api: Api) -> Fetcher:
+        return Fetcher(
+            api,
+            self.scope,
+            self.spool,
+            self.index,
+            page_size=self.plan.limits.page_size,
+            workers=self.workers,
+            limit=self.options.limit,
+            on_rows=self._done,
+        )
+
+    async def _try(self, api: Api) -> None:
+        """A dry run: what there is with and without each filter, and a sample."""
+        fetcher = self._fetcher(api)
+        counted = await fetcher.count()
+        problems = self.outcome.problems
+        problems.add("records-in-scope", f"{counted if counted is not None else '?':,} records match", severity="info")
+        if self.scope.filter:
+            whole = await fetcher.count(filtered=False)
+            problems.add("records-in-scope", f"{whole:,} without any filter", severity="info", count=0)
+            for name in self.scope.filter:
+                rest = {key: value for key, value in self.scope.filter.items() if key != name}
+                without = await api.get(self.scope.path, Scope(self.scope.target, self.scope.number, rest).counting())
+                found = without.get("count") if isinstance(without, dict) else None
+                problems.add("records-without-filter", f"{found:,} without {name}", severity="info", group=name)
+        self.index.add(
+            self.spool.append({"t": "some"}, await kept_sample(api, self.scope, self.options.limit or SAMPLE))
+        )
+        self._estimate(counted)
+
+    async def _units(self, api: Api, wanted: list[int]) -> None:
+        links = Links(api, self.scope, self.index, self._fetcher(api).pace)
+        self.progress.stage("data units", len(wanted))
+        found = await links.fetch_units(wanted)
+        if found < len(wanted):
+            fix = "Their records go by what their own rows say."
+            self.outcome.problems.add("no-data-unit", severity="warning", count=len(wanted) - found, fix=fix)
+
+    async def _originals(self, api: Api) -> None:
+        whole = self.plan.originals != "none" and not self.options.dry_run
+        count = self.index.database.execute("SELECT COUNT(*) FROM want WHERE size OR ?", (whole,)).fetchone()[0]
+        if not count:
+            return
+        if not whole:
+            self.index.database.execute("DELETE FROM want WHERE NOT size")
+        self.progress.stage("originals" if whole else "sizes", count)
+        links = Links(api, self.scope, self.index, self._fetcher(api).pace)
+        originals = Originals(
+            api, links, self.index, self.store, workers=self.workers, whole=whole, on_file=self._arrived
+        )
+        with gentle_stop(originals.stop):
+            await originals.run()
+        if originals.stopping:
+            raise Stopped
+
+    # -- small things ----------------------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> Index:
+        """The index of this run."""
+        assert self._index is not None
+        return self._index
+
+    @property
+    def spool(self) -> Spool:
+        """The spool of this run."""
+        assert self._spool is not None
+        return self._spool
+
+    @property
+    def store(self) -> Store:
+        """Originals; a dry run looks at those that are there."""
+        return Store(self.state.folder / "originals")
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._spool = Spool(self.folder / "spool", self.state.lease.fence)
+        path = (self.folder if self.options.dry_run else self.state.cache) / "export.sqlite"
+        if self.options.fresh and not self.options.dry_run:
+            self._spool.clear()
+            shutil.rmtree(self.store.folder, ignore_errors=True)
+        self._index = Index(path, self._spool)
+        asked = {"target": self.scope.target, "number": self.scope.number, "filter": self.scope.filter}
+        if self._index.asked not in (None, asked):
+            # Other records are meant now: what was fetched is none of them, or not all.
+            self.progress.say("the filter is another than before: everything is fetched anew")
+            self._index.close()
+            self._spool.clear()
+            self._index = Index(path, self._spool)
+        if self._index.asked is None:
+            self._index.add(self._spool.append({"t": "asked", "asked": asked}))
+
+    def _close(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    def _estimate(self, count: int | None) -> None:
+        sampled = self.index.count()
+        if not sampled or count is None:
+            return
+        try:
+            free_space(self.output.folder, self.index, self.store, self.plan, times=count / sampled)
+        except OutOfReach as error:
+            # What is tried here may run on another machine.
+            self.outcome.problems.add(error.code, str(error), severity="warning", fix=error.hint)
+
+    def _done(self, count: int) -> None:
+        self.progress.created(count)
+        self.progress.tick()
+
+    def _arrived(self, size: int) -> None:
+        self.progress.created(1)
+        self.progress.moved(size)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.progress.tick()
+
+
+def _disk_error(caught: OSError, where: str) -> OutOfReach:
+    full = caught.errno in (errno.ENOSPC, errno.EDQUOT)
+    return OutOfReach(
+        f"{caught.strerror or caught} ({printable(str(caught.filename or where))})",
+        hint="Free some disk space, then run it again: it goes on where it was." if full else "Check its permissions.",
+        code="disk-full" if full else "os-error",
+    )

@@ -1,0 +1,208 @@
+"""The output folder: whose it is, what is under way in it, and what says that it is complete.
+
+Everything is written beside its place (`coco.partial/`) and takes it only after it was verified; the manifest follows,
+and `COMPLETE`, which holds the manifest's SHA-256, comes last. Without it an output is unfinished, whatever lies there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.report import write_bytes, write_json
+
+MARKER = ".synapse-export"
+MANIFEST = "manifest.json"
+COMPLETE = "COMPLETE"
+METADATA = "metadata"
+ORIGINALS = "originals"
+SUMMARY = "export_summary.json"
+PARTIAL = ".partial"
+MANIFEST_VERSION = 1
+OURS = (MARKER, MANIFEST, COMPLETE)
+
+
+class Output:
+    """The output folder of one export.
+
+    Args:
+        folder: absolute.
+    """
+
+    def __init__(self, folder: Path, plan: ExportPlan) -> None:
+        self.folder = folder
+        self._mine = {
+            "kind": "export",
+            "name": plan.name,
+            "target": plan.target,
+            "project": plan.project,
+            "ground_truth_version": plan.ground_truth_version,
+        }
+
+    def claim(self) -> None:
+        """Make it ours, or find that it is somebody else's.
+
+        Raises:
+            UsageError: it is no folder. FindingError: it holds something else than this job's output.
+            OutOfReach: it can't be written.
+        """
+        shown = printable(str(self.folder))
+        try:
+            if self.folder.exists() and not self.folder.is_dir():
+                raise UsageError(
+                    f"{shown} is not a folder.", hint="Name another one with --output.", code="not-a-folder"
+                )
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if any(self.folder.iterdir()):
+                if self._theirs() != self._mine:
+                    raise FindingError(
+                        f"{shown} is not empty, and what is in it is not this job's.",
+                        hint="Name an empty or new folder with --output (or plan another output).",
+                        code="output-not-ours",
+                    )
+            else:
+                write_json(self.folder / MARKER, self._mine)
+        except OSError as error:
+            raise OutOfReach(
+                f"The output {shown} can't be written: {error.strerror or error}.",
+                hint="Name another folder with --output, or mend its permissions.",
+                code="output-denied",
+            ) from None
+
+    def _theirs(self) -> Any:
+        try:
+            return json.loads((self.folder / MARKER).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an export was finished here."""
+        return (self.folder / COMPLETE).is_file()
+
+    def partial(self, name: str) -> Path:
+        """An empty folder in which something is written; what an earlier run left there is removed."""
+        folder = self.beside(name)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        return folder
+
+    def beside(self, name: str) -> Path:
+        """Where a folder is written before it takes its place."""
+        return self.folder / f"{name}{PARTIAL}"
+
+    def drop_partials(self) -> None:
+        """Remove what is half written."""
+        for path in self.folder.glob(f"*{PARTIAL}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def install(self, names: list[str]) -> None:
+        """Put what is verified in its place; from here until `finish` the output is not complete."""
+        before = self._installed()
+        (self.folder / COMPLETE).unlink(missing_ok=True)
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        for name in sorted({*names, *before}):
+            target, partial = self.folder / name, self.beside(name)
+            if target.exists():
+                shutil.rmtree(target)
+            if name == ORIGINALS and partial.exists() and not any(partial.iterdir()):
+                partial.rmdir()
+            elif partial.exists():
+                partial.rename(target)
+
+    def _installed(self) -> set[str]:
+        """Folders that an earlier export put here; a format may not be asked for any more."""
+        marks: set[str] = set()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads((self.folder / MANIFEST).read_bytes())
+            marks = {str(each["path"]).split("/")[0] for each in manifest["files"]}
+        return {name for name in marks if (self.folder / name).is_dir() and name not in (".", "..")}
+
+    def finish(self, names: list[str], counts: Mapping[str, Any]) -> tuple[int, int]:
+        """Write the manifest of what was installed, then `COMPLETE`; how many files and bytes that is."""
+        path = self.folder / MANIFEST
+        temporary = path.with_name(f"{MANIFEST}{PARTIAL}")
+        files = size = 0
+        digest = hashlib.sha256()
+        with temporary.open("wb") as stream:
+
+            def put(text: str) -> None:
+                content = text.encode("utf-8", "backslashreplace")
+                digest.update(content)
+                stream.write(content)
+
+            put(f'{{"version": {MANIFEST_VERSION}, "counts": {json.dumps(counts, ensure_ascii=False)}, "files": [')
+            for entry in self._files(names):
+                put((",\n" if files else "\n") + json.dumps(entry, ensure_ascii=False))
+                files, size = files + 1, size + entry["bytes"]
+            put("\n]}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        write_bytes(self.folder / COMPLETE, (digest.hexdigest() + "\n").encode())
+        return files, size
+
+    def _files(self, names: list[str]) -> Iterator[dict[str, Any]]:
+        known: dict[tuple[int, int], str] = {}
+        for path in itertools.chain.from_iterable(walk(self.folder / name) for name in sorted(names)):
+            relative = path.relative_to(self.folder).as_posix()
+            about = path.stat()
+            inode = (about.st_dev, about.st_ino)
+            found = known.get(inode)
+            if found is None:
+                with path.open("rb") as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+                # The store of the state is one of the names of a linked original.
+                if about.st_nlink > 2:
+                    known[inode] = found
+            yield {"path": relative, "bytes": about.st_size, "sha256": found}
+
+    def manifest_digest(self) -> str:
+        """What `COMPLETE` says of the manifest; '' if there is none."""
+        try:
+            return (self.folder / COMPLETE).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeError):
+            return ""
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in an order that is the same everywhere; links are files."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    for entry in found:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(path)
+        else:
+            yield path
+
+
+def place(source: Path, target: Path) -> bool:
+    """Put a file of the store into the output, as a link where the file system can; False if it isn't there."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            target.unlink()
+            os.link(source, target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS):
+            raise
+        shutil.copyfile(source, target)
+    return True

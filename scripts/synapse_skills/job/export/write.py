@@ -1,0 +1,317 @@
+"""Every format written in one pass over the records, and every annotation accounted for: written, or lost and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.annotations import NeedsPayload, Unreadable, count_annotations, file_of, size_of
+from synapse_skills.annotations.model import Media, MediaFile, Record
+from synapse_skills.errors import printable
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats import FORMATS
+from synapse_skills.formats.base import Format, Item, Loss, Settings, Writer
+from synapse_skills.formats.classes import Classes
+from synapse_skills.formats.names import Names
+from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
+from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.records import read_record
+from synapse_skills.report import MAX_EXAMPLES
+
+BATCH = 500
+QUARANTINED = "record-quarantined"
+ORIGINAL_MISSING = "original-missing"
+OTHER_MEDIA = "not-held"
+BROKEN = "writer-failed"
+RECORDS = "records.jsonl"
+
+Place = Callable[[Record, Media, MediaFile | None, Path], bool]
+"""Puts the original of a medium somewhere; False if it isn't there."""
+SizeOf = Callable[[Record, Media], tuple[int, int] | None]
+
+
+@dataclass
+class Tally:
+    """What became of the annotations in one format."""
+
+    written: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def lose(self, reason: str, count: int, example: str) -> None:
+        """Count annotations as lost; a few examples are kept for each reason."""
+        if not count:
+            return
+        self.lost[reason] = self.lost.get(reason, 0) + count
+        kept = self.examples.setdefault(reason, [])
+        if len(kept) < MAX_EXAMPLES and example not in kept:
+            kept.append(example)
+
+
+@dataclass
+class Written:
+    """What was written, counted.
+
+    Attributes:
+        records: exported; `quarantined` set aside, by reason.
+        annotations: source annotations of both.
+        items: media by part; '' without a split.
+        originals: placed; `missing` could not be.
+        notes: by format, what was written in another shape by an option.
+    """
+
+    records: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    quarantine_examples: dict[str, list[str]] = field(default_factory=dict)
+    annotations: int = 0
+    issues: dict[str, int] = field(default_factory=dict)
+    issue_examples: dict[str, list[str]] = field(default_factory=dict)
+    items: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
+    formats: dict[str, Tally] = field(default_factory=dict)
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)
+    originals: int = 0
+    missing: int = 0
+
+
+@dataclass
+class _Part:
+    """One format on its way."""
+
+    format: Format
+    folder: Path
+    writer: Writer
+    tally: Tally
+
+
+class Export:
+    """One pass of writing.
+
+    Args:
+        plan: what to write.
+        index: what was fetched, decided upon.
+        folders: where each format goes; empty folders.
+        metadata: the folder for `records.jsonl`.
+        quarantine: the file for what is set aside.
+        seen: labelled classes for `unknown: add`.
+        place: see `Place`; None if no originals are wanted.
+        rest: where originals go that no format places.
+        probed: sizes that had to be looked up in the pictures.
+        on_record: is told of so many more.
+    """
+
+    def __init__(
+        self,
+        plan: ExportPlan,
+        index: Index,
+        folders: Mapping[str, Path],
+        *,
+        metadata: Path,
+        quarantine: Path,
+        seen: Sequence[str] = (),
+        place: Place | None = None,
+        rest: Path | None = None,
+        probed: SizeOf = lambda record, media: None,
+        on_record: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self.plan = plan
+        self.index = index
+        self.done = Written()
+        self.on_record = on_record
+        self._place = place
+        self._rest = rest
+        self._probed = probed
+        self._metadata = metadata
+        self._quarantine = quarantine
+        self._names = Names(plan.naming)
+        self._classes = Classes(plan.classes, seen)
+        self._has_folders = "class_json" in folders
+        self._parts = [self._part(each.name, each.options, folders[each.name]) for each in plan.formats]
+
+    def _part(self, name: str, options: Mapping[str, Any], folder: Path) -> _Part:
+        format = FORMATS[name]
+        settings = Settings(
+            classes=self._classes,
+            splits=parts_of(self.plan.split),
+            geometry=self.plan.geometry,
+            options=format.complete(options),
+            title=self.plan.name,
+        )
+        tally = self.done.formats[name] = Tally()
+        return _Part(format, folder, format.write(folder, settings), tally)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class list as it is written."""
+        return self._classes.names
+
+    def run(self) -> Written:
+        """Write everything."""
+        self._metadata.mkdir(parents=True, exist_ok=True)
+        with self._quarantine.open("wb") as aside, (self._metadata / RECORDS).open("wb") as listed:
+            for keys in self._keys():
+                for key, split, part, quarantined in keys:
+                    self._record(key, split, part, quarantined, aside.write, listed.write)
+                self.on_record(len(keys))
+        for each in self._parts:
+            each.writer.close()
+            self.done.rows[each.format.name] = dict(each.writer.rows)
+            if each.writer.notes:
+                self.done.notes[each.format.name] = dict(sorted(each.writer.notes.items()))
+        return self.done
+
+    def _keys(self) -> Iterator[list[tuple[int, str, str, str]]]:
+        last = -1
+        while True:
+            rows = self.index.database.execute(
+                "SELECT key, split, COALESCE(part, ''), quarantined FROM record WHERE key > ? AND left_out = '' "
+                "ORDER BY key LIMIT ?",
+                (last, BATCH),
+            ).fetchall()
+            if not rows:
+                return
+            yield rows
+            last = rows[-1][0]
+
+    # -- one record ------------------------------------------------------------------------------------------------
+
+    def _record(
+        self, key: int, split: str, part: str, quarantined: str, aside: Callable[[bytes], Any], listed: Any
+    ) -> None:
+        record, detail = None, ""
+        try:
+            record = read_record(self.index, key, self.plan.target)
+        except Unreadable as error:
+            quarantined, detail = UNREADABLE, str(error)
+        except NeedsPayload:
+            quarantined, detail = PAYLOAD_MISSING, "The payload could not be fetched."
+        if record is not None:
+            self._count_issues(record)
+        missing = self._missing(record) if record is not None and not quarantined else ""
+        if missing:
+            quarantined, detail = ORIGINAL_MISSING, missing
+        if quarantined or record is None:
+            self._set_aside(key, record, quarantined, detail, aside)
+            return
+        self.done.records += 1
+        self.done.annotations += count_annotations(record.document)
+        for media in record.document.media or [Media("", "")]:
+            item = self._item(record, media, split)
+            listed(_line(item, part))
+            self.done.items[split] = self.done.items.get(split, 0) + 1
+            for each in self._parts:
+                self._write(each, item)
+            self._originals(item)
+        self._lose_issues(record)
+
+    def _item(self, record: Record, media: Media, split: str) -> Item:
+        size = size_of(record, media) or (self._probed(record, media) if media.kind == "image" else None)
+        folders: tuple[str, ...] = ()
+        if self._has_folders:
+            category = record.meta.get("category")
+            folders = (category,) if isinstance(category, str) and category else ()
+        name = self._names.of(record, file_of(record, media))
+        width, height = size or (None, None)
+        return Item(record, media, name, split, width, height, folders)
+
+    def _write(self, part: _Part, item: Item) -> None:
+        annotations = item.media.annotations
+        if part.format.media and item.media.kind not in part.format.media:
+            part.tally.lose(OTHER_MEDIA, len(annotations), f"record {item.record.key}: {item.media.kind or 'no media'}")
+            return
+        try:
+            losses = part.writer.write(item)
+        except OSError:
+            raise
+        except Exception as error:
+            # A bug of ours in one record: counted and said; the run goes on.
+            part.tally.lose(BROKEN, len(annotations), f"record {item.record.key}: {type(error).__name__}: {error}")
+            return
+        lost = _once(losses)
+        part.tally.written += len(annotations) - len(lost)
+        for loss in lost:
+            detail = f": {loss.detail}" if loss.detail else ""
+            example = f"record {item.record.key}, {loss.annotation.id}{detail}"
+            part.tally.lose(loss.reason, 1, printable(example)[:200])
+
+    def _lose_issues(self, record: Record) -> None:
+        """Annotations that could not even be read: what holds the payload as it came holds them too."""
+        for issue in record.document.issues:
+            if not issue.counts:
+                continue
+            for part in self._parts:
+                if part.format.is_raw:
+                    part.tally.written += 1
+                else:
+                    example = f"record {record.key}, {issue.annotation or issue.media}: {issue.detail or issue.code}"
+                    part.tally.lose(issue.code, 1, printable(example)[:200])
+
+    def _count_issues(self, record: Record) -> None:
+        for issue in record.document.issues:
+            self.done.issues[issue.code] = self.done.issues.get(issue.code, 0) + 1
+            kept = self.done.issue_examples.setdefault(issue.code, [])
+            if len(kept) < MAX_EXAMPLES:
+                where = " ".join(filter(None, (issue.media, issue.annotation)))
+                kept.append(printable(f"record {record.key}, {where}: {issue.detail}")[:200])
+
+    def _set_aside(
+        self, key: int, record: Record | None, reason: str, detail: str, aside: Callable[[bytes], Any]
+    ) -> None:
+        readable = count_annotations(record.document) if record is not None else 0
+        self.done.quarantined[reason] = self.done.quarantined.get(reason, 0) + 1
+        examples = self.done.quarantine_examples.setdefault(reason, [])
+        if len(examples) < MAX_EXAMPLES:
+            examples.append(printable(f"record {key}: {detail}")[:200])
+        self.done.annotations += readable
+        for part in self._parts:
+            part.tally.lose(QUARANTINED, readable, f"record {key}: {reason}")
+        line = {"record": key, "reason": reason, "detail": detail, "annotations": readable}
+        aside(json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+    # -- originals -------------------------------------------------------------------------------------------------
+
+    def _missing(self, record: Record) -> str:
+        """Why a record whose originals are required can't be exported; '' if nothing is missing."""
+        found = self.index.database.execute("SELECT media, reason FROM missing WHERE key = ?", (record.key,)).fetchall()
+        self.done.missing += len(found)
+        if self.plan.originals != "required" or not found:
+            return ""
+        return "; ".join(f"{media}: {reason}" for media, reason in found)
+
+    def _originals(self, item: Item) -> None:
+        if self._place is None:
+            return
+        file = file_of(item.record, item.media)
+        places = []
+        for part in self._parts:
+            if part.format.media and item.media.kind not in part.format.media:
+                continue
+            wanted = part.writer.place(item)
+            if wanted is not None:
+                places.append(part.folder / wanted)
+        if not places and self._rest is not None and file is not None:
+            places.append(self._rest / item.split / item.name)
+        there = [self._place(item.record, item.media, file, path) for path in dict.fromkeys(places)]
+        self.done.originals += any(there)
+
+
+def _once(losses: Sequence[Loss]) -> list[Loss]:
+    """Each annotation is lost once, whatever a writer says of it."""
+    return list({id(loss.annotation): loss for loss in reversed(losses)}.values())[::-1] if losses else []
+
+
+def _line(item: Item, part: str) -> bytes:
+    """Which record a file of the export comes from, and with what it was kept together."""
+    about = {
+        "record": item.record.key,
+        "id": item.record.id,
+        "data_unit": item.record.data_unit,
+        "media": item.media.key,
+        "name": item.name,
+        "split": item.split,
+        "group": part,
+    }
+    return json.dumps(about, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

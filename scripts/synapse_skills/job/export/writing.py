@@ -1,0 +1,188 @@
+"""The last stage of an export: written aside, verified, put in its place; or left alone if nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from synapse_skills.annotations import file_of
+from synapse_skills.annotations.model import Media, MediaFile, Record
+from synapse_skills.errors import FindingError
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats.base import Verified
+from synapse_skills.job.export import sizes
+from synapse_skills.job.export.checks import free_space
+from synapse_skills.job.export.decide import Decided
+from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.originals import Store
+from synapse_skills.job.export.output import METADATA, ORIGINALS, SUMMARY, Output, place
+from synapse_skills.job.export.reporting import Outcome
+from synapse_skills.job.export.summary import counts_of, summary_of
+from synapse_skills.job.export.verify import check_format, verify_output
+from synapse_skills.job.export.write import Export
+from synapse_skills.job.progress import Progress
+from synapse_skills.report import ExportReport, write_json
+
+WRITTEN = "written.json"
+
+
+class Writing:
+    """Writes what an index holds.
+
+    Args:
+        folder: where the state of this run lies.
+        store: originals.
+        on_record: is told of so many more.
+    """
+
+    def __init__(
+        self,
+        plan: ExportPlan,
+        index: Index,
+        store: Store,
+        folder: Path,
+        outcome: Outcome,
+        progress: Progress,
+        on_record: Callable[[int], None],
+    ) -> None:
+        self.plan = plan
+        self.index = index
+        self.store = store
+        self.folder = folder
+        self.outcome = outcome
+        self.progress = progress
+        self.on_record = on_record
+        self.names = [each.name for each in plan.formats]
+
+    def attempt(self, folder: Path, decided: Decided) -> None:
+        """Write a sample, to see what each format holds and loses of it."""
+        output = Output(folder, self.plan)
+        folder.mkdir(parents=True)
+        export = self._export(output, decided, with_originals=False)
+        self._verified(output, export)
+        classes = ", ".join(export.classes)
+        self.outcome.problems.add("classes", classes[:1000], severity="info", count=max(1, len(export.classes)))
+
+    def into(self, output: Output, decided: Decided) -> None:
+        """Write everything into the output, verify it, and complete it.
+
+        Raises:
+            OutOfReach: there is no room for it. FindingError: it doesn't verify; the output is as it was.
+        """
+        free_space(output.folder, self.index, self.store, self.plan)
+        output.drop_partials()
+        with_originals = self.plan.originals != "none"
+        export = self._export(output, decided, with_originals=with_originals)
+        verified = self._verified(output, export)
+        summary = summary_of(self.plan, decided, export.done, export.classes, verified)
+        installed = [*self.names, METADATA, *([ORIGINALS] if with_originals else [])]
+        write_json(output.beside(METADATA) / SUMMARY, summary)
+        output.install(installed)
+        self.outcome.files, _ = output.finish(installed, counts_of(summary))
+
+    def _export(self, output: Output, decided: Decided, *, with_originals: bool) -> Export:
+        folders = {name: output.partial(name) for name in self.names}
+        export = Export(
+            self.plan,
+            self.index,
+            folders,
+            metadata=output.partial(METADATA),
+            quarantine=self.folder / "quarantine.jsonl",
+            seen=decided.classes,
+            place=self._place if with_originals else None,
+            rest=output.partial(ORIGINALS) if with_originals else None,
+            probed=self._probed,
+            on_record=self.on_record,
+        )
+        self.progress.stage("writing", decided.exported)
+        export.run()
+        return export
+
+    def _verified(self, output: Output, export: Export) -> dict[str, Verified]:
+        self.progress.stage("verifying")
+        verified = {}
+        for name in self.names:
+            found = verified[name] = check_format(name, output.beside(name), export.done.rows[name])
+            for problem in found.problems:
+                if problem.severity == "error":
+                    raise FindingError(
+                        f"What was written does not verify: {problem.code}: {'; '.join(problem.examples) or name}",
+                        hint="This is a bug in synapse-skills: report it with this message. Nothing was replaced.",
+                        code="not-verified",
+                    )
+        self.outcome.written = export.done
+        return verified
+
+    # -- originals and sizes ---------------------------------------------------------------------------------------
+
+    def _place(self, record: Record, media: Media, file: MediaFile | None, target: Path) -> bool:
+        return file is not None and place(self._stored(record, file), target)
+
+    def _stored(self, record: Record, file: MediaFile) -> Path:
+        return self.store.path(record.key, record.data_unit, file.spec, file.checksum)
+
+    def _probed(self, record: Record, media: Media) -> tuple[int, int] | None:
+        found = self.index.database.execute(
+            "SELECT width, height FROM size WHERE key = ? AND media = ?", (record.key, media.key)
+        ).fetchone()
+        if found:
+            return int(found[0]), int(found[1])
+        file = file_of(record, media) if self.plan.originals != "none" else None
+        return sizes.size_of_file(self._stored(record, file)) if file is not None else None
+
+    # -- again -----------------------------------------------------------------------------------------------------
+
+    def digest(self, *parts: str) -> str:
+        """Of all that decides the bytes of the output: rows, data units, sizes, what is missing, plan, and `parts`."""
+        said = self.plan.model_dump(mode="json", exclude={"output", "state", "expected"})
+        digest = hashlib.sha256(json.dumps([said, *parts], sort_keys=True).encode())
+        for query in (
+            "SELECT key, length, crc FROM row ORDER BY key",
+            "SELECT id, length, crc FROM unit ORDER BY id",
+            "SELECT * FROM size ORDER BY key, media",
+            "SELECT key, media FROM missing ORDER BY key, media",
+        ):
+            for row in self.index.database.execute(query):
+                digest.update(repr(row).encode())
+            digest.update(b";")
+        return digest.hexdigest()
+
+    def is_unchanged(self, output: Output, digest: str) -> bool:
+        """Whether the output is complete and made of exactly this.
+
+        Raises:
+            FindingError: somebody has changed files of it since: they are not written over.
+        """
+        if not output.is_complete:
+            return False
+        try:
+            known = json.loads((self.folder / WRITTEN).read_bytes())
+        except (OSError, ValueError):
+            known = {}
+        self.progress.stage("verifying")
+        inspected = verify_output(output.folder)
+        changed = [problem for problem in inspected.problems if problem.code == "changed-file"]
+        if changed:
+            raise FindingError(
+                f"Files of the output were changed since it was complete: {'; '.join(changed[0].examples)}",
+                hint="Move it away, or name another folder with --output: edits are not written over.",
+                code="output-edited",
+            )
+        same = known.get("input") == digest and known.get("manifest") == output.manifest_digest()
+        if not same or not inspected.is_fine:
+            return False
+        self.outcome.is_unchanged, self.outcome.earlier = True, known["report"]
+        self.progress.say("nothing has changed since the export was complete: it stays as it is")
+        return True
+
+
+def remember(folder: Path, output: Output, digest: str, report: ExportReport) -> None:
+    """Keep what an output was made of, so that a later run can leave it alone.
+
+    Raises:
+        OSError: it can't be written; it would only have saved the next run some work.
+    """
+    kept = report.model_dump(mode="json", include={"records", "annotations", "files", "splits", "problems"})
+    write_json(folder / WRITTEN, {"input": digest, "manifest": output.manifest_digest(), "report": kept})

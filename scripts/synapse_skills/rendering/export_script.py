@@ -1,0 +1,39 @@
+"""plan.json → export.py."""
+
+from __future__ import annotations
+
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.rendering.literal import literal
+from synapse_skills.rendering.script import environment
+
+_SCOPES = {"assignment": "project", "task": "project", "ground_truth": "ground-truth version"}
+_BY = {"record": "record", "data_unit": "data unit", "checksum": "checksum of the original", "category": "category"}
+
+
+def render_export(plan: ExportPlan) -> bytes:
+    """The script of an export: the same plan gives the same bytes."""
+    word, scope = scope_of(plan)
+    by = plan.split.by if plan.split is not None else ""
+    text = (
+        environment()
+        .get_template("export/export.py.j2")
+        .render(
+            plan=plan,
+            scope=scope,
+            scope_name="GROUND_TRUTH_VERSION" if plan.target == "ground_truth" else "PROJECT",
+            scope_word=word,
+            formats=literal({each.name: dict(each.options) for each in plan.formats}),
+            classes=literal(list(plan.classes.order)),
+            rename=literal(dict(plan.classes.map)),
+            drop=literal(list(plan.classes.drop)),
+            split_by=_BY.get(by, "what their meta says, as plan.json has it"),
+        )
+    )
+    return text.encode()
+
+
+def scope_of(plan: ExportPlan) -> tuple[str, int]:
+    """What the scope of a plan is called, and its number."""
+    number = plan.ground_truth_version if plan.target == "ground_truth" else plan.project
+    assert number is not None
+    return _SCOPES[plan.target], number
