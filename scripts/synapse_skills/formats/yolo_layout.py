@@ -25,7 +25,7 @@ import yaml
 from synapse_skills.annotations.model import Annotation, Box, Point
 from synapse_skills.formats.base import Item, Loss, Settings
 from synapse_skills.formats.classes import DROPPED
-from synapse_skills.formats.geometry import NOISE, ZERO, clamp_box, upright
+from synapse_skills.formats.geometry import ZERO
 
 WHOLE = "train"
 """The part that everything is in if no split was asked for."""
@@ -142,21 +142,6 @@ class YoloWriter:
     def note(self, code: str, count: int = 1) -> None:
         """Count something that was written in another shape."""
         self.notes[code] = self.notes.get(code, 0) + count
-
-    def upright_box(self, box: Box, width: float, height: float) -> Box | str:
-        """A box inside its picture, whose sides are upright; what had to be moved is counted."""
-        straight = box if box.rotation == 0 else upright(box)
-        if straight is None:
-            return "rotated"
-        kept = clamp_box(straight, width, height, self.policy)
-        if isinstance(kept, Box) and kept is not straight:
-            self.note_moved(straight, kept)
-        return kept
-
-    def note_moved(self, before: Box, after: Box) -> None:
-        """Count a box that was cut at the edge, if it was by more than rounding noise."""
-        if before.width - after.width > NOISE or before.height - after.height > NOISE:
-            self.note("clamped")
 
 
 def is_placed(item: Item) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from synapse_skills.annotations.model import Annotation, Box, Keypoint, Skeleton
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
+from synapse_skills.formats.boxes import Boxes
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import NOISE, ZERO, bounds, box_of, clamp_point
 from synapse_skills.formats.poses import Pose, Poses, joint_key
@@ -50,6 +51,7 @@ class PoseWriter(YoloWriter):
     def __init__(self, folder: Path, settings: Settings) -> None:
         super().__init__(folder, settings)
         self._poses = Poses(settings.classes, settings.skeletons)
+        self._boxes = Boxes(settings.geometry, {}, self.notes)
         self._posed: dict[str, int] = {}
         self._behind: list[str] = []
         # Nothing of it is left if the run is killed: it has no name.
@@ -96,7 +98,7 @@ class PoseWriter(YoloWriter):
         points, seen, losses = self._points(pose, width, height)
         if not points:
             return None, losses, "no-keypoints"
-        box = self.upright_box(pose.box, width, height) if pose.box is not None else "no-keypoints"
+        box = self._boxes.of(pose.box, width, height) if pose.box is not None else "no-keypoints"
         around = box if isinstance(box, Box) else box_of(bounds(seen)) if seen else None
         row: Rows = ZERO
         if around is not None and min(around.width, around.height) >= NOISE:
