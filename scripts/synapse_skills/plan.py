@@ -30,11 +30,22 @@ class _Model(BaseModel):
 
 
 class SourcePlan(_Model):
-    """Where files come from: an absolute local folder, and whether its subfolders count."""
+    """Where files come from: an absolute local folder or a URL, and whether its subfolders count."""
 
     path: str
     recursive: bool = True
     spec: str | None = Field(default=None, description="The one spec that all files of this source fill (multi-path).")
+    storage: int | None = Field(default=None, ge=1, description="The backend's storage that the path is relative to.")
+    credentials: Literal["storage", "variables", "node"] | None = Field(
+        default=None,
+        description="What opens a remote source on the cluster: a session of the backend's storage, SYNAPSE_… variables "
+        "that travel with the job, or the role of the machines there. Never the login itself.",
+    )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its files lie elsewhere than in a folder."""
+        return self.storage is not None or "://" in self.path
 
 
 class SpecPlan(_Model):

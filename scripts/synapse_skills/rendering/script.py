@@ -63,7 +63,8 @@ def _sources(plan: UploadPlan) -> str:
     entries = []
     for source in plan.sources:
         spec = f", spec={literal(source.spec)}" if source.spec is not None else ""
-        entries.append(f"Source({literal(source.path)}, recursive={literal(source.recursive)}{spec})")
+        storage = f", storage={literal(source.storage)}" if source.storage is not None else ""
+        entries.append(f"Source({literal(source.path)}, recursive={literal(source.recursive)}{spec}{storage})")
     flat = f"[{', '.join(entries)}]"
     return flat if len(entries) == 1 and len(flat) < 100 else "[\n" + "".join(f"    {e},\n" for e in entries) + "]"
 
