@@ -101,7 +101,7 @@ class S3Tree(UrlTree):
 
     @property
     def keys(self) -> list[str]:
-        return [key.name for key in self._backend.list_objects(self.bucket, None, None, None, 10_000)[0]]
+        return list(self._backend.buckets[self.bucket].keys)
 
 
 class GcsTree(UrlTree):
@@ -325,11 +325,7 @@ class SshServer:
         return f"[127.0.0.1]:{self.port} {self.host_key.export_public_key().decode()}"
 
     def stop(self) -> None:
-        async def close() -> None:
-            self._server.close()
-            await self._server.wait_closed()
-
-        asyncio.run_coroutine_threadsafe(close(), self._loop).result(20)
+        self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 

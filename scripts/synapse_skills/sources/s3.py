@@ -7,6 +7,7 @@ and can't ask for one version. One page of a listing is one request here, and ca
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -93,7 +94,18 @@ def _session(profile: str) -> Any:
     import botocore.session
 
     make: Any = botocore.session.Session
-    return make(profile=profile or None)
+    session = make(profile=profile or None)
+    # The descriptions of services, read once in a process: most of the time that a client takes to be made.
+    session.register_component("data_loader", _loader())
+    return session
+
+
+@functools.cache
+def _loader() -> Any:
+    from botocore import loaders
+
+    make: Any = loaders.create_loader
+    return make()
 
 
 class S3(Remote):

@@ -31,6 +31,8 @@ _MISSING_HINT = (
     "that of the URL, SYNAPSE_SFTP_USERNAME, or that of ~/.ssh/config. On the cluster only SYNAPSE_ variables arrive."
 )
 
+_BCRYPT_HINT = "Install bcrypt beside synapse-sdk, or write a copy of the key as PEM: ssh-keygen -p -m PEM -f COPY."
+
 
 @dataclass(frozen=True)
 class SftpLogin:
@@ -162,7 +164,11 @@ class Sftp(Remote):
                 options["client_keys"] = [asyncssh.import_private_key(login.key, passphrase)]
             elif login.key_file:
                 options["client_keys"] = [asyncssh.read_private_key(Path(login.key_file).expanduser(), passphrase)]
-        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, OSError, ValueError):
+        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, OSError, ValueError) as error:
+            if "bcrypt" in str(error):
+                raise Fault(
+                    "login", "its private key is encrypted in OpenSSH's own format", hint=_BCRYPT_HINT
+                ) from None
             # The text of these errors may quote the key.
             raise Fault(
                 "login", "the private key can't be read, or its passphrase is not right", hint=_MISSING_HINT
