@@ -10,7 +10,7 @@ from typing import Any
 
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
 from synapse_skills.export_plan import ExportPlan
-from synapse_skills.job.export.decide import Decided
+from synapse_skills.job.export.decide import Decided, parts_of
 from synapse_skills.job.export.fetch import Fetched
 from synapse_skills.job.export.write import BROKEN, ORIGINAL_MISSING, Written
 from synapse_skills.job.worker import job_id, worker
@@ -105,7 +105,7 @@ def make_report(
             },
         )
         report.files = ExportFiles(written=outcome.files, originals=written.originals, missing=written.missing)
-        report.splits = dict(written.items) if plan.split is not None else {}
+        report.splits = {part: written.items.get(part, 0) for part in parts_of(plan.split)}
     report.exit_code = _exit_code(report, error, interrupted=interrupted)
     return ExportReport.model_validate(report.model_dump())
 
@@ -167,7 +167,7 @@ def _of_written(plan: ExportPlan, written: Written, problems: Problems) -> None:
             if reason == "record-quarantined":
                 continue
             agreed = consents(plan, name, reason)
-            fix = "" if agreed else f"Accept it with losses={name}:{reason}, or mend the annotations in Synapse."
+            fix = "" if agreed else f"Plan again with losses.{name}.{reason}=accept, or mend the annotations in Synapse."
             if reason == BROKEN:
                 agreed, fix = False, "This is a bug in synapse-skills: report it with this example."
             for number, example in enumerate(tally.examples.get(reason) or [""]):

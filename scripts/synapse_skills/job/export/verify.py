@@ -42,6 +42,18 @@ class Inspected:
         """Whether nothing is wrong."""
         return not any(problem.severity == "error" for problem in self.problems)
 
+    def as_dict(self) -> dict[str, Any]:
+        """As the JSON document of `verify_export`."""
+        return {
+            "ok": self.is_fine,
+            "files": self.files,
+            "bytes": self.bytes,
+            "records": self.records,
+            "items": self.items,
+            "formats": {name: {"items": each.items, "rows": each.rows} for name, each in self.formats.items()},
+            "problems": [problem.model_dump() for problem in self.problems],
+        }
+
 
 class _Listed(msgspec.Struct):
     record: int
