@@ -245,7 +245,7 @@ class Backend:
         return sorted(found, key=lambda row: int(row["id"]))
 
     def ground_truth_version(self, identity: int) -> dict[str, Any]:
-        """One version of a ground-truth dataset, as in `ground_truths`."""
+        """One version of a ground truth as in `ground_truths`, with the number of its `project` if that is told."""
         try:
             row = self.get(f"ground_truth_dataset_versions/{int(identity)}/")
         except NotThere:
@@ -257,14 +257,15 @@ class Backend:
                 hint="List them: list_resources ground-truths.",
                 code="no-ground-truth",
             )
-        dataset = version["dataset"]
-        if dataset is not None and not version["name"]:
+        if version["dataset"] is not None:
             try:
-                found = self._runner.run(self._second.get(f"v2/ground-truth-datasets/{dataset}/"))
+                found = self._runner.run(self._second.get(f"v2/ground-truth-datasets/{version['dataset']}/"))
             except NotThere:
-                return version
-            inner = found.get("data", found) if isinstance(found, Mapping) else {}
-            version["name"] = str(inner.get("name") or "") if isinstance(inner, Mapping) else ""
+                found = None
+            inner = found.get("data", found) if isinstance(found, Mapping) else None
+            if isinstance(inner, Mapping):
+                version["name"] = str(inner.get("name") or version["name"])
+                version["project"] = inner.get("project_id") or inner.get("project")
         return version
 
     def count(self, path: str, params: dict[str, Any]) -> int:

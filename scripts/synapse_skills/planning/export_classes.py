@@ -64,7 +64,7 @@ def _configured(facts: ExportFacts, settled: Settled) -> list[str]:
     number = settled.get("project")
     if number is None:
         number = facts.ground_truth(settled["ground_truth_version"]).get("project")
-    if number is None:
+    if not isinstance(number, int):
         return []
     try:
         return configured(facts.project(int(number)))
@@ -98,7 +98,7 @@ def _decide_order(facts: ExportFacts, settled: Settled) -> Inferred | None:
             f", then {len(more):,} that only the records have: {', '.join(map(printable, more[:3]))}" if more else ""
         )
     else:
-        because = f"the project's configuration names no classes: {len(more):,} that the sample holds, in natural order"
+        because = f"no project's configuration names classes: the {len(more):,} of the sample, in natural order"
     return Inferred([*order, *more], because)
 
 

@@ -123,7 +123,7 @@ def _ask_discarded(facts: ExportFacts, settled: Settled, said: dict[str, Any]) -
         return None
     rest = count_of(facts, settled, {**said, "discarded": False})
     return Ask(
-        f"{gone:,} records were discarded by somebody. Are they to be exported too?",
+        f"Of {gone + rest:,} records somebody has discarded {gone:,}. Are those to be exported too?",
         (
             Option("Leave them out", False, f"{rest:,} records are left"),
             Option("Export them too", ANY, f"All {gone + rest:,} records"),

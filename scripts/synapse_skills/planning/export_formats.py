@@ -48,14 +48,14 @@ def _held(facts: ExportFacts, sample: Sample, form: Format) -> int:
 
 
 def _ranked(facts: ExportFacts, sample: Sample) -> list[tuple[Format, int]]:
-    """Formats and what they hold: first those of trainers that hold most of it, then the raw ones, then the rest."""
+    """Formats and what they hold: first those of trainers that hold most of it, then JSON, then the rest."""
     forms = [(form, _held(facts, sample, form)) for form in facts.formats().values()]
 
     def place(pair: tuple[Format, int]) -> tuple[int, int]:
         form, held = pair
         fits = not form.media or any(kind in form.media for kind in sample.kinds) or not sample.kinds
         good = fits and (2 * held >= sample.total)
-        return (1 if form.is_raw else 0 if good else 2), -held
+        return (1 if not form.needs_size else 0 if good else 2), -held
 
     return sorted(forms, key=place)
 
@@ -158,12 +158,16 @@ def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settl
             Option(
                 str(choice),
                 choice,
-                f"{sum(lost[choice].values()):,} annotations of the sample are lost"
+                _effect(sum(lost[choice].values()) - sum(lost[best].values()))
                 + (" (default)" if choice == default else ""),
             )
             for choice in choices
         ),
     )
+
+
+def _effect(more: int) -> str:
+    return f"{more:,} annotations of the sample are lost" if more else "These annotations are kept in this shape"
 
 
 def _parse_option(form: Format, option: FormatOption, answer: Any, facts: ExportFacts, settled: Settled) -> Any:

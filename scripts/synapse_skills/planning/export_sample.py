@@ -165,6 +165,7 @@ def trial(
     from synapse_skills.annotations.labels import natural
     from synapse_skills.formats.base import Item, Settings
     from synapse_skills.formats.classes import Classes
+    from synapse_skills.job.export.write import OTHER_MEDIA
 
     lost: Counter[str] = Counter()
     if form.is_raw:
@@ -178,9 +179,13 @@ def trial(
     with TemporaryDirectory(prefix="synapse-sample-") as folder:
         writer = form.write(Path(folder), settings)
         for number, (record, media) in enumerate(sorted(sample.media(), key=lambda pair: pair[0].key)):
+            if form.media and media.kind not in form.media:
+                lost[OTHER_MEDIA] += len(media.annotations)
+                continue
             width, height = size_of(record, media) or (PLACEHOLDER, PLACEHOLDER)
             item = Item(record, media, f"{number}.jpg", width=width, height=height)
-            lost.update(loss.reason for loss in writer.write(item))
+            # An annotation is lost once, whatever the writer says of it.
+            lost.update({id(loss.annotation): loss.reason for loss in writer.write(item)}.values())
         writer.close()
     lost.update(issue.code for record in sample.records for issue in record.document.issues if issue.counts)
-    return lost
+    return +lost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -9,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import printable
+from synapse_skills.job.export.output import MARKER
 from synapse_skills.planning.answers import number_of, one_of, shown, text, whole
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, filter_of, sample_of
 from synapse_skills.planning.export_formats import ALL_CLASSES, options_of
 from synapse_skills.planning.export_scope import scope_of
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled
+from synapse_skills.texts import human_bytes
 
 NONE = "none"
 PARTS = ("train", "val", "test")
-OURS = ("COMPLETE", "manifest.json", "metadata/export_summary.json")
 _BY = re.compile(r"record|data_unit|checksum|category|meta\..+")
 
 
@@ -202,7 +204,9 @@ def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
     if not any(record.files for record in sample.records):
         return Inferred(NONE, "no record of the sample names a file")
     bytes_each = sample.file_bytes
-    size = f"about {amount(bytes_each * settled[RECORDS])}" if bytes_each is not None else "their size is not known"
+    size = (
+        f"about {human_bytes(bytes_each * settled[RECORDS])}" if bytes_each is not None else "their size is not known"
+    )
     options = [
         Option("Yes, all of them", "required", f"{size}; a record whose file can't be had is set aside"),
         Option("Yes, where there", "optional", f"{size}; what is missing is counted"),
@@ -243,7 +247,7 @@ NAMING = Decision(
 # ---- where to
 
 
-def _objection(folder: Path, facts: ExportFacts) -> str:
+def _objection(folder: Path, facts: ExportFacts, settled: Settled) -> str:
     """Why nothing can be written to a folder."""
     assert facts.home is not None
     home = facts.home.folder
@@ -256,23 +260,28 @@ def _objection(folder: Path, facts: ExportFacts) -> str:
     if folder.exists() and not folder.is_dir():
         return f"{printable(str(folder))} is not a folder"
     try:
-        foreign = folder.is_dir() and any(folder.iterdir()) and not is_ours(folder)
+        foreign = folder.is_dir() and any(folder.iterdir()) and not is_ours(folder, settled)
     except OSError as error:
         return f"{printable(str(folder))} can't be read: {error.strerror}"
     if foreign:
-        return f"{printable(str(folder))} holds something else than an export"
+        return f"{printable(str(folder))} holds something else than this export"
     return ""
 
 
-def is_ours(folder: Path) -> bool:
-    """Whether a folder holds an export, finished or not."""
-    return any((folder / name).is_file() for name in OURS) or any(folder.glob(".synapse-export*"))
+def is_ours(folder: Path, settled: Settled) -> bool:
+    """Whether a folder holds an export of this job, finished or not: it says so itself."""
+    try:
+        theirs = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    mine = {key: settled.get(key) for key in ("name", "target", "project", "ground_truth_version")}
+    return isinstance(theirs, dict) and {key: theirs.get(key) for key in mine} == mine
 
 
 def _decide_output(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
     assert facts.home is not None
     folder = facts.home.folder / "output"
-    if why := _objection(folder, facts):
+    if why := _objection(folder, facts, settled):
         return Refuse("output-not-ours", f"{why}.", "Name another folder with --output.")
     return Inferred(str(folder), "in the job's folder; --output names another one")
 
@@ -282,7 +291,7 @@ def _parse_output(answer: Any, facts: ExportFacts, settled: Settled) -> str:
     if "://" in place:
         raise BadAnswer(f"{shown(place)} is not a folder: an export is written to a folder, and copied from there.")
     folder = Path(place).expanduser().absolute()
-    if why := _objection(folder, facts):
+    if why := _objection(folder, facts, settled):
         raise BadAnswer(f"{why}: name an empty or new folder.")
     return str(folder)
 
@@ -312,16 +321,16 @@ def _decide_room(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
     try:
         free = shutil.disk_usage(place).free
     except OSError:
-        return Inferred(needed, f"about {amount(needed)}; how much is free there is not known")
+        return Inferred(needed, f"about {human_bytes(needed)}; how much is free there is not known")
     if needed > free:
         return Refuse(
             "no-room",
-            f"The export takes about {amount(needed)}; {printable(str(place))} has {amount(free)} free.",
+            f"The export takes about {human_bytes(needed)}; {printable(str(place))} has {human_bytes(free)} free.",
             "Free some space, name another folder with --output, or leave the originals out.",
         )
     unknown = settled["originals"] != NONE and sample_of(facts, settled).file_bytes is None
     more = ", without the originals, whose sizes no record tells" if unknown else ""
-    return Inferred(needed, f"about {amount(needed)}{more}; {_rounded(free)} are free")
+    return Inferred(needed, f"about {human_bytes(needed)}{more}; {_rounded(free)} are free")
 
 
 def _rounded(count: int) -> str:
@@ -341,15 +350,6 @@ ROOM = Decision(
     _counted,
     needs=("formats", RECORDS, "output", "originals"),
 )
-
-
-def amount(count: float) -> str:
-    """Bytes as a person reads them."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1024 or unit == "GB":
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return ""
 
 
 # ---- limits and state

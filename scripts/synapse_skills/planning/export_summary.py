@@ -12,9 +12,10 @@ from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import sample_of
 from synapse_skills.planning.export_formats import in_words, losses_in
 from synapse_skills.planning.export_scope import scope_of
-from synapse_skills.planning.export_shape import amount, needed_bytes
+from synapse_skills.planning.export_shape import needed_bytes
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.summary import MAX_CHANGES, MAX_LINES, changed_lines, diff, wrapped
+from synapse_skills.texts import human_bytes
 
 MAX_NAMES = 8
 MAX_FORMATS = 8
@@ -90,7 +91,7 @@ def _where(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     unsized = sample_of(facts, settled).unsized
     if unsized:
         lines.append(f"  sizes       of {unsized:,} sampled pictures no record tells: read from the pictures")
-    lines.append(f"  output      {plan.output}, about {amount(needed_bytes(facts, settled))}")
+    lines.append(f"  output      {plan.output}, about {human_bytes(needed_bytes(facts, settled))}")
     if plan.state:
         lines.append(f"  state       {plan.state}")
     lines.append(f"  limits      {plan.limits.page_size} records a request, at most {plan.limits.workers} at a time")
