@@ -21,6 +21,7 @@ _NAMES = (
     "yolo_seg",
     "yolo_pose",
     "yolo_obb",
+    "voc",
 )  # fmt: skip
 """The formats in the order in which documents list them. Each is a module of this package with a `FORMAT` in it."""
 

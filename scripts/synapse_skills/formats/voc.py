@@ -1,0 +1,229 @@
+"""Pascal VOC: one XML file a picture.
+
+    Annotations/<stem>.xml           size, and an <object> for each box
+    JPEGImages/<name>                originals, if they were asked for; the name is VOC's, whatever their type
+    ImageSets/Main/<split>.txt       the stems of a part; without a split all are in trainval.txt
+
+Coordinates are pixels, the first and the last that the box touches: `xmin = floor(x) + 1`, `xmax = ceil(x + width)`.
+VOC counts them from 1; with `base=0` each is one less. `truncated`, `difficult`, `occluded` and `pose` come from
+attributes of these names; all attributes stand in `<attributes>`, which readers of VOC pass over. `depth` is the
+data unit's `channels`, else 3. What XML 1.0 has no place for (control characters) is written as its escape.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from synapse_skills.annotations.model import Annotation
+from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
+from synapse_skills.formats.boxes import HOLDS, OPTIONS, Boxes
+from synapse_skills.formats.classes import DROPPED
+from synapse_skills.formats.geometry import NOISE
+from synapse_skills.report import Problems
+
+WHOLE = "trainval"
+"""The list that everything is in if no split was asked for."""
+
+AGAIN = "Export again; if it comes back, say so to whoever maintains this."
+FLAGS = ("truncated", "difficult", "occluded")
+
+_TRUE = frozenset({"1", "true", "yes", "y", "예"})
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Voc:
+    """See the module; the protocol is `base.Writer`."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.rows: dict[str, int] = dict.fromkeys(settings.splits or ("",), 0)
+        self.notes: dict[str, int] = {}
+        self._classes = settings.classes
+        self._boxes = Boxes(settings.geometry, settings.options, self.notes)
+        self._first = int(settings.options["base"])
+        self._title = text(settings.title)
+        self._folder = folder
+        self._lists: dict[str, TextIO] = {}
+        for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+            (folder / name).mkdir(parents=True)
+        for part in settings.splits or (WHOLE,):
+            self._list(part)
+
+    def write(self, item: Item) -> Sequence[Loss]:
+        """Write the file of a picture; anything else is not held."""
+        annotations = item.media.annotations
+        if item.media.kind != "image":
+            return [Loss(annotation, "not-held", f"{item.media.kind}, no image") for annotation in annotations]
+        if not (item.width and item.height):
+            # VOC has no file without a size, not even for a picture that holds nothing.
+            return [Loss(annotation, "no-size") for annotation in annotations]
+        losses: list[Loss] = []
+        objects: list[str] = []
+        for annotation in annotations:
+            made = self._object(annotation, item.width, item.height)
+            if isinstance(made, Loss):
+                losses.append(made)
+            else:
+                objects.append(made)
+        content = self._page(item, objects)
+        (self._folder / "Annotations" / f"{item.stem}.xml").write_bytes(content.encode())
+        self._list(item.split or WHOLE).write(f"{item.stem}\n")
+        self.rows[item.split] = self.rows.get(item.split, 0) + len(objects)
+        return losses
+
+    def _object(self, annotation: Annotation, width: int, height: int) -> str | Loss:
+        place = self._classes.place(annotation)
+        if place == DROPPED:
+            return Loss(annotation, DROPPED)
+        if type(annotation.geometry) not in self._boxes.shapes:
+            is_missing = annotation.geometry is None and annotation.tool in HOLDS
+            return Loss(annotation, "no-geometry" if is_missing else "not-held")
+        if isinstance(place, str):
+            return Loss(annotation, place)
+        box = self._boxes.of(annotation.geometry, width, height)
+        if isinstance(box, str):
+            return Loss(annotation, box)
+        xmin, xmax = pixels(box.x, box.x + box.width, width)
+        ymin, ymax = pixels(box.y, box.y + box.height, height)
+        given = annotation.attributes
+        less = 1 - self._first
+        flags = "".join(f"<{flag}>{int(is_true(given.get(flag)))}</{flag}>" for flag in FLAGS)
+        pose = given.get("pose")
+        return (
+            f"  <object>\n    <name>{text(self._classes.names[place])}</name>\n"
+            f"    <pose>{text(pose) if isinstance(pose, str) else 'Unspecified'}</pose>{flags}\n"
+            f"    <bndbox><xmin>{xmin - less}</xmin><ymin>{ymin - less}</ymin>"
+            f"<xmax>{xmax - less}</xmax><ymax>{ymax - less}</ymax></bndbox>\n{_attributes(given)}  </object>\n"
+        )
+
+    def _page(self, item: Item, objects: list[str]) -> str:
+        channels = item.record.meta.get("channels")
+        depth = channels if channels in (1, 2, 3, 4) and not isinstance(channels, bool) else 3
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>\n<annotation>\n  <folder>JPEGImages</folder>\n'
+            f"  <filename>{text(item.name)}</filename>\n  <source><database>{self._title}</database></source>\n"
+            f"  <size><width>{item.width}</width><height>{item.height}</height><depth>{depth}</depth></size>\n"
+            f"  <segmented>0</segmented>\n{''.join(objects)}</annotation>\n"
+        )
+
+    def _list(self, part: str) -> TextIO:
+        if part not in self._lists:
+            path = self._folder / "ImageSets" / "Main" / f"{part}.txt"
+            self._lists[part] = path.open("w", encoding="utf-8", newline="\n")
+        return self._lists[part]
+
+    def place(self, item: Item) -> str | None:
+        """With the other pictures, if it has an annotation file."""
+        is_held = item.media.kind == "image" and item.width and item.height
+        return f"JPEGImages/{item.name}" if is_held else None
+
+    def close(self) -> None:
+        """Close the lists."""
+        for stream in self._lists.values():
+            stream.close()
+
+
+def pixels(start: float, end: float, length: int) -> tuple[int, int]:
+    """The first and the last pixel, from 1, that a span inside a picture touches by more than noise."""
+    first = min(math.floor(start + NOISE) + 1, length)
+    return first, min(max(math.ceil(end - NOISE), first), length)
+
+
+def is_true(value: Any) -> bool:
+    """Whether an attribute says yes."""
+    return value is True or str(value).strip().casefold() in _TRUE
+
+
+def text(value: str) -> str:
+    """Text as XML 1.0 holds it."""
+    plain = _NO_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), value)
+    return escape(plain, {"\r": "&#13;"})
+
+
+def _attributes(given: dict[str, Any]) -> str:
+    lines = [
+        f"<attribute><name>{text(name)}</name><value>{text(_value(value))}</value></attribute>"
+        for name, value in given.items()
+    ]
+    return f"    <attributes>{''.join(lines)}</attributes>\n" if lines else ""
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def verify(folder: Path) -> Verified:
+    """Every file parses, holds what VOC asks for, and stands in exactly one list."""
+    found, problems = Verified(), Problems()
+    part_of: dict[str, str] = {}
+    for path in sorted((folder / "ImageSets" / "Main").glob("*.txt")):
+        part = "" if path.stem == WHOLE else path.stem
+        found.items[part] = found.rows[part] = 0
+        for stem in path.read_text(encoding="utf-8").split("\n")[:-1]:
+            found.items[part] += 1
+            if stem in part_of:
+                problems.add("in-two-parts", f"{stem}: {path.name}", fix=AGAIN)
+            part_of[stem] = part
+    edges: set[str] = set()
+    stems = set()
+    for path in sorted((folder / "Annotations").glob("*.xml")):
+        stems.add(path.stem)
+        if path.stem not in part_of:
+            problems.add("in-no-part", f"Annotations/{path.name}", fix=AGAIN)
+            continue
+        found.rows[part_of[path.stem]] += _read(path, edges, problems)
+    for stem in sorted(set(part_of) - stems):
+        problems.add("missing-file", f"Annotations/{stem}.xml", fix=AGAIN)
+    for path in sorted((folder / "JPEGImages").glob("*")):
+        if (path.name.rpartition(".")[0] or path.name) not in stems:
+            problems.add("picture-without-labels", f"JPEGImages/{path.name}", fix=AGAIN)
+    if len(edges) > 1:
+        problems.add("bad-box", "some boxes are counted from 0, others from 1", fix=AGAIN)
+    found.problems = problems.as_list()
+    return found
+
+
+def _read(path: Path, edges: set[str], problems: Problems) -> int:
+    """Look at one file; how many objects it has. `edges`: the bases that its boxes tell."""
+    where = f"Annotations/{path.name}"
+    try:
+        root = ElementTree.fromstring(path.read_bytes())  # noqa: S314  expat of today refuses entities that grow
+        width, height, depth = (int(root.findtext(f"size/{name}", "")) for name in ("width", "height", "depth"))
+        name = root.findtext("filename", "")
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        problems.add("unreadable", f"{where}: {error}", fix=AGAIN)
+        return 0
+    if root.tag != "annotation" or min(width, height, depth) < 1 or (name.rpartition(".")[0] or name) != path.stem:
+        problems.add("bad-file", f"{where}: root, size or filename", fix=AGAIN)
+    objects = root.findall("object")
+    for number, each in enumerate(objects, 1):
+        try:
+            left, top, right, bottom = (int(each.findtext(f"bndbox/{e}", "")) for e in ("xmin", "ymin", "xmax", "ymax"))
+        except ValueError:
+            problems.add("bad-box", f"{where}: object {number} has no whole numbers", fix=AGAIN)
+            continue
+        if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
+            problems.add("bad-box", f"{where}: object {number} is outside its picture", fix=AGAIN)
+        edges |= {"0" for edge in (left, top) if edge == 0}
+        edges |= {"1" for edge, end in ((right, width), (bottom, height)) if edge == end}
+        if not each.findtext("name") or any(each.findtext(flag) not in ("0", "1") for flag in FLAGS):
+            problems.add("bad-object", f"{where}: object {number} has no name, or flags that are none", fix=AGAIN)
+    return len(objects)
+
+
+FORMAT = Format(
+    name="voc",
+    title="Pascal VOC",
+    media=("image",),
+    holds={**HOLDS, "bounding_box": "whole pixels"},
+    needs_size=True,
+    options=(*OPTIONS, Option("base", (1, 0), "The number of the first pixel: 1 as VOC has it, or 0.")),
+    write=Voc,
+    verify=verify,
+)
