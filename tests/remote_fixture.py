@@ -27,13 +27,27 @@ MIXED_SPECS = (
 SECRET = "a-very-secret-key"
 
 
-def mixed_seed() -> dict[str, Any]:
-    """A collection that takes images, labels and masks."""
+LABEL_STORAGE = 12
+
+
+def mixed_seed(tree: S3Tree) -> dict[str, Any]:
+    """A collection that takes images, labels and masks, and a storage of the backend that is a bucket."""
     specs = [
         {"id": number, **spec.model_dump(include={"name", "file_type", "is_required"}), "extensions": spec.extensions}
         for number, spec in enumerate(MIXED_SPECS, 1)
     ]
-    return seed_with(collections=[{"id": COLLECTION, "name": "Mixed", "meta": None, "file_specifications": specs}])
+    bucket = {
+        "id": LABEL_STORAGE,
+        "name": "Labels",
+        "category": "external",
+        "provider": "minio",
+        "configuration": {"bucket_name": tree.bucket, "endpoint_url": os.environ["SYNAPSE_S3_ENDPOINT_URL"]},
+        "credential": {"access_key": "an-access-key", "secret_key": SECRET},
+    }
+    return seed_with(
+        collections=[{"id": COLLECTION, "name": "Mixed", "meta": None, "file_specifications": specs}],
+        storages=[*seed_with()["storages"], bucket],
+    )
 
 
 class MixedJob(Job):
@@ -121,4 +135,5 @@ def s3() -> Iterator[Front]:
 def mixed(tmp_path: Path, sandbox_factory: SandboxFactory, s3: Front) -> MixedJob:
     """A job over three places, without any data yet."""
     s3.faults.clear()
-    return MixedJob(tmp_path / "upload", sandbox_factory(seed=mixed_seed()), S3Tree())
+    tree = S3Tree()
+    return MixedJob(tmp_path / "upload", sandbox_factory(seed=mixed_seed(tree)), tree)

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from job_fixture import PNG, killing
-from remote_fixture import SECRET, MixedJob
+from remote_fixture import LABEL_STORAGE, SECRET, MixedJob
 from sources.trees import Front, s3_error
 
 UNITS = 7
@@ -29,6 +29,19 @@ def test_mixed_sources_arrive_byte_by_byte(mixed: MixedJob) -> None:
     assert report["files"]["sent"] == 3 * UNITS
     assert not mixed.staged
     assert "again" not in done.stderr
+
+
+def test_a_storage_of_the_backend_needs_no_login_but_synapses(mixed: MixedJob) -> None:
+    mixed.units(UNITS)
+    labels, *others = mixed.sources()
+    relative = labels.model_copy(update={"path": "data/labels", "storage": LABEL_STORAGE, "credentials": "storage"})
+    mixed.plan_with(sources=(relative, *others))
+    nothing = {f"SYNAPSE_S3_{name}": "" for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
+    mixed.run(before=killing(POST, 2, when="after"), expect=-signal.SIGKILL, **nothing)
+    done = mixed.run(**nothing, SYNAPSE_SKILLS_DEBUG="1")
+    assert mixed.there() == mixed.wanted()
+    assert SECRET not in done.stdout + done.stderr
+    assert all(SECRET.encode() not in path.read_bytes() for path in mixed.folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.heavy
