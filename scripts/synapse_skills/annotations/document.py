@@ -14,6 +14,10 @@ from synapse_skills.annotations.v1 import read_v1
 from synapse_skills.annotations.v2 import is_v2, read_v2
 
 
+_FREE = frozenset({Text, Entity, Section})
+"""Geometries that hold values as they came."""
+
+
 def read_document(payload: bytes | str | Mapping[str, Any] | None, *, files: tuple[MediaFile, ...] = ()) -> Document:
     """Read the annotations of one record.
 
@@ -32,7 +36,8 @@ def read_document(payload: bytes | str | Mapping[str, Any] | None, *, files: tup
         document = _read_patiently(payload, files)
     for media in document.media:
         for annotation in media.annotations:
-            _check_depth(annotation)
+            if annotation.attributes or type(annotation.geometry) in _FREE:
+                _check_depth(annotation)
     if not document.media and (file := main_file(files)):
         document.media.append(Media(key_of(file), kind_of(key_of(file)), width=file.width, height=file.height))
     return document
