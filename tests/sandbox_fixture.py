@@ -236,6 +236,23 @@ class Sandbox:
         """Data files: id, filename, content_type, size, sha1, md5, key."""
         return list(self.get("/_sandbox/files")["data_files"])
 
+    def label(self, *rows: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Label: rows as `synapse_sandbox.labels` describes them; the ids of each: id, task, data_unit."""
+        return list(self.post("/_sandbox/label", {"records": list(rows)})["assignments"])
+
+    def edit(self, *rows: Mapping[str, Any]) -> None:
+        """Change records, or delete them: `{"target", "id" or "pgh_id", "data", "delete": True, ...}`."""
+        self.post("/_sandbox/edit", {"records": list(rows)})
+
+    def ground_truth(self, **row: Any) -> dict[str, Any]:
+        """Make a dataset with a version: name, project, version, category, records or from_project."""
+        return dict(self.post("/_sandbox/ground_truth", row))
+
+    def records(self, target: str = "assignment", scope: int | None = None) -> list[dict[str, Any]]:
+        """What is held: all of a target, or of one project (of one version for ground truths)."""
+        word = "version" if target == "ground_truth" else "project"
+        return list(self.get(f"/_sandbox/records?target={target}" + (f"&{word}={scope}" if scope else "")))
+
     def stats(self) -> dict[str, Any]:
         """requests and statuses by route, most_in_flight, late."""
         return dict(self.get("/_sandbox/stats"))

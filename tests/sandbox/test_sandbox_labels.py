@@ -30,14 +30,13 @@ def unit(box: Sandbox) -> int:
 
 
 def label(box: Sandbox, **row: Any) -> dict[str, Any]:
-    made = box.post("/_sandbox/label", row)
-    assert made["count"] == 1
-    return dict(made["assignments"][0])
+    (made,) = box.label(row)
+    return made
 
 
 def held(box: Sandbox, target: str, number: int, key: str = "id") -> dict[str, Any]:
-    (row,) = [row for row in box.get(f"/_sandbox/records?target={target}") if row[key] == number]
-    return dict(row)
+    (row,) = [row for row in box.records(target) if row[key] == number]
+    return row
 
 
 def test_what_was_uploaded_is_labelled(box, unit):
@@ -63,7 +62,7 @@ def test_a_second_assignment_of_a_task_and_a_unit_without_a_task(box, unit):
 
 
 def test_all_or_nothing(box, unit):
-    before = len(box.get("/_sandbox/records"))
+    before = len(box.records())
     rows = [{"data_unit": unit, "data": {}}, {"data_unit": 10**6, "data": {}}]
     status, said = box.request("POST", "/_sandbox/label", {"records": rows})
     assert status == 400 and "records[1]: data_unit: there is no data unit 1000000" in str(said)
@@ -72,7 +71,7 @@ def test_all_or_nothing(box, unit):
     assert box.request("POST", "/_sandbox/edit", {"id": 10**6})[0] == 400
     assert box.request("POST", "/_sandbox/edit", {"id": 1, "target": "tsk"})[0] == 400
     assert box.request("POST", "/_sandbox/label", rows[:1], {"Synapse-Access-Token": ""})[0] == 401
-    assert len(box.get("/_sandbox/records")) == before
+    assert len(box.records()) == before
 
 
 def test_an_edit_during_the_run(box, unit):
@@ -80,16 +79,16 @@ def test_an_edit_during_the_run(box, unit):
     made = label(box, data_unit=unit, data=document(1), created="2026-01-01T00:00:00Z", custom={"kept": 1})
     url = f"/sdk/assignments/?ids={made['id']}&response_mode=presigned"
     before = box.get(url)["results"][0]
-    box.post("/_sandbox/edit", [{"id": made["id"], "data_text": '{"x": NaN}', "status_review": "rejected"}])
+    box.edit({"id": made["id"], "data_text": '{"x": NaN}', "status_review": "rejected"})
     after = box.get(url)["results"][0]
     assert after["updated"] > before["updated"] and after["last_labeled"] > before["last_labeled"]
     assert after["data"]["data_digest"] != before["data"]["data_digest"] and after["status_review"] == "rejected"
     assert after["custom"] == {"kept": 1} and after["created"] == before["created"]
     assert box.get(before["data"]["presigned_url"]) == document(1), "an older link leads to the older text"
     assert held(box, "assignment", made["id"])["data"] == '{"x": NaN}', "shown as text: JSON has no NaN"
-    box.post("/_sandbox/edit", {"id": made["id"], "omit": ["file", "data_unit"]})
+    box.edit({"id": made["id"], "omit": ["file", "data_unit"]})
     assert not {"file", "data_unit"} & set(box.get(f"/assignments/{made['id']}/"))
-    box.post("/_sandbox/edit", {"id": made["id"], "delete": True})
+    box.edit({"id": made["id"], "delete": True})
     assert box.get(url)["count"] == 0
     box.set(wrap_bytes=65536)
 
@@ -97,27 +96,26 @@ def test_an_edit_during_the_run(box, unit):
 def test_a_ground_truth_of_assignments_of_units_and_of_a_project(box, unit):
     made = label(box, data_unit=unit, data=document(7, class_="bus"))
     records = [{"assignment": made["id"], "category": "validation"}, {"data_unit": unit, "data": document(8)}]
-    truth = box.post("/_sandbox/ground_truth", {"name": "GT", "project": PROJECT, "records": records})
+    truth = box.ground_truth(name="GT", project=PROJECT, records=records)
     first, second = truth["versions"][0]["pgh_ids"]
     assert held(box, "ground_truth", first, "pgh_id")["classes"] == ["bus"]
     assert held(box, "ground_truth", second, "pgh_id")["category"] == "train"
-    again = {"dataset": truth["dataset"], "version": "2", "from_project": PROJECT}
-    other = box.post("/_sandbox/ground_truth", again)
+    other = box.ground_truth(dataset=truth["dataset"], version="2", from_project=PROJECT)
     assert other["dataset"] == truth["dataset"] and other["version"] != truth["version"]
-    known = [row["id"] for row in box.get("/_sandbox/records?target=assignment") if row["project"] == PROJECT]
+    known = [row["id"] for row in box.records(scope=PROJECT)]
     assert other["versions"][0]["events"] == len(known)
     version = box.get(f"/ground_truth_dataset_versions/{other['version']}/")
     assert (version["version"], version["ground_truth_dataset"]) == ("2", truth["dataset"])
-    box.post("/_sandbox/edit", {"target": "assignment", "id": made["id"], "data": {}})
+    box.edit({"target": "assignment", "id": made["id"], "data": {}})
     row = box.get(f"/sdk/ground_truth_events/?ground_truth_dataset_versions={truth['version']}")["results"][1]
     assert row["data"] == document(7, class_="bus"), "a ground truth is what it was"
-    box.post("/_sandbox/edit", {"target": "ground_truth", "pgh_id": first, "data": {}, "category": "test"})
+    box.edit({"target": "ground_truth", "pgh_id": first, "data": {}, "category": "test"})
     assert held(box, "ground_truth", first, "pgh_id")["category"] == "test"
 
 
 def test_many_are_made_up(box):
     made = box.post("/_sandbox/fill", {"project": 77, "records": 250, "boxes": 2, "ground_truth": True})
-    rows = box.get("/_sandbox/records?project=77")
+    rows = box.records(scope=77)
     assert made["count"] == len(rows) == 250 and rows[0]["id"] == made["first"]
     assert box.get(f"/sdk/ground_truth_events/?ground_truth_dataset_versions={made['version']}")["count"] == 250
     data = rows[9]["data"]
@@ -133,9 +131,9 @@ def test_many_are_made_up(box):
 
 def test_the_page_counts_them_and_a_restart_keeps_them(box, unit):
     label(box, data_unit=unit, data=document(1))
-    before = box.get("/_sandbox/records")
+    before = box.records()
     status, html = box.request("GET", "/")
-    truths = len(box.get("/_sandbox/records?target=ground_truth"))
+    truths = len(box.records("ground_truth"))
     assert status == 200 and f"{len(before)} assignments, {truths} ground truths" in html
     box.restart(kill=True)
-    assert box.get("/_sandbox/records") == before
+    assert box.records() == before
