@@ -13,7 +13,6 @@ from synapse_skills.annotations.payload import Unreadable, check_depth, is_wrapp
 from synapse_skills.annotations.v1 import read_v1
 from synapse_skills.annotations.v2 import is_v2, read_v2
 
-
 _FREE = frozenset({Text, Entity, Section})
 """Geometries that hold values as they came."""
 
