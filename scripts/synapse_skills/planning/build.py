@@ -31,7 +31,13 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
         storage=settled["storage"],
         project=settled.get("project"),
         sources=tuple(
-            SourcePlan(path=source.path, recursive=source.recursive, spec=source.spec)
+            SourcePlan(
+                path=source.path,
+                recursive=source.recursive,
+                spec=source.spec,
+                storage=source.storage,
+                credentials=opened_with(source),
+            )
             for source in filled_sources(facts, settled)
         ),
         grouping=grouping_of(settled),

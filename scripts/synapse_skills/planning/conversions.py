@@ -181,7 +181,7 @@ def _is_voc(facts: Facts, sources: Sequence[Source]) -> bool:
     def look() -> bool:
         from synapse_skills.media.failures import ConversionFailed
         from synapse_skills.media.voc import voc_as_json
-        from synapse_skills.sources import open_inside
+        from synapse_skills.sources import reach
 
         tried = 0
         for file in facts.data_files():
@@ -189,10 +189,10 @@ def _is_voc(facts: Facts, sources: Sequence[Source]) -> bool:
                 continue
             tried += 1
             try:
-                with open_inside(sources[file.source].root(), file) as stream:
+                with reach(sources[file.source]) as way, way.open(file) as stream:
                     voc_as_json(stream)
                 return True
-            except (OSError, ConversionFailed):
+            except (OSError, ConversionFailed, FindingError):
                 if tried >= _TRIED:
                     break
         return False

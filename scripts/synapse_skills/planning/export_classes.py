@@ -174,7 +174,7 @@ def _decide_unknown(facts: ExportFacts, settled: Settled) -> Inferred | Ask | No
     unknown = _unknown_in(facts, settled)
     add = Option("Append them", "add", "They follow the list, in natural order")
     drop = Option("Leave them out", "drop", "Their annotations are counted as lost")
-    fail = Option("Stop there", "fail", "The export ends with what it met; nothing is guessed")
+    fail = Option("Stop there", "fail", "Its annotations are counted as lost, and the export ends with exit 5")
     if unknown:
         names = ", ".join(f"{printable(name)} ({count:,})" for name, count in list(unknown.items())[:5])
         more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""

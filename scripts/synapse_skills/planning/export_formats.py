@@ -226,7 +226,7 @@ def _decide_loss(name: str, reason: str, facts: ExportFacts, settled: Settled) -
             return Inferred(ACCEPT, f"{count:,} in the sample; follows from formats.{name}.{option.name}={chosen}")
     total = sample_of(facts, settled).total
     return Ask(
-        f"{count:,} of {total:,} sampled annotations will be lost in {name}: {in_words(reason)}. Is that all right?",
+        f"{count:,} of {total:,} sampled annotations will be lost in {name} ({in_words(reason)}). Is that all right?",
         (
             Option(
                 "Yes, without them", ACCEPT, "They are counted in the report by reason; synapse_json holds them all"
@@ -243,7 +243,7 @@ def _parse_loss(name: str, reason: str, answer: Any, facts: ExportFacts, settled
     if word == STOP:
         refusal = Refuse(
             "would-be-lost",
-            f"{name} would lose annotations: {in_words(reason)}.",
+            f"{name} would lose annotations ({in_words(reason)}).",
             f"Mend them in Synapse, take another format, or say losses.{name}.{reason}={ACCEPT}.",
         )
         raise Stopped(refusal, STOP)
@@ -263,7 +263,7 @@ def _expand_losses(facts: ExportFacts, settled: Settled, answers: Mapping[str, A
             yield Decision(
                 f"losses.{name}.{reason}",
                 "Losses",
-                f"Whether {name} may lose annotations: {in_words(reason)}.",
+                f"Whether {name} may lose annotations ({in_words(reason)}): {ACCEPT} or {STOP}.",
                 functools.partial(_decide_loss, name, reason),
                 functools.partial(_parse_loss, name, reason),
             )
@@ -284,19 +284,33 @@ def accepted(settled: Settled) -> tuple[str, ...]:
     return tuple(sorted(f"{name}:{reason}" for _, name, reason in keys))
 
 
-_WORDS = {
-    "not-held": "shapes that this format does not have",
-    "rotated": "boxes that stand askew",
-    "no-size": "the size of the picture is not known",
-    "too-few-points": "shapes with too few points to be one",
-    "no-geometry": "annotations without geometry",
-    "outside": "shapes that run out of their picture",
-    "zero-area": "shapes without an area",
-    "not-finite": "coordinates that are no numbers",
-    "holes": "shapes with holes",
+REASONS = {
+    "not-held": "a shape, or a kind of medium, that the format does not have",
+    "rotated": "a box that stands askew",
+    "holes": "a shape with holes",
+    "no-size": "the size of its picture is not known",
+    "no-geometry": "it has no geometry",
+    "bad-geometry": "its geometry can't be understood",
+    "too-few-points": "too few points to be a shape",
+    "zero-area": "a shape without an area",
+    "outside": "it runs out of its picture",
+    "no-group": "a keypoint that belongs to no group",
+    "unknown-keypoint": "a keypoint that its skeleton does not have",
+    "duplicate-keypoint": "the same keypoint twice in one group",
+    "unknown-class": "its class is not in the list, and classes.unknown is not add",
+    "unlabelled": "it has no class",
+    "dropped": "its class is in classes.drop",
+    "record-quarantined": "its record was set aside",
+    "writer-failed": "a bug of ours in writing it: report it",
+    "not-in-payload": "the payload as it came does not hold it in a form that can be cut out",
+    "duplicate-id": "another annotation has its id",
+    "geometry-alone": "geometry that belongs to no annotation",
+    "bad-annotation": "it is no object",
+    "bad-relation": "a relation that is no object",
 }
+"""Why a format does not hold an annotation, as reports and `losses.FORMAT.REASON` call it."""
 
 
 def in_words(reason: str) -> str:
     """A reason as a person reads it."""
-    return f"{_WORDS[reason]} ({reason})" if reason in _WORDS else reason.replace("-", " ") + f" ({reason})"
+    return f"{reason}: {REASONS[reason]}" if reason in REASONS else reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synapse_skills.backend.filters import filters_table
 from synapse_skills.planning.export import EXPORT
+from synapse_skills.planning.export_formats import REASONS
 from synapse_skills.planning.interview import reference
 
 _KEYS = """\
@@ -53,6 +54,15 @@ Made from the code by `make docs` (`plan_export --keys formats` prints it): don'
 | format | is | for | needs the picture's size |
 |---|---|---|---|
 """
+_REASONS = """
+## Why an annotation can be lost
+
+`losses.FORMAT.REASON=accept` consents to a loss; without consent the export ends with exit 5. The report counts each,
+with examples.
+
+| reason | means |
+|---|---|
+"""
 
 
 def export_keys_page() -> str:
@@ -86,6 +96,7 @@ def formats_page() -> str:
         for option in form.options:
             values = ", ".join(f"`{choice}`" for choice in option.choices)
             page += f"| `formats.{form.name}.{option.name}` | {values} | {option.doc} |\n"
+    page += _REASONS + "".join(f"| `{reason}` | {why} |\n" for reason, why in REASONS.items())
     return page
 
 

@@ -203,10 +203,8 @@ def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
     sample = sample_of(facts, settled)
     if not any(record.files for record in sample.records):
         return Inferred(NONE, "no record of the sample names a file")
-    bytes_each = sample.file_bytes
-    size = (
-        f"about {human_bytes(bytes_each * settled[RECORDS])}" if bytes_each is not None else "their size is not known"
-    )
+    each = sample.file_bytes
+    size = "their size is not known" if each is None else f"about {human_bytes(each * settled[RECORDS])}"
     options = [
         Option("Yes, all of them", "required", f"{size}; a record whose file can't be had is set aside"),
         Option("Yes, where there", "optional", f"{size}; what is missing is counted"),

@@ -10,7 +10,7 @@ from synapse_skills.export_plan import ExportPlan
 from synapse_skills.plan import plan_bytes, plan_hash
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import sample_of
-from synapse_skills.planning.export_formats import in_words, losses_in
+from synapse_skills.planning.export_formats import losses_in
 from synapse_skills.planning.export_scope import scope_of
 from synapse_skills.planning.export_shape import needed_bytes
 from synapse_skills.planning.interview import Settled
@@ -53,7 +53,7 @@ def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     for each in plan.formats[:MAX_FORMATS]:
         options = ", ".join(f"{name}={value}" for name, value in each.options.items())
         lost = losses_in(facts, settled, each.name)
-        told = "; ".join(f"{count:,} {in_words(reason)}" for reason, count in lost.most_common(MAX_LOSSES))
+        told = "; ".join(f"{count:,} {reason}" for reason, count in lost.most_common(MAX_LOSSES))
         loses = f"loses of {sample.total:,} in the sample: {told}" if told else "loses nothing of the sample"
         lines.append(f"  format      {each.name}{f' ({options})' if options else ''}: {loses}")
     if len(plan.formats) > MAX_FORMATS:
@@ -64,15 +64,15 @@ def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     if classes.order:
         more = f", … ({len(classes.order):,} in all)" if len(classes.order) > MAX_NAMES else ""
         lines.append(f"  classes     {', '.join(map(printable, classes.order[:MAX_NAMES]))}{more}")
-        new = {"fail": "the export stops", "add": "appended", "drop": "lost"}[classes.unknown]
-        none = {"fail": "the export ends with it", "drop": "lost"}[classes.unlabelled]
+        new = {"fail": "lost, and the export ends with exit 5", "add": "appended", "drop": "lost"}[classes.unknown]
+        none = {"fail": "lost, and exit 5", "drop": "lost"}[classes.unlabelled]
         lines.append(f"  new class   {new}; without a class: {none}")
     if classes.map:
         pairs = [f"{printable(label)} → {printable(name)}" for label, name in list(classes.map.items())[:MAX_NAMES]]
         lines.append(f"  renamed     {', '.join(pairs)}{', …' if len(classes.map) > MAX_NAMES else ''}")
     if classes.drop:
         lines.append(f"  dropped     {', '.join(map(printable, classes.drop[:MAX_NAMES]))}")
-    outside = {"clamp": "cut at the edge of its picture", "drop": "lost", "fail": "the export ends with it"}
+    outside = {"clamp": "cut at the edge of its picture", "drop": "lost", "fail": "lost, and exit 5"}
     empty = "kept, as pictures without objects" if plan.empty == "keep" else "left out"
     several = {"best": "confirmed, else reviewed, else newest", "newest": "the newest", "all": "all of them"}
     lines.append(f"  outside     {outside[plan.geometry]}")

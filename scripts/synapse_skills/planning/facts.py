@@ -213,8 +213,8 @@ class Facts(Asking):
         from synapse_skills.units import dicom_without_suffix
 
         self.walk(sources)
-        if is_there(sources):
-            return None  # nobody here can open them
+        if is_there(sources) or any(source.is_remote for source in sources):
+            return None  # nobody here can open them, or each would have to be fetched whole
         return self.once(
             ("dicom", _places(sources), specs),
             lambda: dicom_without_suffix(self.inventory().files(), [each.root() for each in sources], specs),
@@ -275,7 +275,10 @@ class Facts(Asking):
         """The place that answers for these decisions, as the job will have it."""
         from synapse_skills.rendering import place_of
 
-        places = [SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec) for each in sources]
+        places = [
+            SourcePlan(path=each.path, recursive=each.recursive, spec=each.spec, storage=each.storage)
+            for each in sources
+        ]
         folder = self.home.folder if self.home else None
         tables = tuple(path for _, path in aside.tables)
         return place_of(grouping, specs, places, folder=folder, sidecars=aside.sidecars, set_aside=tables)
@@ -356,6 +359,6 @@ class Facts(Asking):
         return self._last
 
 
-def _places(sources: Sources) -> tuple[tuple[str, bool], ...]:
+def _places(sources: Sources) -> tuple[tuple[str, int | None, bool], ...]:
     """What a walk depends on: which spec a source fills is no matter of it."""
-    return tuple((source.path, source.recursive) for source in sources)
+    return tuple((source.path, source.storage, source.recursive) for source in sources)

@@ -128,11 +128,11 @@ def _place_of(word: Any, answers: Mapping[str, Any]) -> str:
 
 
 def _sources(answers: Mapping[str, Any]) -> list[Source]:
-    from synapse_skills.sources import Source
+    from synapse_skills.sources import source_at
 
     if answers.get("on_agent"):
         return []  # they are not here, and a table in them is named as the cluster names it
-    return [Source(path) for path in source_paths(answers.get("sources"))]
+    return [source_at(path) for path in source_paths(answers.get("sources"))]
 
 
 def source_flags(paths: list[str], pairs: list[str], *, recursive: bool | None) -> Answers:

@@ -194,11 +194,22 @@ def find_home(given: Mapping[str, Any], out: Path | None, *, fresh: bool) -> Hom
 
 
 def source_paths(answer: Any) -> list[str]:
-    """An answer to `sources` as absolute paths, unchecked; empty if it is none."""
+    """An answer to `sources` as absolute paths and URLs, unchecked; empty if it is none."""
     parts = [answer] if isinstance(answer, str) else answer
     if not isinstance(parts, Sequence) or not all(isinstance(part, str) and part.strip() for part in parts):
         return []
-    return [os.path.realpath(os.path.expanduser(part.strip())) for part in parts]  # noqa: PTH111 - never raises
+    return [_written(part.strip()) for part in parts]
+
+
+def _written(place: str) -> str:
+    """A folder resolved, a URL as it is always written; one that can't be is refused when it is looked at."""
+    from synapse_skills.sources.address import is_url, parse_address
+
+    if not is_url(place):
+        return os.path.realpath(os.path.expanduser(place))  # noqa: PTH111 - never raises
+    with contextlib.suppress(SkillsError):
+        return str(parse_address(place))
+    return redact(place)
 
 
 def free_name(name: str) -> str:

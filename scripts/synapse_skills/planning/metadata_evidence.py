@@ -36,6 +36,8 @@ def found_tables(sources: Sequence[Source]) -> list[Path]:
     order = {name: number for number, name in enumerate(STANDARD_NAMES)}
     found: list[tuple[int, int, str, Path]] = []
     for number, source in enumerate(sources):
+        if source.is_remote:
+            continue  # a table has to be here to be read
         root = source.root()
         with os.scandir(root) as entries:
             for entry in entries:
@@ -68,7 +70,7 @@ def resolve_table(text: str, sources: Sequence[Source]) -> tuple[Path, bool]:
         where = ", neither here nor on the cluster" if is_there(sources) else ""
         raise FindingError(f"There is no file {printable(text)}{where}.", hint="Check the path.", code="no-table")
     for source in sources:
-        if (source.root() / path).is_file():
+        if not source.is_remote and (source.root() / path).is_file():
             return _plain(source.root() / path), True
     if (Path.cwd() / path).is_file():
         return _plain(Path.cwd() / path), False

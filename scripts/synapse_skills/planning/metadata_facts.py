@@ -264,17 +264,18 @@ def other_sidecars(facts: Facts, settled: Settled) -> list[tuple[str, list[str],
 
 
 def _keys_of(sources: Any, files: Sequence[Any]) -> list[str]:
-    from synapse_skills.sources import open_inside
+    from synapse_skills.sources import reach
 
     bring(sources, files)
-    roots = [source.root() for source in sources]
+    with ExitStack() as stack:
+        ways = [stack.enter_context(reach(source)) for source in sources]
 
-    def streams() -> Iterator[Any]:
-        for file in files:
-            with suppress(OSError):  # it is told when all are counted
-                yield open_inside(roots[file.source], file), file.key
+        def streams() -> Iterator[Any]:
+            for file in files:
+                with suppress(OSError, FindingError):  # it is told when all are counted
+                    yield ways[file.source].open(file), file.key
 
-    return keys_in(streams())
+        return keys_in(streams())
 
 
 # ---- how data units are counted

@@ -95,7 +95,7 @@ def _missing(facts: Facts, settled: Settled) -> list[str]:
 def _inside(path: Path, settled: Settled) -> str:
     """A table as the user knows it: by its name in the source."""
     for source in sources_of(settled):
-        if path.is_relative_to(source.root()):
+        if not source.is_remote and path.is_relative_to(source.root()):
             return printable(str(path.relative_to(source.root())))
     return printable(str(path))
 
@@ -113,7 +113,7 @@ def _set_aside(facts: Facts, settled: Settled, path: Path) -> None:
     """The table is no data, even where a specification takes its extension."""
     inside = []
     for number, source in enumerate(sources_of(settled)):
-        if path.is_relative_to(source.root()):
+        if not source.is_remote and path.is_relative_to(source.root()):
             inside.append((number, unicodedata.normalize("NFC", path.relative_to(source.root()).as_posix())))
     facts.set_aside(tables=tuple(inside))
 

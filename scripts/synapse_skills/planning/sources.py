@@ -22,20 +22,29 @@ if TYPE_CHECKING:
 
 ANY = "any"
 MAX_WAYS = 5_000
+CORRECTED = (
+    "source-missing",
+    "source-not-a-folder",
+    "source-undecodable",
+    "source-not-supported",
+    "source-outside",
+    "no-storage",
+)
+"""What another answer mends; a login, a permission or a network has to be mended first."""
 NOT_THERE = ("source-missing", "source-not-a-folder", "source-undecodable")
 _YES = {"true", "yes", "y", "1", "on"}
 _NO = {"false", "no", "n", "0", "off"}
 
 
 def paths_of(settled: Settled) -> list[str]:
-    """The sources as a list of absolute paths."""
+    """The sources as a list of absolute paths and URLs; `storage://ID/path` for one in a storage of the backend."""
     sources = settled["sources"]
     return [sources] if isinstance(sources, str) else list(sources)
 
 
 def sources_of(settled: Settled) -> tuple[Source, ...]:
     """The sources as the plan and the job have them."""
-    from synapse_skills.sources import Source
+    from synapse_skills.sources import source_at
 
     everywhere = settled.get("sources.recursive", True)
     found = []
@@ -43,7 +52,7 @@ def sources_of(settled: Settled) -> tuple[Source, ...]:
         spec = settled.get(f"sources.{number}.spec", ANY)
         recursive = bool(settled.get(f"sources.{number}.recursive", everywhere))
         mirror = mirror_of(settled, path)
-        found.append(Source(path, recursive=recursive, spec=None if spec == ANY else spec, mirror=mirror))
+        found.append(source_at(path, recursive=recursive, spec=None if spec == ANY else spec, mirror=mirror))
     return tuple(found)
 
 
@@ -51,12 +60,13 @@ def sources_of(settled: Settled) -> tuple[Source, ...]:
 
 
 def _ask_sources(facts: Facts, settled: Settled) -> Ask:
-    return Ask("Which folder holds the files to upload? Give its path, or several paths.")
+    return Ask(
+        "Which folder holds the files to upload? Give its path, or several paths; s3://, gs://, sftp://, smb:// and "
+        "https:// URLs and storage://ID/folder will do as well."
+    )
 
 
 def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[str]:
-    from synapse_skills.sources import Source
-
     parts = answer if isinstance(answer, list) else [answer]
     if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
         raise BadAnswer(f"{shown(answer)} is not the path of a folder.")
@@ -66,11 +76,11 @@ def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[st
             roots.append(source_path(part))
             continue
         try:
-            roots.append(str(Source(part.strip()).root()))
-        except OutOfReach as error:
-            if error.code == "source-denied":
+            roots.append(_seen(part.strip()))
+        except SkillsError as error:
+            if error.code not in CORRECTED:
                 raise
-            raise BadAnswer(f"{error}. {error.hint}") from None
+            raise BadAnswer(f"{str(error).removesuffix('.')}. {error.hint}") from None
     for one in roots:
         if roots.count(one) > 1 or any(one != other and Path(one).is_relative_to(other) for other in roots):
             raise BadAnswer(
@@ -90,6 +100,18 @@ def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[st
             why = f"all lies in {found.folders:,} folders below, and recursive is false"
         raise BadAnswer(f"{printable(', '.join(roots))} holds no file to upload{f' ({why})' if why else ''}.")
     return roots[0] if len(roots) == 1 else roots
+
+
+def _seen(place: str) -> str:
+    """A source as it is always written, after a look that it is there.
+
+    Raises:
+        OutOfReach: it is not, or can't be looked at. UsageError: `source-secret`: a URL with a password.
+    """
+    from synapse_skills.sources import reach, source_at
+
+    with reach(source_at(place)) as way:
+        return way.name
 
 
 def _early(facts: Facts, roots: list[str], settled: Settled) -> tuple[Source, ...]:

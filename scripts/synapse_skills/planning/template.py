@@ -165,7 +165,13 @@ def _by_plan(plan: UploadPlan, home: Home) -> Planned:
     mirror = {MIRROR: mirror_in(home)} if is_on(home.own) else {}
     return Planned(
         tuple(
-            Source(each.path, recursive=each.recursive, spec=each.spec, mirror=mirror_of(mirror, each.path))
+            Source(
+                each.path,
+                recursive=each.recursive,
+                spec=each.spec,
+                mirror=mirror_of(mirror, each.path),
+                storage=each.storage,
+            )
             for each in plan.sources
         ),
         plan.grouping,

@@ -167,9 +167,7 @@ def _of_written(plan: ExportPlan, written: Written, problems: Problems) -> None:
             if reason == "record-quarantined":
                 continue
             agreed = consents(plan, name, reason)
-            fix = (
-                "" if agreed else f"Plan again with losses.{name}.{reason}=accept, or mend the annotations in Synapse."
-            )
+            fix = "" if agreed else f"Plan again with losses.{name}.{reason}=accept, or mend them in Synapse."
             if reason == BROKEN:
                 agreed, fix = False, "This is a bug in synapse-skills: report it with this example."
             for number, example in enumerate(tally.examples.get(reason) or [""]):
