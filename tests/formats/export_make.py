@@ -36,7 +36,8 @@ class Ran:
 def record(payload: Any, number: int = 7, *, name: str = "cat.jpg", **changes: Any) -> Record:
     """A record of an assignment."""
     made = row(payload, "assignment", number, **changes)
-    made["file"] = made["file"] | {"file_name_original": name}
+    if made["data_unit"]:
+        made["data_unit"]["files"]["image_1"]["file_name_original"] = name
     return read_row(made, "assignment")
 
 

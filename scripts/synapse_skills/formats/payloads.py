@@ -104,6 +104,8 @@ def count(document: dict[str, Any]) -> int:
     if isinstance(lists, dict) and "annotation_data" not in document:
         return sum(len(each) for each in lists.values() if isinstance(each, list))
     data = document.get("annotation_data", document)
+    if not isinstance(data, dict):
+        return 0
     media = [item for plural in _PLURALS for item in data.get(plural) or () if isinstance(item, dict)]
     return sum(len(each) for item in media for each in item.values() if isinstance(each, list))
 
