@@ -22,8 +22,12 @@ _NAMES = (
     "yolo_pose",
     "yolo_obb",
     "voc",
+    "csv",
 )  # fmt: skip
 """The formats in the order in which documents list them. Each is a module of this package with a `FORMAT` in it."""
+
+_MODULES = {"csv": "csv_table"}
+"""Modules that are not called as their format is: two modules `csv` would be one too many."""
 
 
 class _Formats(Mapping[str, Format]):
@@ -32,7 +36,7 @@ class _Formats(Mapping[str, Format]):
     def __getitem__(self, name: str) -> Format:
         if name not in _NAMES:
             raise KeyError(name)
-        found: Format = import_module(f"synapse_skills.formats.{name}").FORMAT
+        found: Format = import_module(f"synapse_skills.formats.{_MODULES.get(name, name)}").FORMAT
         return found
 
     def __iter__(self) -> Iterator[str]:

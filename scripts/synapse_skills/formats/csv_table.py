@@ -1,0 +1,253 @@
+"""CSV: one row an annotation, everything that it says in columns.
+
+`record_id, data_unit_id, file_name, media, split, annotation_id, tool, class, x, y, width, height, rotation, points,
+text`, then an `attr.` column for each attribute that any annotation has, in the order of their names.
+
+- A box: x … rotation as they were labelled, not moved. A keypoint: x, y. Columns that don't apply are empty.
+- `points` is JSON: `[[x, y], …]` of a polygon or a polyline; with holes a list of such rings; `[[x, y, visibility]]` of
+  a keypoint; the runs of a mask; of anything else its geometry as an object with its `type`.
+- `text`: of an entity what it holds, of a prompt or an answer its texts.
+
+A spreadsheet runs what begins like a formula: text that begins with one of `= + - @`, a tab or a line break gets an
+apostrophe before it. Numbers never do. A cell of an attribute is its text or number, else JSON. Records without
+annotations have no row.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from synapse_skills.annotations.model import (
+    Annotation,
+    Box,
+    Entity,
+    Keypoint,
+    Mask,
+    Polygon,
+    Polyline,
+    Text,
+    Tool,
+    Whole,
+)
+from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
+from synapse_skills.formats.classes import UNLABELLED
+from synapse_skills.report import Problems
+
+FILE = "annotations.csv"
+COLUMNS = (
+    "record_id", "data_unit_id", "file_name", "media", "split", "annotation_id", "tool", "class", "x", "y", "width",
+    "height", "rotation", "points", "text",
+)  # fmt: skip
+AGAIN = "Export again; if it comes back, say so to whoever maintains this."
+
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_NUMBERS = ("x", "y", "width", "height", "rotation")
+_FIRST_NUMBER = COLUMNS.index("x")
+
+Cell = str | int | float | None
+
+
+class CsvTable:
+    """See the module; the protocol is `base.Writer`. Rows wait in a file without a name until all columns are known."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.rows: dict[str, int] = dict.fromkeys(settings.splits or ("",), 0)
+        self.notes: dict[str, int] = {}
+        self._classes = settings.classes
+        self._path = folder / FILE
+        self._encoding = "utf-8-sig" if settings.options["bom"] == "yes" else "utf-8"
+        self._attributes: set[str] = set()
+        self._waiting = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by `close`
+
+    def write(self, item: Item) -> Sequence[Loss]:
+        """Write a row for each annotation."""
+        losses: list[Loss] = []
+        record = item.record
+        about: tuple[Cell, ...] = (record.id, record.data_unit, item.name, item.media.key, item.split)
+        for annotation in item.media.annotations:
+            place = self._classes.place(annotation)
+            if isinstance(place, str) and place != UNLABELLED:
+                losses.append(Loss(annotation, place))
+            elif annotation.geometry is None:
+                losses.append(Loss(annotation, "no-geometry"))
+            else:
+                label = None if isinstance(place, str) else self._classes.names[place]
+                row = (*about, annotation.id, annotation.tool, label, *_cells(annotation))
+                self._attributes.update(annotation.attributes)
+                self._waiting.write(_encoded([row, annotation.attributes]) + b"\n")
+                self.rows[item.split] = self.rows.get(item.split, 0) + 1
+        return losses
+
+    def place(self, item: Item) -> None:
+        """A table wants no originals."""
+
+    def close(self) -> None:
+        """Write the table."""
+        names = sorted(self._attributes)
+        with (
+            self._waiting as waiting,
+            self._path.open("w", encoding=self._encoding, errors="backslashreplace", newline="") as stream,
+        ):
+            table = csv.writer(stream, lineterminator="\r\n")
+            table.writerow([*COLUMNS, *(f"attr.{name}" for name in names)])
+            waiting.seek(0)
+            for line in waiting:
+                row, attributes = msgspec.json.decode(line)
+                cells = [self._cell(value) for value in row]
+                cells += [self._cell(_plain(attributes[name])) if name in attributes else "" for name in names]
+                table.writerow(cells)
+
+    def _cell(self, value: Cell) -> str:
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            return _number(value)
+        if value.startswith(_DANGEROUS):
+            self.notes["formula-escaped"] = self.notes.get("formula-escaped", 0) + 1
+            return f"'{value}"
+        return value
+
+
+def _encoded(value: Any) -> bytes:
+    """JSON, also of what has none: NaN and the like and huge integers become text, halves of characters escapes."""
+    try:
+        return msgspec.json.encode(_finite(value))
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole_characters(_finite(value)))
+
+
+def _finite(value: Any) -> Any:
+    if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) >= 2**63):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(each) for key, each in value.items()}
+    return [_whole_characters(each) for each in value] if isinstance(value, list) else value
+
+
+def _cells(annotation: Annotation) -> tuple[Cell, ...]:
+    """x, y, width, height, rotation, points, text of an annotation."""
+    geometry = annotation.geometry
+    nothing = (None, None, None)
+    match geometry:
+        case Box():
+            return geometry.x, geometry.y, geometry.width, geometry.height, geometry.rotation, None, None
+        case Keypoint():
+            points = [[geometry.x, geometry.y, geometry.visibility]]
+            return geometry.x, geometry.y, *nothing, _json(points), None
+        case Polygon():
+            rings = [geometry.points, *geometry.holes] if geometry.holes else geometry.points
+            return None, None, *nothing, _json(rings), None
+        case Polyline():
+            return None, None, *nothing, _json(geometry.points), None
+        case Mask():
+            return None, None, *nothing, _json(geometry.runs), None
+        case Whole():
+            return None, None, *nothing, None, None
+        case Entity():
+            return None, None, *nothing, _json(geometry), geometry.content
+        case Text():
+            return None, None, *nothing, _json(geometry), "\n".join(_texts(geometry))
+        case _:
+            return None, None, *nothing, _json(geometry), None
+
+
+def _texts(text: Text) -> list[str]:
+    """The parts of a prompt or an answer that are text."""
+    values = (part.get("value") if isinstance(part, dict) else part for part in text.parts)
+    return [value for value in values if isinstance(value, str)]
+
+
+def _json(value: Any) -> str:
+    return _encoded(msgspec.to_builtins(value)).decode()
+
+
+def _plain(value: Any) -> Cell:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if value is None or isinstance(value, str | int | float) else _encoded(value).decode()
+
+
+def _number(value: float) -> str:
+    """A number as it is read back exactly, whole ones without a point."""
+    text = repr(value)
+    return text.removesuffix(".0")
+
+
+def verify(folder: Path) -> Verified:
+    """Every row has all columns, numbers are numbers, points are JSON, and no cell begins like a formula."""
+    found, problems = Verified(), Problems()
+    csv.field_size_limit(2**31 - 1)  # a mask may have a million runs
+    try:
+        with (folder / FILE).open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.reader(stream)
+            header = next(table, [])
+            if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(n.startswith("attr.") for n in header[15:]):
+                problems.add("bad-header", ", ".join(header)[:200], fix=AGAIN)
+            last: tuple[str, ...] = ()
+            for number, row in enumerate(table, 2):
+                if len(row) != len(header) or len(row) < len(COLUMNS):
+                    problems.add("bad-row", f"row {number}: {len(row)} cells, not {len(header)}", fix=AGAIN)
+                    continue
+                medium, part = (row[0], row[2], row[3]), row[4]
+                found.rows[part] = found.rows.get(part, 0) + 1
+                found.items[part] = found.items.get(part, 0) + (medium != last)
+                last = medium
+                if wrong := _wrong(row):
+                    problems.add("bad-row", f"row {number}: {wrong}", fix=AGAIN)
+    except (OSError, ValueError, csv.Error) as error:
+        problems.add("unreadable", f"{FILE}: {error}", fix=AGAIN)
+    found.problems = problems.as_list()
+    return found
+
+
+def _wrong(row: list[str]) -> str | None:
+    """What is wrong with a row; None if nothing."""
+    try:
+        int(row[0])
+        numbers = {*range(_FIRST_NUMBER, _FIRST_NUMBER + len(_NUMBERS))}
+        for number in numbers:
+            if row[number]:
+                float(row[number].removeprefix("'"))
+        if row[13]:
+            msgspec.json.decode(row[13])
+    except (ValueError, msgspec.DecodeError) as error:
+        return str(error)
+    for number, cell in enumerate(row):
+        if cell.startswith(_DANGEROUS) and not _is_number(cell):
+            return f"cell {number + 1} begins like a formula"
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+FORMAT = Format(
+    name="csv",
+    title="CSV (one row an annotation)",
+    media=(),
+    holds=dict.fromkeys(get_args(Tool), "exact"),
+    needs_size=False,
+    options=(Option("bom", ("no", "yes"), "Begin with a byte order mark: Excel reads Korean only so."),),
+    write=CsvTable,
+    verify=verify,
+)
