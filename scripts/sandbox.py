@@ -25,7 +25,7 @@ The same --state goes on where it was. A seed is applied once, and again only wh
 seed: {{"tenant", "collections": [{{"id", "name", "meta": {{"data_unit_meta_schema"}}, "file_specifications": [...]}}],
   "storages", "projects", "agents", "settings", "files_root", "data_units", "tasks", "assignments", "ground_truths"}};
   without one: a default storage, an agent, and collection 1. Rows of labelled work: synapse_sandbox/labels.py.
-faults: {{"seed": 0, "faults": [{{"kind", "route", "on": [1, 3] | "after", "times", "probability", ...}}]}}
+faults: {{"seed": 0, "faults": [{{"kind", "route", "query", "on": [1, 3] | "after", "times", "probability", ...}}]}}
   kinds: {", ".join([*AROUND, *INSIDE])}
   routes: {", ".join(sorted(NAMES))},
     api (all that want a token), or a pattern searched in "METHOD /path"

@@ -61,6 +61,7 @@ create table if not exists ground_truth (
     facts text not null, omit text, payload integer, task integer
 );
 create index if not exists ground_truth_version on ground_truth (version, pgh_id);
+create index if not exists ground_truth_id on ground_truth (id);
 create table if not exists payload (
     id integer primary key autoincrement, size integer not null, digest text not null, body text not null
 );
