@@ -42,9 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
-        print(
-            f"{printable(str(args.output))}: {found.files:,} files, {human_bytes(found.bytes)}; {found.records:,} records"
-        )
+        size = f"{found.files:,} files, {human_bytes(found.bytes)}; {found.records:,} records"
+        print(f"{printable(str(args.output))}: {size}")
         for part, count in sorted(found.items.items()):
             print(f"  {part or 'media':<12} {count:>10,}")
         for name, verified in found.formats.items():

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["sandbox_fixture", "job_fixture", "remote_fixture"]
+pytest_plugins = ["sandbox_fixture", "job_fixture", "remote_fixture", "export_fixture"]
 
 # A loaded machine is no finding: only what a property says may fail a test, never how long it took.
 # Every day a few dozen examples; with rounds (`make soak`) as many as hypothesis takes by itself.

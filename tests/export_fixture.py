@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import pytest
+import synapse_sdk.utils.auth as auth
 
 import synapse_skills.job.export.engine  # noqa: F401 - loaded before any child is forked
 from forked import Forked
 from job_fixture import Done
-from sandbox_fixture import PROJECT, Sandbox
+from sandbox_fixture import Sandbox, sandboxes, seed_with
+from synapse_skills.errors import SkillsError
 from synapse_skills.export_plan import ClassesPlan, ExportLimits, ExportPlan, FormatPlan
 from synapse_skills.formats import FORMATS
+from synapse_skills.job.export import Export
+from synapse_skills.job.export.command import add_export_flags
 from synapse_skills.plan import plan_bytes
 from synapse_skills.rendering.export_script import render_export
 
@@ -50,16 +59,16 @@ def row(number: int, data: Any = None, **more: Any) -> dict[str, Any]:
     unit = {"files": {"image_1": {"file_name_original": name, "is_primary": True}}, "meta": meta}
     return {
         "data_unit": unit,
-        "project": PROJECT,
         "data": boxes(number % 4, label=CLASSES[number % 2]) if data is None else data,
     } | more
 
 
 class ExportJob:
-    """An export job against one sandbox."""
+    """An export job against one sandbox, in a project of its own."""
 
-    def __init__(self, folder: Path, box: Sandbox, **plan: Any) -> None:
+    def __init__(self, folder: Path, box: Sandbox, project: int, **plan: Any) -> None:
         self.folder = folder
+        self.project = project
         self.box = box
         self.home = folder / "home"
         self.job = self.home / "job"
@@ -73,7 +82,7 @@ class ExportJob:
         fields: dict[str, Any] = {
             "name": "cars",
             "target": "assignment",
-            "project": PROJECT,
+            "project": self.project,
             "formats": (FormatPlan(name="coco"), FormatPlan(name="synapse_json")),
             "classes": ClassesPlan(order=CLASSES),
             "output": str(self.output),
@@ -82,14 +91,39 @@ class ExportJob:
         fields |= changes
         if fields["target"] == "ground_truth":
             fields.pop("project")
-        plan = ExportPlan(**fields)
+        self.plan = plan = ExportPlan(**fields)
         (self.job / "plan.json").write_bytes(plan_bytes(plan))
         (self.job / "export.py").write_bytes(script.encode() if script is not None else render_export(plan))
         return plan
 
     def label(self, *rows: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Put assignments into the sandbox."""
-        return list(self.box.post("/_sandbox/label", {"records": list(rows)})["assignments"])
+        made = self.box.post("/_sandbox/label", {"records": [{"project": self.project, **each} for each in rows]})
+        return list(made["assignments"])
+
+    def do(self, *flags: str, expect: int | None = 0, **script: Any) -> SkillsError | None:
+        """Run in this process, as the plan says; `script` is what an edited script says besides."""
+        plan = self.plan
+        said: dict[str, Any] = {
+            "formats": {each.name: each.options for each in plan.formats},
+            "classes": plan.classes.order,
+            "rename": plan.classes.map,
+            "drop": plan.classes.drop,
+            "split": plan.split.ratios if plan.split else None,
+            "originals": plan.originals,
+            "home": self.job,
+        }
+        scope = plan.ground_truth_version if plan.target == "ground_truth" else plan.project
+        parser = argparse.ArgumentParser()
+        add_export_flags(parser)
+        environment = self.box.env(self.folder / "user", SYNAPSE_SKILLS_PATIENCE_S="2")
+        config = self.folder / "user" / ".synapse" / "config.json"
+        with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(auth, "CONFIG_FILE", config):
+            export = Export(plan.target, scope, **said | script)
+            report, error = export.execute(parser.parse_args([*flags, "--json"]))
+        if expect is not None:
+            assert report.exit_code == expect, (error, report.problems)
+        return error
 
     def start(self, *flags: str, before: Callable[[], None] | None = None, **env: str) -> Forked:
         """Start the script in a process of its own."""
@@ -155,3 +189,22 @@ def full_disk(nth: int) -> Callable[[], None]:
         spool.os = Os()  # type: ignore[assignment]
 
     return patch
+
+
+@pytest.fixture(scope="module")
+def export_box(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One sandbox for all tests of a module, with a project for each of them."""
+    projects = [{"id": number, "title": f"project {number}"} for number in range(1, 100)]
+    with sandboxes(tmp_path_factory.mktemp("export")) as start:
+        box = start(seed=seed_with(projects=projects))
+        box.next_project = itertools.count(1)
+        yield box
+
+
+@pytest.fixture
+def export_job(tmp_path: Path, export_box: Any) -> Any:
+    """An export job in a project of its own, without any records yet; faults and settings end with the test."""
+    settings = export_box.settings()
+    yield ExportJob(tmp_path / "export", export_box, next(export_box.next_project))
+    export_box.set_faults()
+    export_box.set(**{key: value for key, value in settings.items() if export_box.settings()[key] != value})

@@ -22,6 +22,8 @@ from synapse_skills.annotations import Wrapper, is_wrapper
 _QUERY = re.compile(rb'([A-Za-z][A-Za-z0-9+.-]*:(?:\\?/){2}(?:[^"?\\\s]|\\.)*)\?(?:[^"\\\s]|\\.)*')
 _OWN_URL = re.compile(rb'("(?:presigned_)?url"\s*:\s*"(?:[^"?\\]|\\.)*)\?(?:[^"\\]|\\.)*"')
 
+_DECODER = json.JSONDecoder()
+
 
 class _Page(msgspec.Struct):
     results: list[dict[str, msgspec.Raw]]
@@ -115,15 +117,62 @@ def read_page(content: bytes, target: str) -> Listed:
 
 
 def _freely(content: bytes) -> tuple[list[dict[str, bytes]], int | None, str | None]:
-    """The same for what only Python takes for JSON (NaN, Infinity): values are kept, white space is not."""
+    """The same for what only Python takes for JSON (NaN, Infinity): its parser finds where each value ends."""
     try:
-        page = json.loads(content)
-        rows = page["results"]
-        members = [{name: json.dumps(value).encode() for name, value in row.items()} for row in rows]
-        count, following = page.get("count"), page.get("next")
-    except (UnicodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        text = content.decode("utf-8")
+        page, _ = _members(text, _past_white(text, 0))
+        rows = _elements(page["results"])
+        members = [{name: raw.encode() for name, raw in _members(row, 0)[0].items()} for row in rows]
+        count, following = json.loads(page.get("count", "null")), json.loads(page.get("next", "null"))
+    except (UnicodeError, KeyError, RecursionError) as error:
         raise ValueError(f"no page of a list ({type(error).__name__})") from None
     return members, count if isinstance(count, int) else None, following if isinstance(following, str) else None
+
+
+def _members(text: str, at: int) -> tuple[dict[str, str], int]:
+    """The members of the object that begins here, as they stand there, and where it ends."""
+    if text[at : at + 1] != "{":
+        raise ValueError("no object")
+    found: dict[str, str] = {}
+    at = _past_white(text, at + 1)
+    while text[at : at + 1] != "}":
+        name, at = _DECODER.raw_decode(text, at)
+        at = _past_white(text, at)
+        if not isinstance(name, str) or text[at : at + 1] != ":":
+            raise ValueError("no object")
+        start = _past_white(text, at + 1)
+        _, end = _DECODER.raw_decode(text, start)
+        found[name] = text[start:end]
+        at = _past_comma(text, end, "}")
+    return found, at + 1
+
+
+def _elements(text: str) -> list[str]:
+    """The elements of an array, as they stand there."""
+    if not text.startswith("["):
+        raise ValueError("no array")
+    found = []
+    at = _past_white(text, 1)
+    while text[at : at + 1] != "]":
+        _, end = _DECODER.raw_decode(text, at)
+        found.append(text[at:end])
+        at = _past_comma(text, end, "]")
+    return found
+
+
+def _past_comma(text: str, at: int, end: str) -> int:
+    at = _past_white(text, at)
+    if text[at : at + 1] == ",":
+        return _past_white(text, at + 1)
+    if text[at : at + 1] != end:
+        raise ValueError("neither a comma nor an end")
+    return at
+
+
+def _past_white(text: str, at: int) -> int:
+    while text[at : at + 1] and text[at] in " \t\n\r":
+        at += 1
+    return at
 
 
 def _row(members: dict[str, bytes], target: str) -> Row:
