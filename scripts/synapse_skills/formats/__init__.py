@@ -23,6 +23,8 @@ _NAMES = (
     "yolo_obb",
     "voc",
     "csv",
+    "image_folder",
+    "jsonl",
 )  # fmt: skip
 """The formats in the order in which documents list them. Each is a module of this package with a `FORMAT` in it."""
 

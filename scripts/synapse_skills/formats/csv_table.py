@@ -81,7 +81,7 @@ class CsvTable:
                 label = None if isinstance(place, str) else self._classes.names[place]
                 row = (*about, annotation.id, annotation.tool, label, *_cells(annotation))
                 self._attributes.update(annotation.attributes)
-                self._waiting.write(_encoded([row, annotation.attributes]) + b"\n")
+                self._waiting.write(encoded([row, annotation.attributes]) + b"\n")
                 self.rows[item.split] = self.rows.get(item.split, 0) + 1
         return losses
 
@@ -115,7 +115,7 @@ class CsvTable:
         return value
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
     """JSON, also of what has none: NaN and the like and huge integers become text, halves of characters escapes."""
     try:
         return msgspec.json.encode(_finite(value))
@@ -161,25 +161,25 @@ def _cells(annotation: Annotation) -> tuple[Cell, ...]:
         case Entity():
             return None, None, *nothing, _json(geometry), geometry.content
         case Text():
-            return None, None, *nothing, _json(geometry), "\n".join(_texts(geometry))
+            return None, None, *nothing, _json(geometry), "\n".join(texts(geometry))
         case _:
             return None, None, *nothing, _json(geometry), None
 
 
-def _texts(text: Text) -> list[str]:
+def texts(text: Text) -> list[str]:
     """The parts of a prompt or an answer that are text."""
     values = (part.get("value") if isinstance(part, dict) else part for part in text.parts)
     return [value for value in values if isinstance(value, str)]
 
 
 def _json(value: Any) -> str:
-    return _encoded(msgspec.to_builtins(value)).decode()
+    return encoded(msgspec.to_builtins(value)).decode()
 
 
 def _plain(value: Any) -> Cell:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if value is None or isinstance(value, str | int | float) else _encoded(value).decode()
+    return value if value is None or isinstance(value, str | int | float) else encoded(value).decode()
 
 
 def _number(value: float) -> str:
