@@ -19,7 +19,7 @@ from synapse_skills import environment
 from synapse_skills.rendering import render_job
 
 ending = importlib.import_module("synapse_skills.cluster.ending")
-gate = importlib.import_module("synapse_skills.cluster.gate")
+places = importlib.import_module("synapse_skills.cluster.places")
 status = importlib.import_module("synapse_skills.cluster.status")
 submit = importlib.import_module("synapse_skills.cluster.submit")
 
@@ -75,9 +75,9 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ready(tmp_path: Path, user: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch) -> Ready:
     # The tests' own folder is a temporary one, which is warned of.
-    monkeypatch.setattr(gate, "_TEMPORARY", ())
+    monkeypatch.setattr(places, "_TEMPORARY", ())
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(gate.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(places.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     return Ready(tmp_path / "synapse-jobs" / "scans", tmp_path / "shared" / "scans", rendered)
 
 

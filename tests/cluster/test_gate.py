@@ -304,7 +304,7 @@ def test_a_file_that_nobody_may_read(ready: Ready) -> None:
 
 @pytest.mark.parametrize(
     ("state", "code"),
-    [(None, "state-not-set"), ("s3://bucket/state", "state-not-supported"), ("state", "state-not-absolute")],
+    [(None, "state-not-set"), ("https://example.com/state", "state-not-supported"), ("state", "state-not-absolute")],
 )
 def test_a_state_that_would_not_outlive_the_worker(ready: Ready, state: str | None, code: str) -> None:
     ready.change(state=state)
@@ -351,10 +351,56 @@ def test_a_backend_on_this_machine_for_a_cluster_elsewhere(ready: Ready, user: P
     assert codes(found) == ["dashboard-unreachable"] and found.exit_code == 3
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/x", "gs://bucket/x"])
-def test_sources_whose_login_stays_home(ready: Ready, path: str) -> None:
+KEYS = {"SYNAPSE_S3_ACCESS_KEY_ID": "a-key", "SYNAPSE_S3_SECRET_ACCESS_KEY": "a-canary-secret-9"}
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/x", "gs://bucket/x", "sftp://me@host/x", "smb://host/share/x"])
+def test_sources_whose_login_stays_home(ready: Ready, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is found here does not help there.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "here")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "only-here")
     ready.change(sources=[{"path": path}])
     assert refusals(ready) == ["source-login-stays-home"]
+    assert "SYNAPSE_" in message(ready, "source-login-stays-home")
+
+
+@pytest.mark.parametrize("path", ["az://container/x", "ftp://host/x", "s3://key:secret@bucket/x", "s3://bucket/../x"])
+def test_sources_that_no_job_can_read(ready: Ready, path: str) -> None:
+    ready.change(sources=[{"path": path}])
+    code = next(code for code in refusals(ready) if code != "secret-in-job")
+    assert code in ("source-not-supported", "source-secret", "source-outside")
+    assert "secret@" not in message(ready, code)
+
+
+@pytest.mark.parametrize(
+    ("source", "environ"),
+    [
+        ({"path": "s3://bucket/x", "credentials": "variables"}, KEYS),
+        ({"path": "s3://bucket/x", "credentials": "node"}, {}),
+        ({"path": "scans", "storage": 12, "credentials": "storage"}, {}),
+        ({"path": "https://example.com/manifest.csv"}, {}),
+    ],
+)
+def test_a_login_for_a_source_is_proved_by_a_dry_run_there(
+    ready: Ready, source: dict[str, object], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    ready.change(sources=[source])
+    assert refusals(ready) == ["place-not-proved"]
+    assert refusals(ready, approve=None, dry_run=True) == []
+    ready.dry_run(job_id="raysubmit_x")
+    assert refusals(ready) == []
+    assert "a-canary-secret-9" not in str(
+        [each.as_dict() for each in gate(ready.home, approve=None, dry_run=True).warnings]
+    )
+
+
+def test_a_state_at_a_storage_is_proved_by_a_dry_run_there(ready: Ready) -> None:
+    ready.change(state="s3://bucket/state")
+    assert refusals(ready) == ["place-not-proved"]
+    ready.dry_run(job_id="raysubmit_x")
+    assert refusals(ready) == []
 
 
 @pytest.mark.parametrize("agent", [None, {}, {"id": 7}, {"id": 7, "url": ""}, {"id": 7, "url": "10.0.0.1:8000"}, "x"])

@@ -73,7 +73,7 @@ def test_a_file_is_no_folder_there(cluster: RunningRay, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "code"),
-    [("scans", "source-not-absolute"), ("~/scans", "source-not-absolute"), ("s3://b/x", "source-not-supported")],
+    [("scans", "source-not-absolute"), ("~/scans", "source-not-absolute"), ("az://b/x", "source-not-supported")],
 )
 def test_paths_that_mean_another_folder_for_each_job_are_refused_at_once(
     cluster: RunningRay, path: str, code: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from urllib.parse import urlsplit
 
 from synapse_skills.cluster.agent import Agent, agent
 from synapse_skills.cluster.package import hiding_files, unpinned, zip_size
+from synapse_skills.cluster.places import Refusal, Said, check_sources, check_state
 from synapse_skills.cluster.ray_jobs import RayJobs
 from synapse_skills.cluster.secrets import find_leaks, is_secret_name, known_secrets
 from synapse_skills.cluster.submission import JobHome, read_json
-from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, SkillsError, printable, redact
+from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, SkillsError, printable
 from synapse_skills.job.content import content_hash, shipped_files
 from synapse_skills.plan import UploadPlan, plan_hash, read_plan
 
@@ -26,21 +26,6 @@ _ENVIRONMENT = (
 )  # fmt: skip
 _TRAVELS = ("SYNAPSE_", "RAY_")
 _LOOPBACK = ("localhost", "127.", "::1")
-_TEMPORARY = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm")))  # noqa: S108 - to warn of them
-_BUCKETS = ("s3://", "s3a://", "gs://", "gcs://")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One thing that speaks against it; a warning has the same parts."""
-
-    code: str
-    message: str
-    fix: str
-
-    def as_dict(self) -> dict[str, str]:
-        """For `--json`, redacted."""
-        return {"code": self.code, "message": redact(self.message), "fix": redact(self.fix)}
 
 
 @dataclass
@@ -220,50 +205,16 @@ class _Checks:
             )
 
     def _state(self) -> None:
-        if self.plan is None:
-            return
-        state = self.plan.state
-        folder = Path(state) if state else None
-        if state is None or folder is None:
-            why = "The plan names no state folder: what the job has done would be lost with the machine it runs on."
-            fix = (
-                "Set `state` to a folder that the cluster's machines share and that outlives them "
-                "(plan_upload --set state=/mnt/shared/NAME), and approve the new plan."
-            )
-            if self.dry_run:
-                self.add("state-not-set", why, fix)
-            else:
-                self._problem("state-not-set", why, fix)
-        elif "://" in state:
-            self._problem(
-                "state-not-supported",
-                "The state can't be kept at a storage address yet: only in a folder.",
-                "Set `state` to a folder that the cluster's machines share (plan_upload --set state=…).",
-            )
-        elif not folder.is_absolute():
-            self._problem(
-                "state-not-absolute",
-                f"The state folder {printable(state)} is relative: on the cluster it would be in the job's own copy.",
-                "Set `state` to an absolute folder that the cluster's machines share (plan_upload --set state=…).",
-            )
-        elif why := self._doubt(folder):
-            self.add(
-                "state-may-not-last",
-                f"The state folder {printable(state)} is {why}: it must be there on the cluster's machines, and stay.",
-                "If the cluster doesn't share it, set `state` to a folder that it does (plan_upload --set state=…).",
-            )
+        if self.plan is not None:
+            home = self.home.folder
+            self._take(check_state(self.plan.state, home, self.environ, dry_run=self.dry_run, ran_there=self.ran_there))
 
-    def _doubt(self, folder: Path) -> str:
-        path = Path(os.path.normpath(folder))
-        places = {
-            "in the job's own folder": [self.home.folder],
-            "in a folder for temporary files": [Path(tempfile.gettempdir()), *_TEMPORARY],
-            "in your home folder": [Path.home()],
-        }
-        for why, roots in places.items():
-            if any(path.is_relative_to(root) for root in roots):
-                return why
-        return ""
+    def _take(self, said: Iterable[Said]) -> None:
+        for refuses, each in said:
+            if refuses:
+                self._problem(each.code, each.message, each.fix)
+            else:
+                self.add(each.code, each.message, each.fix)
 
     # --- what it needs there -----------------------------------------------------------------------------------------
 
@@ -315,23 +266,8 @@ class _Checks:
             return True  # said by its own check
 
     def _sources(self) -> None:
-        if self.plan is None:
-            return
-        paths = [source.path for source in self.plan.sources]
-        buckets = [path for path in paths if path.startswith(_BUCKETS)]
-        if buckets:
-            self._problem(
-                "source-login-stays-home",
-                f"{printable(redact(buckets[0]))} needs AWS_… or GOOGLE_… variables, and those don't travel.",
-                "Use a Synapse storage as the source, or a folder that the cluster's machines mount.",
-            )
-        local = [path for path in paths if "://" not in path]
-        if local and not self.ran_there and not self.dry_run:
-            self.add(
-                "source-must-be-there",
-                f"The job will look for {', '.join(map(printable, local[:3]))} on the cluster's machines.",
-                "Make sure that they see the same folder; submit --dry-run tells for certain.",
-            )
+        if self.plan is not None:
+            self._take(check_sources(self.plan, self.environ, dry_run=self.dry_run, ran_there=self.ran_there))
 
     def _ray(self) -> None:
         if importlib.util.find_spec("ray") is None:

@@ -40,6 +40,7 @@ from synapse_skills.job.probe import MOST_FILE_BYTES, MOST_FILES
 from synapse_skills.rendering import library_files
 from synapse_skills.rendering.script import environment
 from synapse_skills.report import Problem
+from synapse_skills.sources.address import is_url, parse_address
 from synapse_skills.sources.check import PathReport
 
 SCRIPT = "probe.py"
@@ -104,12 +105,13 @@ class Request:
 
 
 def check_on_agent(path: str, *, recursive: bool, limit: int | None, say: Say = lambda text: None) -> PathReport:
-    """What is at a path of the cluster, as `check_path` says it of one here.
+    """What is at a path of the cluster, or at a URL as the cluster reaches it, as `check_path` says it of one here.
 
     Raises:
         OutOfReach: not there, no permission; or the cluster is out of reach, or the probe failed.
     """
-    one = Request({"ask": "check", "path": absolute(path), "recursive": recursive, "limit": limit})
+    place = str(parse_address(path)) if is_url(path) else absolute(path)
+    one = Request({"ask": "check", "path": place, "recursive": recursive, "limit": limit})
     probe([one], say=say)
     report = dict(one.get()["report"])
     problems = [Problem.model_validate(each) for each in report.pop("problems")]
