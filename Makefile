@@ -25,8 +25,10 @@ test-all:  ## also the heavy tests, and the suite on the oldest synapse-sdk that
 soak:  ## test-all with more rounds of the seeded tests (ROUNDS=20)
 	@$(RUN) test --all --rounds $(ROUNDS)
 
-docs:  ## make the reference of keys from the code
+docs:  ## make the references of keys, filters and formats from the code
 	@$(RUN) plan_upload --keys > .keys.md && mv .keys.md skills/synapse-upload-workflow/references/keys.md
+	@for page in keys filters formats; do \
+		$(RUN) plan_export --keys $$page > .keys.md && mv .keys.md skills/synapse-export-workflow/references/$$page.md; done
 
 format:  ## let ruff mend what it can
 	@$(RUN) format

@@ -239,7 +239,7 @@ def _parse_unlabelled(answer: Any, facts: ExportFacts, settled: Settled) -> str:
     word = one_of("drop", "fail")(answer, facts, settled)
     if word == "fail" and _decide_unlabelled(facts, settled) is not None:
         refusal = Refuse(
-            "unlabelled",
+            "no-class",
             "Annotations of the sample have no class.",
             "Give them a class in Synapse, or say classes.unlabelled=drop.",
         )
