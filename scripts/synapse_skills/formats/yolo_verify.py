@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,17 +45,17 @@ def verify(folder: Path, check_of: Callable[[Dataset], Check]) -> Verified:
     for part in dataset.parts:
         key = part if dataset.is_split else ""
         pictures = _pictures(folder / "images" / part)
-        found.rows.setdefault(key, 0)
-        labels = sorted((folder / "labels" / part).glob("*.txt"))
-        for label in labels:
-            where = f"labels/{part}/{label.name}"
-            if len(pictures.get(label.stem, ())) > 1:
-                problems.add("two-pictures", f"{where}: {', '.join(pictures[label.stem])}", fix=AGAIN)
-            if seen.setdefault(label.stem, part) != part:
-                problems.add("in-two-parts", f"{where} and labels/{seen[label.stem]}", fix=AGAIN)
-            found.rows[key] += _read_label(label, where, dataset, check, problems)
-        found.items[key] = len(labels)
-        for stem in sorted(set(pictures) - {label.stem for label in labels}):
+        found.items[key], found.rows[key] = 0, 0
+        stems = [name[: -len(".txt")] for name in _listed(folder / "labels" / part) if name.endswith(".txt")]
+        for stem in stems:
+            where = f"labels/{part}/{stem}.txt"
+            if len(pictures.get(stem, ())) > 1:
+                problems.add("two-pictures", f"{where}: {', '.join(pictures[stem])}", fix=AGAIN)
+            if seen.setdefault(stem, part) != part:
+                problems.add("in-two-parts", f"{where} and labels/{seen[stem]}", fix=AGAIN)
+            found.items[key] += 1
+            found.rows[key] += _read_label(folder / where, where, dataset, check, problems)
+        for stem in sorted(set(pictures).difference(stems)):
             problems.add("picture-without-labels", f"images/{part}/{pictures[stem][0]}", fix=AGAIN)
     found.problems = problems.as_list()
     return found
@@ -85,13 +86,17 @@ def _read_dataset(folder: Path, problems: Problems) -> Dataset:
     return dataset
 
 
+def _listed(folder: Path) -> list[str]:
+    """Names in a folder: of a million files they take a quarter of the memory that paths would."""
+    return sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+
+
 def _pictures(folder: Path) -> dict[str, list[str]]:
     """The pictures of a part by the stem that their label file has."""
     pictures: dict[str, list[str]] = {}
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            stem, dot, _ = path.name.rpartition(".")
-            pictures.setdefault(stem if dot else path.name, []).append(path.name)
+    for name in _listed(folder):
+        stem, dot, _ = name.rpartition(".")
+        pictures.setdefault(stem if dot else name, []).append(name)
     return pictures
 
 
