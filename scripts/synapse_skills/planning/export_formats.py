@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.export_plan import ClassesPlan, FormatPlan
+from synapse_skills.formats.reasons import in_words
 from synapse_skills.planning.answers import shown, text_list
 from synapse_skills.planning.export_classes import classes_of
 from synapse_skills.planning.export_facts import ExportFacts
@@ -282,35 +283,3 @@ def accepted(settled: Settled) -> tuple[str, ...]:
     """The losses that the plan allows, `FORMAT:REASON`."""
     keys = [key.split(".", 2) for key, value in settled.items() if key.startswith("losses.") and value == ACCEPT]
     return tuple(sorted(f"{name}:{reason}" for _, name, reason in keys))
-
-
-REASONS = {
-    "not-held": "a shape, or a kind of medium, that the format does not have",
-    "rotated": "a box that stands askew",
-    "holes": "a shape with holes",
-    "no-size": "the size of its picture is not known",
-    "no-geometry": "it has no geometry",
-    "bad-geometry": "its geometry can't be understood",
-    "too-few-points": "too few points to be a shape",
-    "zero-area": "a shape without an area",
-    "outside": "it runs out of its picture",
-    "no-group": "a keypoint that belongs to no group",
-    "unknown-keypoint": "a keypoint that its skeleton does not have",
-    "duplicate-keypoint": "the same keypoint twice in one group",
-    "unknown-class": "its class is not in the list, and classes.unknown is not add",
-    "unlabelled": "it has no class",
-    "dropped": "its class is in classes.drop",
-    "record-quarantined": "its record was set aside",
-    "writer-failed": "a bug of ours in writing it: report it",
-    "not-in-payload": "the payload as it came does not hold it in a form that can be cut out",
-    "duplicate-id": "another annotation has its id",
-    "geometry-alone": "geometry that belongs to no annotation",
-    "bad-annotation": "it is no object",
-    "bad-relation": "a relation that is no object",
-}
-"""Why a format does not hold an annotation, as reports and `losses.FORMAT.REASON` call it."""
-
-
-def in_words(reason: str) -> str:
-    """A reason as a person reads it."""
-    return f"{reason}: {REASONS[reason]}" if reason in REASONS else reason

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from synapse_skills.backend.filters import filters_table
+from synapse_skills.formats.reasons import REASONS
 from synapse_skills.planning.export import EXPORT
-from synapse_skills.planning.export_formats import REASONS
 from synapse_skills.planning.interview import reference
 
 _KEYS = """\

@@ -53,6 +53,7 @@ def summary_of(
         "items": dict(sorted(written.items.items())),
         "split": plan.split.model_dump(mode="json") if plan.split is not None else None,
         "classes": list(classes),
+        "contents": written.contents,
         "originals": {"policy": plan.originals, "placed": written.originals, "missing": written.missing},
     }
 

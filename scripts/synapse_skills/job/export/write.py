@@ -16,6 +16,7 @@ from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Writer
 from synapse_skills.formats.classes import Classes
 from synapse_skills.formats.names import Names
+from synapse_skills.job.export.contents import Contents
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.records import read_record
@@ -61,6 +62,7 @@ class Written:
         items: media by part; '' without a split.
         originals: placed; `missing` could not be.
         notes: by format, what was written in another shape by an option.
+        contents: what is in it by class, tool and size.
     """
 
     records: int = 0
@@ -75,6 +77,7 @@ class Written:
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
     originals: int = 0
     missing: int = 0
+    contents: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -128,6 +131,7 @@ class Export:
         self._quarantine = quarantine
         self._names = Names(plan.naming)
         self._classes = Classes(plan.classes, seen)
+        self._contents = Contents(self._classes)
         self._has_folders = "class_json" in folders
         self._parts = [self._part(each.name, each.options, folders[each.name]) for each in plan.formats]
 
@@ -161,6 +165,7 @@ class Export:
             self.done.rows[each.format.name] = dict(each.writer.rows)
             if each.writer.notes:
                 self.done.notes[each.format.name] = dict(sorted(each.writer.notes.items()))
+        self.done.contents = self._contents.as_dict()
         return self.done
 
     def _keys(self) -> Iterator[list[tuple[int, str, str, str]]]:
@@ -202,6 +207,7 @@ class Export:
             item = self._item(record, media, split)
             listed(_line(item, part))
             self.done.items[split] = self.done.items.get(split, 0) + 1
+            self._contents.add(item)
             for each in self._parts:
                 self._write(each, item)
             self._originals(item)

@@ -1,0 +1,58 @@
+"""What is in an export, counted while it is written: its annotations by class and by tool, its media by size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synapse_skills.formats.base import Item
+from synapse_skills.formats.classes import Classes
+
+MOST_NAMES = 2_000
+"""Different classes, tools and sizes that are told apart: labels may be free texts."""
+
+
+class Contents:
+    """Counts items, whatever the formats hold of them.
+
+    Args:
+        classes: a class goes by the name that it is written with; one that is not in the list, by its own.
+    """
+
+    def __init__(self, classes: Classes) -> None:
+        self._classes = classes
+        self._by_class: dict[str, dict[str, int]] = {}
+        self._by_tool: dict[str, int] = {}
+        self._by_size: dict[str, int] = {}
+        self._not_told_apart = 0
+
+    def add(self, item: Item) -> None:
+        """Count a medium with its annotations."""
+        for annotation in item.media.annotations:
+            _count(self._by_tool, annotation.tool)
+            place = self._classes.place(annotation)
+            name = self._classes.names[place] if isinstance(place, int) else annotation.label or ""
+            parts = self._by_class.get(name)
+            if parts is None:
+                if len(self._by_class) >= MOST_NAMES:
+                    self._not_told_apart += 1
+                    continue
+                parts = self._by_class[name] = {}
+            parts[item.split] = parts.get(item.split, 0) + 1
+        if item.media.kind in ("image", "video"):
+            _count(self._by_size, f"{item.width}x{item.height}" if item.width and item.height else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `export_summary.json` has it: classes in their order, `''` for none; sizes as `640x480`, `''` unknown."""
+        order = {name: number for number, name in enumerate(self._classes.names)}
+        ranked = sorted(self._by_class, key=lambda name: (order.get(name, len(order)), name))
+        return {
+            "by_class": {name: dict(sorted(self._by_class[name].items())) for name in ranked},
+            "by_tool": dict(sorted(self._by_tool.items())),
+            "by_size": dict(sorted(self._by_size.items())),
+            "other_classes": self._not_told_apart,
+        }
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    if name in counts or len(counts) < MOST_NAMES:
+        counts[name] = counts.get(name, 0) + 1
