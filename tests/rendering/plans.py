@@ -71,6 +71,16 @@ CASES: dict[str, UploadPlan] = {
         ),
         specs=(IMAGE, MASK.model_copy(update={"pattern": None}), LABEL),
     ),
+    "several_places": plan(
+        grouping=GroupingPlan(by="stem"),
+        sources=(
+            SourcePlan(path="s3://bucket/images", spec="image_1", credentials="variables"),
+            SourcePlan(path="/mnt/nas/masks", spec="mask_1"),
+            SourcePlan(path="labels/2026", recursive=False, spec="label_1", storage=11, credentials="storage"),
+        ),
+        specs=(IMAGE, MASK.model_copy(update={"pattern": None}), LABEL),
+        state="s3://bucket/state/ct-scans",
+    ),
     "batch_pattern": plan(
         grouping=GroupingPlan(by="pattern", regex="(.+?)/(?:img|json)/"),
         specs=(

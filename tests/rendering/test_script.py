@@ -46,7 +46,9 @@ def test_the_script_holds_the_objects_that_the_planner_counts_with(case: str) ->
     beside = sidecars_of(rendered.metadata)
     assert names["place"] == place_of(rendered.grouping, rendered.specs, rendered.sources, sidecars=beside)
     assert getattr(names["place"], "sidecars", None) == beside
-    assert names["SOURCES"] == [Source(s.path, recursive=s.recursive, spec=s.spec) for s in rendered.sources]
+    assert names["SOURCES"] == [
+        Source(s.path, recursive=s.recursive, spec=s.spec, storage=s.storage) for s in rendered.sources
+    ]
     assert (names["NAME"], names["COLLECTION"]) == (rendered.name, rendered.data_collection)
     if rendered.metadata:
         assert names["describe"] == describe_for(rendered.metadata)

@@ -2,7 +2,8 @@
 
 from synapse_skills.cluster.agent import Agent, agent
 from synapse_skills.cluster.ending import Ended, bring_home, look, wait
-from synapse_skills.cluster.gate import Gate, Refusal, gate
+from synapse_skills.cluster.gate import Gate, gate
+from synapse_skills.cluster.places import Refusal
 from synapse_skills.cluster.probe import Listing, check_on_agent, files_on_agent, list_on_agent
 from synapse_skills.cluster.ray_jobs import JobInfo, RayJobs
 from synapse_skills.cluster.submission import JobHome, Submission
