@@ -1,4 +1,4 @@
-"""Real labels as Pascal VOC, where SYNAPSE_SKILLS_TEST_DATA names them, read by a library that knows no line of ours."""
+"""Real labels as Pascal VOC, where SYNAPSE_SKILLS_TEST_DATA names them, read by a library that knows nothing of us."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_every_real_box_comes_back(tmp_path: Path, name: str) -> None:
         for each, (left, top, right, bottom) in zip(boxes, back.xyxy.tolist(), strict=True):
             box = each.geometry
             assert isinstance(box, Box)
-            # The library takes 1 from all four: it counts from 0, the last pixel that a box touches included.
+            # The library takes 1 from the first pixels: its corners are the edges that were labelled, made whole.
             assert -0.002 <= box.x - left < 1
             assert -0.002 <= box.y - top < 1
-            assert -0.002 <= right + 1 - (box.x + box.width) < 1
-            assert -0.002 <= bottom + 1 - (box.y + box.height) < 1
+            assert -0.002 <= right - (box.x + box.width) < 1
+            assert -0.002 <= bottom - (box.y + box.height) < 1
             count += 1
     assert count == 929 + 366
