@@ -231,18 +231,16 @@ class Engine:
         fetcher = self._fetcher(api)
         counted = await fetcher.count()
         problems = self.outcome.problems
-        problems.add("records-in-scope", f"{counted if counted is not None else '?':,} records match", severity="info")
-        if self.scope.filter:
-            whole = await fetcher.count(filtered=False)
-            problems.add("records-in-scope", f"{whole:,} without any filter", severity="info", count=0)
-            for name in self.scope.filter:
-                rest = {key: value for key, value in self.scope.filter.items() if key != name}
-                without = await api.get(self.scope.path, Scope(self.scope.target, self.scope.number, rest).counting())
-                found = without.get("count") if isinstance(without, dict) else None
-                problems.add("records-without-filter", f"{found:,} without {name}", severity="info", group=name)
-        self.index.add(
-            self.spool.append({"t": "some"}, await kept_sample(api, self.scope, self.options.limit or SAMPLE))
-        )
+        problems.add("records-in-scope", f"{_told(counted)} records match", severity="info")
+        names = list(self.scope.filter)
+        if names:
+            whole = await fetcher.count(without=names)
+            problems.add("records-in-scope", f"{_told(whole)} without any filter", severity="info", count=0)
+        for name in names if len(names) > 1 else ():
+            found = await fetcher.count(without=[name])
+            problems.add("records-without-filter", f"{_told(found)} without {name}", severity="info", group=name)
+        rows = await kept_sample(api, self.scope, self.options.limit or SAMPLE)
+        self.index.add(self.spool.append({"t": "some"}, rows))
         self._estimate(counted)
 
     async def _units(self, api: Api, wanted: list[int]) -> None:
@@ -337,6 +335,10 @@ class Engine:
         while True:
             await asyncio.sleep(TICK_S)
             self.progress.tick()
+
+
+def _told(count: int | None) -> str:
+    return "an unknown number of" if count is None else f"{count:,}"
 
 
 def _disk_error(caught: OSError, where: str) -> OutOfReach:

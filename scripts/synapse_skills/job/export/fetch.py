@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from synapse_skills.backend import Api, Pace
@@ -119,9 +119,11 @@ class Fetcher:
                 await self._by_pages()
         return self.done
 
-    async def count(self, *, filtered: bool = True) -> int | None:
-        """Records that the backend counts."""
-        listed = await self._ask(self.scope.counting(filtered=filtered))
+    async def count(self, without: Iterable[str] = ()) -> int | None:
+        """Records that the backend counts, some filters left out."""
+        rest = {name: value for name, value in self.scope.filter.items() if name not in set(without)}
+        scope = replace(self.scope, filter=rest)
+        listed = await self._ask(scope.counting(), scope)
         return listed.count
 
     # -- the ways through a list -----------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ class Fetcher:
                 if cursor is None:
                     raise
                 # It doesn't live for ever: from the start again, and every row is kept once all the same.
-                cursor, following = None, query
+                cursor, following, seen = None, query, set()
                 continue
             here: dict[str, Any] = {"t": "page", "next": listed.following}
             await self._store(listed.rows, lambda reached, here=here: here, None)  # type: ignore[misc]
@@ -265,7 +267,7 @@ class Fetcher:
 
     # -- the parts -------------------------------------------------------------------------------------------------
 
-    async def _ask(self, query: dict[str, Any]) -> Listed:
+    async def _ask(self, query: dict[str, Any], scope: Scope | None = None) -> Listed:
         async with self.pace.slot():
             parse = functools.partial(read_page, target=self.scope.target)
             listed = await self.api.get_as(self.scope.path, query, parse, self.pace.bad)
@@ -277,7 +279,7 @@ class Fetcher:
             )
         await self.pace.good()
         for row in listed.rows:
-            objection = self.scope.objection(row.head)
+            objection = (scope or self.scope).objection(row.head)
             if objection is not None:
                 raise Widened(f"Record {row.key} is none of those that were asked for: {objection}.")
         return listed

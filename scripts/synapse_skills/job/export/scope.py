@@ -89,10 +89,9 @@ class Scope:
             del query["expand"]
         return query | {"fields": "id,updated"}
 
-    def counting(self, *, filtered: bool = True) -> dict[str, Any]:
-        """The query that tells how many there are."""
-        query = self.query if filtered else query_of(self.target, self.number, {})
-        return query | {"page_size": 1, "response_mode": "presigned", "ordering": f"-{self.ordering}"}
+    def counting(self) -> dict[str, Any]:
+        """The query that tells how many there are, and which is the newest."""
+        return self.query | {"page_size": 1, "response_mode": "presigned", "ordering": f"-{self.ordering}"}
 
     def by_id(self, ids: list[int], **more: Any) -> dict[str, Any]:
         """The query of some rows by their ids."""
