@@ -14,7 +14,7 @@ LIBRARY = ROOT / "scripts" / "synapse_skills"
 PAGES = sorted((ROOT / "skills").glob("*/references/troubleshooting.md"))
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 # Calls whose first argument is a code.
-SAYING = {"add", "_add", "_problem", "_unreadable", "Refuse", "Problem", "Finding", "_fail", "Unfit"}
+SAYING = {"add", "_add", "_problem", "_unreadable", "Refuse", "Refusal", "Problem", "Finding", "_fail", "Unfit"}
 # Single words count only as the class attribute of an error or as `code=`.
 BARE = {"error", "finding", "usage", "interrupted", "refused", "bug", "vanished"}
 
