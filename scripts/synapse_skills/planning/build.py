@@ -17,6 +17,7 @@ from synapse_skills.planning.layout import grouping_of
 from synapse_skills.planning.metadata_facts import aside_of
 from synapse_skills.planning.metadata_rules import meta_of, metadata_rules
 from synapse_skills.planning.on_agent import units_of
+from synapse_skills.planning.source_logins import opened_with
 
 
 def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
@@ -36,9 +37,9 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
                 recursive=source.recursive,
                 spec=source.spec,
                 storage=source.storage,
-                credentials=opened_with(source),
+                credentials=opened_with(settled, number),
             )
-            for source in filled_sources(facts, settled)
+            for number, source in enumerate(filled_sources(facts, settled), 1)
         ),
         grouping=grouping_of(settled),
         specs=specs,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synapse_skills.errors import FindingError
 from synapse_skills.plan import Conversion, SpecPlan
 from synapse_skills.planning.evidence import takes
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Option, Settled

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import OutOfReach, UsageError, printable
+from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable, redact
 from synapse_skills.plan import METADATA_TABLE
 from synapse_skills.planning.answers import read_answers
 from synapse_skills.report import write_json

@@ -9,7 +9,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synapse_skills.errors import FindingError, OutOfReach, SkillsError, printable
+from synapse_skills.errors import FindingError, SkillsError, printable
 from synapse_skills.plan import SpecPlan
 from synapse_skills.planning.answers import shown
 from synapse_skills.planning.evidence import takes

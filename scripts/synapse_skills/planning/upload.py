@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synapse_skills.errors import SkillsError
 from synapse_skills.planning.agreed import AGREED_ROW
 from synapse_skills.planning.answers import one_of, shown, text, text_list
 from synapse_skills.planning.conversions import CONVERSIONS
@@ -26,6 +27,7 @@ from synapse_skills.planning.metadata_values import (
 )
 from synapse_skills.planning.on_agent import KEY as THERE
 from synapse_skills.planning.on_agent import ON_AGENT
+from synapse_skills.planning.source_logins import CREDENTIALS
 from synapse_skills.planning.sources import EACH_RECURSIVE, EACH_SPEC, RECURSIVE, SOURCES
 from synapse_skills.planning.target import COLLECTION, NAME, PROJECT, STORAGE
 
@@ -41,8 +43,18 @@ GROUPS = Decision(
 
 
 def _parse_state(answer: Any, facts: Facts, settled: Settled) -> str:
+    from synapse_skills.sources.address import is_url, parse_address
+
     place: str = text(answer, facts, settled)
-    if not place.startswith("/") and "://" not in place:
+    if is_url(place):
+        try:
+            address = parse_address(place)
+        except SkillsError as error:
+            raise BadAnswer(f"{error} {error.hint}") from None
+        if address.kind in ("http", "https", "memory"):
+            raise BadAnswer(f"{shown(answer)} can't be written to: name a folder, or s3://, gs://, sftp:// or smb://.")
+        return str(address)
+    if not place.startswith("/"):
         raise BadAnswer(f"{shown(answer)} is neither an absolute folder nor a storage URL.")
     return place
 
@@ -80,6 +92,7 @@ UPLOAD: Table = (
     SOURCES,
     RECURSIVE,
     EACH_RECURSIVE,
+    CREDENTIALS,
     COLLECTION,
     EACH_SPEC,
     NAME,

@@ -8,7 +8,7 @@ from synapse_skills.sources.faults import FileChanged, FileVanished
 from synapse_skills.sources.inventory import Counts, Inventory
 from synapse_skills.sources.opening import open_inside
 from synapse_skills.sources.sorted_rows import RowError, SortedRows, write_sorted
-from synapse_skills.sources.source import File, Source
+from synapse_skills.sources.source import File, Source, source_at
 from synapse_skills.sources.store import LocalStore, Store, Stored, open_store
 from synapse_skills.sources.walk import Walk
 
@@ -30,5 +30,6 @@ __all__ = [
     "open_inside",
     "open_store",
     "reach",
+    "source_at",
     "write_sorted",
 ]

@@ -68,8 +68,10 @@ class Source:
         return str(self.address()) if self.is_remote else str(self.root())
 
     def place(self) -> Path:
-        """The folder as a path names it where the files are."""
-        return Path(self.path) if self.mirror is not None else self.root()
+        """The folder as a path names it where the files are; of a URL it only serves to be compared and shown."""
+        if self.mirror is not None:
+            return Path(self.path)
+        return Path(self.name()) if self.is_remote else self.root()
 
     def root(self) -> Path:
         """The folder itself: expanded, absolute, links resolved, and really a folder that can be listed.
@@ -123,6 +125,26 @@ class Source:
                 code="source-undecodable",
             )
         return root
+
+
+def source_at(place: str, *, recursive: bool = True, spec: str | None = None, mirror: str | None = None) -> Source:
+    """A source as one text names it: a folder, a URL, or `storage://ID/path`, which comes as path and storage.
+
+    Raises:
+        OutOfReach: a URL that is not supported, or of a storage without a number. UsageError: it holds a secret.
+    """
+    if mirror is not None or not is_url(place):
+        return Source(place, recursive=recursive, spec=spec, mirror=mirror)
+    address = parse_address(place)
+    if address.kind != STORAGE:
+        return Source(str(address), recursive=recursive, spec=spec)
+    if not address.host.isdecimal():
+        raise OutOfReach(
+            f"{printable(str(address))} names no storage: they have numbers.",
+            hint="Write storage://ID/folder; list_resources storages shows them.",
+            code="source-missing",
+        )
+    return Source(address.path, recursive=recursive, spec=spec, storage=int(address.host))
 
 
 @dataclass(frozen=True, slots=True)
