@@ -7,7 +7,8 @@ import sys
 from typing import Any, TextIO
 
 from synapse_skills.cluster.ending import Ended
-from synapse_skills.cluster.gate import Gate, Refusal
+from synapse_skills.cluster.gate import Gate
+from synapse_skills.cluster.places import Refusal
 from synapse_skills.cluster.rehearsal import Rehearsed
 from synapse_skills.cluster.status import Known, Seen
 from synapse_skills.errors import printable, printable_lines, redact
