@@ -175,8 +175,9 @@ def _is_flat(ring: Sequence[Point]) -> bool:
 
 
 def clip_ring(points: Sequence[Point], width: float, height: float, policy: str = "clamp") -> Ring | str:
-    """A clean ring, cut at the edges of the picture (Sutherland and Hodgman).
+    """A ring inside its picture: as it came if it lies there, else clean and cut at the edges (Sutherland, Hodgman).
 
+    A point that stands twice in a row is harmless, and annotators leave such points: what needs no cut is not touched.
     The cut of a ring that leaves the picture and comes back is one ring too: its parts are joined along the edge.
     """
     ring = clean_ring(points)
@@ -184,7 +185,7 @@ def clip_ring(points: Sequence[Point], width: float, height: float, policy: str 
         return ring
     edges = bounds(ring)
     if edges[0] >= 0 and edges[1] >= 0 and edges[2] <= width and edges[3] <= height:
-        return ring
+        return ring if points[0] == points[-1] else tuple(points)
     if policy != "clamp" and runs_out(edges, width, height):
         return OUTSIDE
     cut: Sequence[Point] = ring
