@@ -10,6 +10,8 @@ import pytest
 
 from forked import Forked
 from planning.conversation import SEED, User
+from planning.export_talk import SEED as EXPORT_SEED
+from planning.export_talk import Exporter
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import dryrun
 
@@ -55,3 +57,18 @@ def real_user(nobody: User, planning_box: Sandbox, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SYNAPSE_HOST", planning_box.host)
     monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", planning_box.token)
     return nobody
+
+
+@pytest.fixture(scope="session")
+def export_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandboxes(tmp_path_factory.mktemp("exports")) as start:
+        yield start(seed=EXPORT_SEED)
+
+
+@pytest.fixture
+def exporter(nobody: User, export_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Exporter:
+    """A user who is logged in where there is labelled work; dry runs are forked."""
+    monkeypatch.setenv("SYNAPSE_HOST", export_box.host)
+    monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", export_box.token)
+    monkeypatch.setattr(dryrun, "run_script", forked_script)
+    return Exporter(nobody.folder)

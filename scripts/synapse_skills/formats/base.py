@@ -139,6 +139,7 @@ class Format:
         options: its own.
         write, verify: the two halves.
         is_raw: whether it holds the payload as it was received, and so also what could not be understood in it.
+        paints: whether it paints a picture as large as the original: its time grows with the pixels.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Format:
     write: Callable[[Path, Settings], Writer]
     verify: Callable[[Path], Verified]
     is_raw: bool = False
+    paints: bool = False
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options with their defaults.

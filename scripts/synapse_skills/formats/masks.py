@@ -159,4 +159,5 @@ FORMAT = Format(
     options=(Option("style", ("index", "color"), "Pixels are ids with a palette, or the colours themselves."),),
     write=Masks,
     verify=verify,
+    paints=True,
 )

@@ -218,4 +218,5 @@ FORMAT = Format(
     options=(),
     write=Panoptic,
     verify=verify,
+    paints=True,
 )

@@ -15,6 +15,8 @@ REASONS = {
     "no-group": "a keypoint that belongs to no group",
     "unknown-keypoint": "a keypoint that its skeleton does not have",
     "duplicate-keypoint": "the same keypoint twice in one group",
+    "occluded": "it lies wholly under others",
+    "no-keypoints": "a box without keypoints in it",
     "unknown-class": "its class is not in the list, and classes.unknown is not add",
     "unlabelled": "it has no class",
     "dropped": "its class is in classes.drop",

@@ -14,14 +14,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from synapse_skills.annotations.model import Box, Keypoint, Polygon, Polyline, Skeleton
+
 if TYPE_CHECKING:
-    from synapse_skills.annotations.model import Annotation, Media, Record
+    from synapse_skills.annotations.model import Annotation, Geometry, Media, Record
     from synapse_skills.export_plan import ClassesPlan
     from synapse_skills.formats.base import Format
 
 SAMPLE = 120
-PLACEHOLDER = 1 << 20
-"""Pixels of a picture whose size no record tells: so large that nothing seems to run out of it."""
+MAX_SIDE = 1 << 15
+MAX_PIXELS = 40_000_000
+"""Of all pictures that a format which paints is tried on: a second or two."""
 
 
 @dataclass
@@ -177,15 +180,41 @@ def trial(
         title="sample",
     )
     with TemporaryDirectory(prefix="synapse-sample-") as folder:
-        writer = form.write(Path(folder), settings)
+        writer, pixels = form.write(Path(folder), settings), 0
         for number, (record, media) in enumerate(sorted(sample.media(), key=lambda pair: pair[0].key)):
             if form.media and media.kind not in form.media:
                 lost[OTHER_MEDIA] += len(media.annotations)
                 continue
-            width, height = size_of(record, media) or (PLACEHOLDER, PLACEHOLDER)
+            width, height = size_of(record, media) or _room_for(media)
+            pixels += width * height
+            if form.paints and pixels > MAX_PIXELS:
+                break
             item = Item(record, media, f"{number}.jpg", width=width, height=height)
             # An annotation is lost once, whatever the writer says of it.
             lost.update({id(loss.annotation): loss.reason for loss in writer.write(item)}.values())
         writer.close()
     lost.update(issue.code for record in sample.records for issue in record.document.issues if issue.counts)
     return +lost
+
+
+def _room_for(media: Media) -> tuple[int, int]:
+    """A size in which all of a medium fits, for one whose own no record tells: nothing seems to run out of it."""
+    across, down = [1.0], [1.0]
+    for each in media.annotations:
+        for x, y in _points(each.geometry):
+            across.append(x)
+            down.append(y)
+    return min(MAX_SIDE, int(max(across)) + 1), min(MAX_SIDE, int(max(down)) + 1)
+
+
+def _points(shape: Geometry | None) -> Iterator[tuple[float, float]]:
+    """Points that a shape reaches at the most."""
+    if isinstance(shape, Box):
+        reach = shape.width + shape.height if shape.rotation else 0.0
+        yield shape.x + shape.width + reach, shape.y + shape.height + reach
+    elif isinstance(shape, Polygon | Polyline):
+        yield from shape.points
+    elif isinstance(shape, Keypoint):
+        yield shape.x, shape.y
+    elif isinstance(shape, Skeleton):
+        yield from ((point.x, point.y) for point in shape.points)
