@@ -213,3 +213,21 @@ def test_a_broken_data_yaml_is_a_problem(tmp_path: Path, text: str) -> None:
     assert "unreadable" in codes(FORMAT.verify(tmp_path))
     (tmp_path / "data.yaml").unlink()
     assert "unreadable" in codes(FORMAT.verify(tmp_path))
+
+
+@given(st.lists(st.tuples(*[st.floats(-5, 105)] * 4), min_size=1, max_size=6))
+def test_the_short_way_writes_what_the_long_way_does(
+    tmp_path_factory: pytest.TempPathFactory, many: list[tuple[float, float, float, float]]
+) -> None:
+    short, long = tmp_path_factory.mktemp("short"), tmp_path_factory.mktemp("long")
+    boxes = [annotation(Box(*each)) for each in many]
+    # What is turned by half a circle is the same box, and too much for the short way.
+    turned = [annotation(Box(*each, math.pi)) for each in many]
+    one, [lost] = dataset(FORMAT, short, [picture("a.jpg", *boxes)], settings(FORMAT))
+    two, [lost_too] = dataset(FORMAT, long, [picture("a.jpg", *turned)], settings(FORMAT))
+    assert (short / "labels/train/a.txt").read_bytes() == (long / "labels/train/a.txt").read_bytes()
+    assert (one.rows, one.notes, [loss.reason for loss in lost]) == (
+        two.rows,
+        two.notes,
+        [loss.reason for loss in lost_too],
+    )

@@ -42,14 +42,8 @@ class Boxes:
 
     def of(self, geometry: Any, width: float, height: float) -> Box | str:
         """The box of a geometry of one of `shapes`, or the reason why there is none."""
-        if isinstance(geometry, Polygon):
-            return self._around_polygon(geometry, width, height)
-        if isinstance(geometry, Mask):
-            box = mask_box(geometry, int(width), int(height))
-            if isinstance(box, Box):
-                self._note("mask-as-box")
-            return box
-        assert isinstance(geometry, Box)
+        if type(geometry) is not Box:
+            return self._around(geometry, width, height)
         straight = geometry if geometry.rotation == 0 else upright(geometry)
         if straight is not None:
             return self._inside(straight, width, height)
@@ -59,6 +53,14 @@ class Boxes:
         if isinstance(kept, Box):
             self._note("rotated-as-envelope")
         return kept
+
+    def _around(self, shape: Any, width: float, height: float) -> Box | str:
+        if isinstance(shape, Polygon):
+            return self._around_polygon(shape, width, height)
+        box = mask_box(shape, int(width), int(height))
+        if isinstance(box, Box):
+            self._note("mask-as-box")
+        return box
 
     def _around_polygon(self, polygon: Polygon, width: float, height: float) -> Box | str:
         ring = clean_ring(polygon.points)

@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.formats.base import Format, Verified
+from synapse_skills.annotations.model import Box
+from synapse_skills.formats.base import Format, Item, Loss, Verified
 from synapse_skills.formats.boxes import HOLDS, OPTIONS, Boxes
-from synapse_skills.formats.yolo_layout import Rows, YoloWriter, box_row
+from synapse_skills.formats.geometry import NOISE
+from synapse_skills.formats.yolo_layout import UNSEEN, Rows, YoloWriter, box_row
 from synapse_skills.formats.yolo_verify import box_check
 from synapse_skills.formats.yolo_verify import verify as verify_with
+
+_ROW = "%d %.8f %.8f %.8f %.8f\n"
+"""As `box_row` writes it, for all boxes of a picture at once."""
 
 
 class Detect(YoloWriter):
@@ -27,6 +32,24 @@ class Detect(YoloWriter):
             return box if isinstance(box, str) else box_row(box, width, height)
 
         return dict.fromkeys(boxes.shapes, build)
+
+    def lines(self, item: Item) -> tuple[list[str], list[Loss]]:
+        """The rows of a picture. Nearly all boxes are upright and inside: these go the short way, twice as fast."""
+        width, height = float(item.width or 0), float(item.height or 0)
+        place_of = self.settings.classes.place
+        cells: list[float] = []
+        for annotation in item.media.annotations:
+            box, place = annotation.geometry, place_of(annotation)
+            if type(box) is not Box or box.rotation or isinstance(place, str):
+                return super().lines(item)
+            x, y, w, h = box.x, box.y, box.width, box.height
+            if not (x >= 0 and y >= 0 and w >= NOISE and h >= NOISE and x + w <= width and y + h <= height):
+                return super().lines(item)
+            w, h = w / width, h / height
+            if w < UNSEEN or h < UNSEEN:
+                return super().lines(item)
+            cells += (place, x / width + w / 2, y / height + h / 2, w, h)
+        return [_ROW * (len(cells) // 5) % tuple(cells)] if cells else [], []
 
 
 def verify(folder: Path) -> Verified:

@@ -34,7 +34,7 @@ NO_SPLIT = "# No split was asked for: val is the same pictures as train."
 NO_VAL = "# The split has no val, and Ultralytics refuses a dataset without one: val is the same pictures as {}."
 NO_TRAIN = "# The split has no train, and Ultralytics refuses a dataset without one: train is the same pictures as {}."
 
-_UNSEEN = 5e-9
+UNSEEN = 5e-9
 """What is shorter than this share of a picture has no digit left in eight decimals."""
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -74,12 +74,13 @@ class YoloWriter:
         if not is_placed(item):
             return [Loss(annotation, "no-size") for annotation in annotations]
         lines, losses = self.lines(item)
-        self.write_file(item.split or WHOLE, item.stem, lines)
-        self.rows[item.split] = self.rows.get(item.split, 0) + len(lines)
+        text = "".join(lines)
+        self.write_file(item.split or WHOLE, item.stem, text)
+        self.rows[item.split] = self.rows.get(item.split, 0) + text.count("\n")
         return losses
 
     def lines(self, item: Item) -> tuple[list[str], list[Loss]]:
-        """The rows of a picture, and what is lost of it."""
+        """The rows of a picture, each with its line break (several may be one string), and what is lost of it."""
         width, height = float(item.width or 0), float(item.height or 0)
         lines: list[str] = []
         losses: list[Loss] = []
@@ -103,12 +104,12 @@ class YoloWriter:
             return "no-geometry" if annotation.geometry is None and annotation.tool in self.holds else "not-held"
         return str(place)
 
-    def write_file(self, part: str, stem: str, lines: list[str]) -> None:
+    def write_file(self, part: str, stem: str, text: str) -> None:
         """Write one label file."""
         folder = self._labels.get(part) or self._label_folder(part)
         # Unbuffered: one write for one file, and half the time of a text file.
         with open(f"{folder}{stem}.txt", "wb", buffering=0) as file:  # noqa: PTH123
-            file.write("".join(lines).encode())
+            file.write(text.encode())
 
     def _label_folder(self, part: str) -> str:
         folder = self.folder / "labels" / part
@@ -153,7 +154,7 @@ def is_placed(item: Item) -> bool:
 def box_row(box: Box, width: float, height: float) -> Rows:
     """Centre and size of a box inside its picture."""
     w, h = box.width / width, box.height / height
-    if w < _UNSEEN or h < _UNSEEN:
+    if w < UNSEEN or h < UNSEEN:
         return ZERO
     return [f"{box.x / width + w / 2:.8f} {box.y / height + h / 2:.8f} {w:.8f} {h:.8f}"]
 

@@ -184,7 +184,7 @@ class PoseWriter(YoloWriter):
                     f"{row.place} {row.box} {' '.join([row.points.get(name, NOT_THERE) for name in names])}\n"
                     for row in file.rows
                 ]
-                self.write_file(file.part, file.stem, lines)
+                self.write_file(file.part, file.stem, "".join(lines))
         super().close()
 
 
