@@ -12,6 +12,7 @@ REASONS = {
     "too-few-points": "too few points to be a shape",
     "zero-area": "a shape without an area",
     "outside": "it runs out of its picture",
+    "occluded": "others lie on all of its pixels",
     "no-group": "a keypoint that belongs to no group",
     "unknown-keypoint": "a keypoint that its skeleton does not have",
     "duplicate-keypoint": "the same keypoint twice in one group",
