@@ -7,6 +7,7 @@ a batch (contract/EXPERIMENTS.md, e1); it takes an HTML page with status 200 for
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import random
@@ -58,11 +59,17 @@ class Answer:
     retry_after: float = 0.0
 
 
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    """Read once: the system's certificates take a tenth of a second, and a round of planning needs them twice."""
+    return ssl.create_default_context()
+
+
 def tls_context() -> ssl.SSLContext:
     """The TLS context with the CA bundle that requests and curl users configure."""
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if not bundle:
-        return ssl.create_default_context()
+        return _default_context()
     try:
         if os.path.isdir(bundle):  # noqa: PTH112 - a plain string from the environment
             return ssl.create_default_context(capath=bundle)
