@@ -56,8 +56,8 @@ class ImageFolder:
             elif isinstance(place, int):
                 places[place] = None
                 attributes |= annotation.attributes
-                self.rows[item.split] = self.rows.get(item.split, 0) + 1
         if places:
+            self.rows[item.split] = self.rows.get(item.split, 0) + len(places)
             labels = [self._classes.names[place] for place in places]
             if len(labels) > 1:
                 self.notes["several-classes"] = self.notes.get("several-classes", 0) + 1
