@@ -118,6 +118,11 @@ def test_boxes_of_odd_numbers_are_none(tmp_path):
         assert (page.pictures, Looked(page.html).all("rect")) == (1, [])
 
 
+def test_pictures_elsewhere_are_not_said_to_be_gone():
+    page = upload_page(result(unit("a", [("image_1", File(0, "a.jpg", 5, 0))]), root=Path("s3://bucket/scans")))
+    assert "a.jpg lies elsewhere, not here" in Looked(page.html).text
+
+
 def test_what_can_not_be_shown_is_said(tmp_path):
     gone = File(0, "gone.jpg", 5, 0)
     broken = put(tmp_path, "broken.png", b"\x89PNG\r\n\x1a\n and then nothing")

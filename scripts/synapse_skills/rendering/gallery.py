@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ MOST_PICTURES = 4
 COLOURS = 8  # of the templates
 MAX_PICTURE_BYTES = 3_000_000  # of small pictures in one page; a third more as base64
 MAX_TEXT = 300
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]+:/")
 
 
 class PageUnit(Protocol):
@@ -156,10 +158,15 @@ def _card[U: PageUnit](unit: U, roots: Sequence[Path], room: int) -> Card[U]:
 
 def _thumbnail(file: File, roots: Sequence[Path]) -> Thumbnail:
     try:
-        with open_inside(roots[file.source], file) as stream:
+        root = roots[file.source]
+        with open_inside(root, file) as stream:
             return thumbnail(stream)
-    except (OSError, IndexError):
+    except IndexError:
         raise NoPicture("is no longer where it was") from None
+    except OSError:
+        # As a path, s3://bucket/scans has lost a slash. A page opens only what is here.
+        is_elsewhere = _ELSEWHERE.match(str(root)) is not None
+        raise NoPicture("lies elsewhere, not here" if is_elsewhere else "is no longer where it was") from None
 
 
 def _boxes(labels: list[File], roots: Sequence[Path], small: Thumbnail) -> list[Box]:
