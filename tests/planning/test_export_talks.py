@@ -80,6 +80,7 @@ def test_a_project_and_a_ground_truth_at_once(exporter: Exporter) -> None:
     assert "take one of the two back" in asked(document, "project")["error"]
 
 
+@pytest.mark.heavy
 def test_a_ground_truth_takes_its_classes_from_its_project(exporter: Exporter) -> None:
     document = exporter.say(**DONE, ground_truth_version=VERSION)
     assert document.status == "ready"
@@ -126,6 +127,7 @@ def test_the_same_answers_give_the_same_bytes_and_remember_everything(exporter: 
     assert "changed" not in again.summary
 
 
+@pytest.mark.heavy
 def test_a_change_of_mind_is_shown(exporter: Exporter) -> None:
     before = exporter.say(**DONE, project=CARS)
     after = exporter.say("split.ratios=70/20/10", "split.seed=4", project=CARS)
@@ -187,6 +189,7 @@ def test_filters_that_leave_nothing(exporter: Exporter) -> None:
     assert exporter.say("filter.status=null", project=CARS).status == "questions"
 
 
+@pytest.mark.heavy
 def test_a_filter_between_two_times_and_by_ids(exporter: Exporter) -> None:
     sets = ['filter={"ids": [100, 101, 102]}', "filter.created_after=2026-03-18"]
     document = exporter.say(*sets, **DONE, project=CARS)
