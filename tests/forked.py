@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import signal
@@ -60,7 +61,9 @@ class Forked:
         try:
             os.dup2(self._out.fileno(), 1)
             os.dup2(self._err.fileno(), 2)
-            # As after an exec: locks and sockets that are open in the tests are none of the child's.
+            # As after an exec: locks and sockets that are open in the tests are none of the child's. What the tests
+            # left for the collector must stay: collected here, it would close numbers that are other sockets by then.
+            gc.freeze()
             os.closerange(3, 65_536)
             sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
