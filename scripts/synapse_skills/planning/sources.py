@@ -9,7 +9,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synapse_skills.errors import FindingError, SkillsError, printable
+from synapse_skills.errors import FindingError, SkillsError, UsageError, printable
 from synapse_skills.plan import SpecPlan
 from synapse_skills.planning.answers import shown
 from synapse_skills.planning.evidence import takes
@@ -77,6 +77,9 @@ def _parse_sources(answer: Any, facts: Facts, settled: Settled) -> str | list[st
             continue
         try:
             roots.append(_seen(part.strip()))
+        except UsageError as error:
+            # Not asked again with the answer repeated, and nothing of it is kept.
+            raise FindingError(str(error), hint=error.hint, code=error.code) from None
         except SkillsError as error:
             if error.code not in CORRECTED:
                 raise
