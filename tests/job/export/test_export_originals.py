@@ -75,6 +75,7 @@ def test_what_was_cut_off_goes_on_where_it_stopped(export_job: ExportJob) -> Non
     assert images(export_job) == ["p0.png"]
 
 
+@pytest.mark.heavy
 def test_originals_are_fetched_once(export_job: ExportJob) -> None:
     export_job.plan_with(formats=(FormatPlan(name="coco"), FormatPlan(name="yolo")), originals="required")
     export_job.label(*(with_file(number, picture(20, 10)) for number in range(3)))
@@ -86,7 +87,7 @@ def test_originals_are_fetched_once(export_job: ExportJob) -> None:
     assert export_job.report()["files"]["originals"] == 3
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", ["JPEG", pytest.param("PNG", marks=pytest.mark.heavy)])
 def test_sizes_that_nobody_told_are_read_from_the_picture(export_job: ExportJob, kind: str) -> None:
     export_job.plan_with(formats=YOLO)
     name = f"big.{kind.lower()}"
@@ -97,6 +98,7 @@ def test_sizes_that_nobody_told_are_read_from_the_picture(export_job: ExportJob,
     assert not images(export_job)
 
 
+@pytest.mark.heavy
 def test_without_any_size_the_annotations_are_lost_not_guessed(export_job: ExportJob) -> None:
     export_job.plan_with(formats=YOLO)
     export_job.label(with_file(0, b"no picture", boxes(2, size=None)))

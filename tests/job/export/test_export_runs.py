@@ -85,6 +85,7 @@ def test_run_again_it_leaves_alone_what_has_not_changed(export_job: ExportJob) -
     assert export_job.bytes() == fresh
 
 
+@pytest.mark.heavy
 def test_another_filter_fetches_anew(export_job: ExportJob) -> None:
     export_job.label(row(0), row(1, status_label="stand_by"), row(2))
     export_job.do()
@@ -186,6 +187,7 @@ def test_a_discarded_record_does_not_stand_for_its_data_unit(export_job: ExportJ
     assert [each["record"] for each in records(export_job)] == [second["id"]]
 
 
+@pytest.mark.heavy
 def test_empty_records_are_kept_as_negatives_or_dropped(export_job: ExportJob) -> None:
     export_job.label(row(0, boxes(0)), row(1, boxes(1)))
     export_job.do()
@@ -222,6 +224,7 @@ def test_parts_are_kept_together_and_the_same_every_time(export_job: ExportJob) 
     assert before.items() <= after.items()
 
 
+@pytest.mark.heavy
 def test_data_units_over_several_parts_are_warned_about(export_job: ExportJob) -> None:
     first = export_job.label(row(0))[0]
     export_job.label(*({"data_unit": first["data_unit"], "data": boxes(1)} for _ in range(12)))
@@ -230,6 +233,7 @@ def test_data_units_over_several_parts_are_warned_about(export_job: ExportJob) -
     assert export_job.problem("split-leak")["severity"] == "warning"
 
 
+@pytest.mark.heavy
 def test_a_limit_takes_the_newest(export_job: ExportJob) -> None:
     made = export_job.label(*(row(number) for number in range(9)))
     export_job.do("--limit", "3")

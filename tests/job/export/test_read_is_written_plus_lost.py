@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def plan_of(folder: Path, names: list[str], **said: Any) -> ExportPlan:
     return ExportPlan(name="x", target="assignment", project=1, formats=formats, output=str(folder), **said)
 
 
-@settings(max_examples=25)
+@settings(max_examples=60 if "SYNAPSE_SKILLS_ROUNDS" in os.environ else 8)
 @given(st.lists(st.one_of(payloads, damaged_payloads, nearly_payloads(), any_json), max_size=5), PLANS)
 def test_read_is_written_plus_lost(
     tmp_path_factory: pytest.TempPathFactory, documents: list[Any], said: dict[str, Any]
@@ -81,16 +82,16 @@ def test_read_is_written_plus_lost(
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, list(FORMATS), classes=ClassesPlan(unknown="add"))
+    plan = plan_of(tmp_path, ["coco", "yolo", "synapse_json"], classes=ClassesPlan(unknown="add"))
     sums = []
     for turn in ("one", "two"):
-        contents = list(rows(30, seed=3, broken=0.2))
+        contents = list(rows(12, seed=3, broken=0.2))
         # In whichever order they came.
         index = spooled(tmp_path / turn, contents if turn == "one" else contents[::-1])
         written(tmp_path / turn / "out", index, plan)
         files = sorted(path for path in (tmp_path / turn / "out").rglob("*") if path.is_file())
         sums.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
-    assert sums[0] == sums[1] and len(sums[0]) > 60
+    assert sums[0] == sums[1] and len(sums[0]) > 24
 
 
 def test_a_writer_that_fails_loses_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,16 @@ from synapse_skills.job.export.rows import Listed, Row, read_page, without_queri
 from synapse_skills.job.export.spool import DamagedSpool, Kept, Spool
 from synapse_skills.job.export.walk import NotOrdered, Walk, gaps
 
+Folders = pytest.TempPathFactory
+NO_PAGES = (
+    b"[]",
+    b"{}",
+    b'{"results": [1]}',
+    b'{"results": [{"no": 1}]}',
+    b"<html>",
+    b'{"results": [{"id": NaN}]}',
+)
+
 
 def kept(*keys: int, text: str = "row") -> list[Kept]:
     return [Kept(key, json.dumps({"id": key, "text": text}).encode(), key, version="v1") for key in keys]
@@ -93,9 +103,7 @@ def test_links_lose_their_query_and_nothing_else_does() -> None:
     assert without_queries(b'"http:\\/\\/h\\/a?sig=1"') == b'"http:\\/\\/h\\/a"'
 
 
-@pytest.mark.parametrize(
-    "text", [b"[]", b"{}", b'{"results": [1]}', b'{"results": [{"no": 1}]}', b"<html>", b'{"results": [{"id": NaN}]}']
-)
+@pytest.mark.parametrize("text", NO_PAGES)
 def test_what_is_no_page_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         read_page(text, "assignment")

@@ -251,13 +251,19 @@ class Engine:
             fix = "Their records go by what their own rows say."
             self.outcome.problems.add("no-data-unit", severity="warning", count=len(wanted) - found, fix=fix)
 
-    async def _originals(self, api: Api) -> None:
-        whole = self.plan.originals != "none" and not self.options.dry_run
-        count = self.index.database.execute("SELECT COUNT(*) FROM want WHERE size OR ?", (whole,)).fetchone()[0]
-        if not count:
-            return
-        if not whole:
+    @property
+    def _whole(self) -> bool:
+        """Whether originals are fetched, and not only looked at for their size."""
+        return self.plan.originals != "none" and not self.options.dry_run
+
+    def _wanted(self) -> int:
+        """How many originals are to be fetched, or looked at."""
+        if not self._whole:
             self.index.database.execute("DELETE FROM want WHERE NOT size")
+        return int(self.index.database.execute("SELECT COUNT(*) FROM want").fetchone()[0])
+
+    async def _originals(self, api: Api) -> None:
+        whole, count = self._whole, self._wanted()
         self.progress.stage("originals" if whole else "sizes", count)
         links = Links(api, self.scope, self.index, self._fetcher(api).pace)
         originals = Originals(
