@@ -57,7 +57,7 @@ def test_what_has_arrived_is_not_fetched_again(mixed: MixedJob, s3: Front) -> No
 @pytest.mark.parametrize(
     ("target", "nth", "when"),
     [
-        (POST, 2, "after"),
+        pytest.param(POST, 2, "after", marks=pytest.mark.heavy),
         pytest.param(f"{STAGER}._fetch", 4, "after", marks=pytest.mark.heavy),
         pytest.param(f"{STAGER}._fetch", 1, "before", marks=pytest.mark.heavy),
         pytest.param(POST, 1, "before", marks=pytest.mark.heavy),
@@ -203,13 +203,20 @@ def test_no_key_is_in_anything_written_or_printed(mixed: MixedJob) -> None:
     mixed.units(2)
     mixed.plan_with(state=f"{mixed.tree.url}/state")
     printed = []
-    for flags in (["--dry-run"], [], ["--json"]):
+    for flags in (["--dry-run"], ["--json"]):
         done = mixed.run(*flags, expect=None, SYNAPSE_SKILLS_DEBUG="1")
         printed.append(done.stdout + done.stderr)
-    done = mixed.run(expect=3, SYNAPSE_S3_ENDPOINT_URL="http://127.0.0.1:9", SYNAPSE_SOURCE_TIMEOUT_S="0.2")
-    printed.append(done.stdout + done.stderr)
     written = [path.read_bytes() for path in mixed.folder.rglob("*") if path.is_file()]
     written += [each.value for each in mixed.tree._backend.get_bucket(mixed.tree.bucket).keys.values()]
     assert len(written) > 20
     assert all(SECRET not in text for text in printed)
     assert all(SECRET.encode() not in content for content in written)
+
+
+@pytest.mark.heavy
+def test_no_key_is_in_what_an_unreachable_place_says(mixed: MixedJob) -> None:
+    mixed.units(1)
+    nowhere = {"SYNAPSE_S3_ENDPOINT_URL": "http://127.0.0.1:9", "SYNAPSE_SKILLS_DEBUG": "1"}
+    done = mixed.run(expect=3, SYNAPSE_SOURCE_TIMEOUT_S="0.2", **nowhere)
+    assert mixed.problem("source-unreachable")
+    assert SECRET not in done.stdout + done.stderr + (mixed.state / "report.json").read_text()
