@@ -38,8 +38,8 @@ class SourcePlan(_Model):
     storage: int | None = Field(default=None, ge=1, description="The backend's storage that the path is relative to.")
     credentials: Literal["storage", "variables", "node"] | None = Field(
         default=None,
-        description="What opens a remote source on the cluster: a session of the backend's storage, SYNAPSE_… variables "
-        "that travel with the job, or the role of the machines there. Never the login itself.",
+        description="What opens a remote source on the cluster: a session of the backend's storage, SYNAPSE_… "
+        "variables that travel with the job, or the role of the machines there. Never the login itself.",
     )
 
     @property
