@@ -14,7 +14,7 @@ LIBRARY = ROOT / "scripts" / "synapse_skills"
 PAGES = sorted((ROOT / "skills").glob("*/references/troubleshooting.md"))
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 # Calls whose first argument is a code.
-SAYING = {"add", "_add", "_problem", "_unreadable", "Refuse", "Refusal", "Problem", "Finding", "_fail", "Unfit"}
+SAYING = {"add", "_add", "_problem", "_unreadable", "Refuse", "Refusal", "Problem", "Finding", "_fail", "Unfit", "_Row"}
 # Single words count only as the class attribute of an error or as `code=`.
 BARE = {"error", "finding", "usage", "interrupted", "refused", "bug", "vanished"}
 
@@ -30,7 +30,7 @@ def codes_in(text: str) -> Iterator[str]:
             named = {target.id for target in targets if isinstance(target, ast.Name)}
             if named & {"code", "CHANGED", "no_file", "bad_row"} and node.value is not None:
                 values = [node.value]
-            elif named & {"QUARANTINE", "FIXES", "SEVERITIES", "_FIXES"} and node.value is not None:
+            elif named & {"QUARANTINE", "FIXES", "SEVERITIES", "_FIXES", "PROBLEMS"} and node.value is not None:
                 values = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

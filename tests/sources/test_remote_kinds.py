@@ -220,6 +220,7 @@ def _log_in(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", box.token)
 
 
+@pytest.mark.heavy
 def test_a_path_in_a_storage_is_read_and_written_with_its_session(
     sandbox_factory: Start, monkeypatch: pytest.MonkeyPatch, inventory: Inventory, ssh: SshServer, files: SftpTree
 ) -> None:

@@ -1,4 +1,4 @@
-"""The common cases over places elsewhere: memory and S3 every day, all of them in `make test-all`."""
+"""The common cases over places elsewhere: memory every day, servers in `make test-all` (S3 also in the faults)."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class TestMemory(WalkCases, AccessCases, StoreCases):
         return MemoryTree()
 
 
+@pytest.mark.heavy
 class TestS3Access(AccessCases, StoreCases):
     @pytest.fixture
     def tree(self, s3: Front) -> S3Tree:
