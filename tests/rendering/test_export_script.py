@@ -93,6 +93,7 @@ def test_an_edited_export_script_is_not_written_over(tmp_path: Path) -> None:
     assert json.loads((done.folder / ".synapse-job").read_text())["kind"] == "export"
 
 
+@pytest.mark.heavy
 def test_an_upload_of_that_name_is_another_job(tmp_path: Path) -> None:
     from rendering.plans import plan as upload
 

@@ -164,6 +164,7 @@ def test_a_cursor_that_died_begins_again(export_job: ExportJob) -> None:
     assert clean(export_job) == whole
 
 
+@pytest.mark.heavy
 def test_missing_meta_is_fetched_in_bulk(export_job: ExportJob) -> None:
     export_job.box.set(expands=[])
     export_job.label(*(row(number, boxes(1)) for number in range(9)))
@@ -174,6 +175,7 @@ def test_missing_meta_is_fetched_in_bulk(export_job: ExportJob) -> None:
     assert '"group": "category:1. 자연"' in (export_job.output / "metadata" / "records.jsonl").read_text()
 
 
+@pytest.mark.heavy
 def test_a_full_disk_is_said_and_gone_on_from(export_job: ExportJob) -> None:
     whole = plain(export_job, 20)
     done = export_job.run("--fresh", before=full_disk(5), expect=3)

@@ -49,6 +49,7 @@ def test_a_label_is_never_written_without_its_required_original(export_job: Expo
     assert "404" in reasons and "a page of text" in reasons
 
 
+@pytest.mark.heavy
 def test_an_optional_original_may_be_missing(export_job: ExportJob) -> None:
     export_job.plan_with(formats=YOLO, originals="optional")
     export_job.label(with_file(0, picture(64, 48)), with_file(1, None))

@@ -110,6 +110,7 @@ def test_an_output_of_something_else_is_refused(export_job: ExportJob) -> None:
     assert [path.name for path in export_job.output.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.heavy
 def test_an_output_of_another_job_is_refused(export_job: ExportJob) -> None:
     export_job.label(row(0))
     export_job.do()
@@ -120,6 +121,7 @@ def test_an_output_of_another_job_is_refused(export_job: ExportJob) -> None:
     assert export_job.bytes() == before
 
 
+@pytest.mark.heavy
 def test_edits_of_the_output_are_not_written_over(export_job: ExportJob) -> None:
     export_job.label(row(1))
     export_job.do()
@@ -162,6 +164,11 @@ def test_unknown_classes_are_added_in_their_natural_order(export_job: ExportJob)
     assert [each["name"] for each in export_job.coco()["categories"]] == ["car", "b2", "b10"]
 
 
+POLICIES = [("best", [0, 3])] + [
+    pytest.param(*each, marks=pytest.mark.heavy) for each in (("newest", [2, 3]), ("all", [0, 1, 2, 3]))
+]
+
+
 def three_of_one_unit(job: ExportJob) -> list[int]:
     """An early confirmed one, a later reviewed one, the latest of all neither; and a record of another data unit."""
     first = job.label(row(0, boxes(1), status_review="confirmed", created="2026-01-01T00:00:00Z", name="a.png"))[0]
@@ -171,7 +178,7 @@ def three_of_one_unit(job: ExportJob) -> list[int]:
     return [each["id"] for each in made]
 
 
-@pytest.mark.parametrize(("policy", "kept"), [("best", [0, 3]), ("newest", [2, 3]), ("all", [0, 1, 2, 3])])
+@pytest.mark.parametrize(("policy", "kept"), POLICIES)
 def test_several_records_of_one_data_unit(export_job: ExportJob, policy: str, kept: list[int]) -> None:
     ids = three_of_one_unit(export_job)
     export_job.plan_with(duplicates=policy)
@@ -180,6 +187,7 @@ def test_several_records_of_one_data_unit(export_job: ExportJob, policy: str, ke
     assert export_job.report()["records"]["left_out"] == 4 - len(kept)
 
 
+@pytest.mark.heavy
 def test_a_discarded_record_does_not_stand_for_its_data_unit(export_job: ExportJob) -> None:
     first = export_job.label(row(0, boxes(1), status_review="confirmed", is_discarded=True))[0]
     second = export_job.label({"data_unit": first["data_unit"], "data": boxes(2)})[0]

@@ -41,7 +41,6 @@ class Outcome:
     decided: Decided | None = None
     written: Written | None = None
     files: int = 0
-    original_bytes: int = 0
     is_unchanged: bool = False
     earlier: Mapping[str, Any] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
