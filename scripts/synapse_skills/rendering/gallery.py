@@ -44,6 +44,14 @@ class PageUnit(Protocol):
         """Metadata to show with it."""
 
 
+class Pictured(Protocol):
+    """Anything on a page that has small pictures."""
+
+    @property
+    def pictures(self) -> Sequence[Any]:
+        """Those that are on the page."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """A small picture in the page."""
@@ -102,7 +110,7 @@ def gallery[U: PageUnit](units: Sequence[U], roots: Sequence[Path]) -> list[Card
     return cards
 
 
-def render_page[U: PageUnit](template: str, cards: Sequence[Card[U]], **values: Any) -> Page:
+def render_page(template: str, cards: Sequence[Pictured], **values: Any) -> Page:
     """Render a page with these cards."""
     html = _environment().get_template(f"preview/{template}").render(cards=cards, **values)
     return Page(html.encode(), len(cards), sum(len(card.pictures) for card in cards))
