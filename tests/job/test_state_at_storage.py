@@ -224,7 +224,7 @@ KILLED_AT = [
             (JOURNAL, 6, "after"),
             (JOURNAL, 7, "before"),
             (POST, 3, "after"),
-            ("synapse_skills.job.upload.command:_write_report", 1, "before"),
+            ("synapse_skills.job.upload.command:write_report", 1, "before"),
         ]
     ),
 ]

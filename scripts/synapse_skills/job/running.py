@@ -6,17 +6,29 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable, printable_lines, redact
+from synapse_skills.errors import (
+    EXIT_INTERRUPTED,
+    Interrupted,
+    OutOfReach,
+    SkillsError,
+    UsageError,
+    printable,
+    printable_lines,
+    redact,
+)
 from synapse_skills.job.content import content_hash
+from synapse_skills.job.markers import marker_lines
 
 if TYPE_CHECKING:
     from synapse_skills.job.state import State
+    from synapse_skills.report import ExportReport, UploadReport
 
+DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
+"""Set to 1 it makes any job a dry run: on the cluster a script gets no arguments."""
 REPORT = "report.json"
 
 
@@ -59,7 +71,34 @@ def for_log(line: str) -> str:
     return printable_lines(redact(line)).replace("[", "(").replace("]", ")")
 
 
-def write_report(report: BaseModel, state: State, named: Path | None, last: str | None) -> OutOfReach | None:
+def show(
+    report: UploadReport | ExportReport,
+    error: SkillsError | None,
+    lines: Callable[[Any], list[str]],
+    *,
+    as_json: bool,
+    remote: bool,
+) -> int:
+    """Say what a run came to, for people, as JSON, and for whoever reads it from a log; its exit code."""
+    if remote:
+        for line in marker_lines("report", report.model_dump(mode="json")):
+            print(line)
+    if as_json:
+        print(report.model_dump_json(indent=2))
+        return report.exit_code
+    for line in lines(report):
+        print(for_log(line))
+    if error is not None:
+        print(f"error: {redact(str(error))}", file=sys.stderr)
+        print(f"  next: {redact(error.hint)}", file=sys.stderr)
+    elif report.exit_code == EXIT_INTERRUPTED:
+        print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
+    return report.exit_code
+
+
+def write_report(
+    report: UploadReport | ExportReport, state: State, named: Path | None, last: str | None
+) -> OutOfReach | None:
     """Write a report wherever it is looked for; why that failed if it did.
 
     Args:

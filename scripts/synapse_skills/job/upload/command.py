@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,29 +13,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from synapse_skills.arguments import whole_number
 from synapse_skills.errors import (
     EXIT_CODES,
-    EXIT_INTERRUPTED,
     FindingError,
-    Interrupted,
-    OutOfReach,
     SkillsError,
     UsageError,
-    printable_lines,
-    redact,
     run,
 )
-from synapse_skills.job.content import content_hash
 from synapse_skills.job.markers import marker_lines
+from synapse_skills.job.running import DRY_RUN_VARIABLE, content_of, script_folder, show, write_report
 from synapse_skills.job.worker import is_remote
 from synapse_skills.sources.address import is_url
 from synapse_skills.texts import human_bytes
 
 if TYPE_CHECKING:
-    from synapse_skills.job.state import State
     from synapse_skills.report import UploadReport
     from synapse_skills.sources import Source
 
-DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
-REPORT, LAST_UPLOAD = "report.json", "last_upload.json"
+LAST_UPLOAD = "last_upload.json"
 
 
 def add_job_flags(parser: argparse.ArgumentParser) -> None:
@@ -116,20 +108,7 @@ class Upload:
             args.dry_run = True
         remote = is_remote()
         report, error = self.execute(args, remote=remote)
-        if remote:
-            for line in marker_lines("report", report.model_dump(mode="json")):
-                print(line)
-        if args.json:
-            print(report.model_dump_json(indent=2))
-        else:
-            for line in report_lines(report):
-                print(printable_lines(redact(line)).replace("[", "(").replace("]", ")"))
-        if error is not None and not args.json:
-            print(f"error: {redact(str(error))}", file=sys.stderr)
-            print(f"  next: {redact(error.hint)}", file=sys.stderr)
-        elif report.exit_code == EXIT_INTERRUPTED and not args.json:
-            print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
-        return report.exit_code
+        return show(report, error, report_lines, as_json=args.json, remote=remote)
 
     def execute(self, args: argparse.Namespace, *, remote: bool = False) -> tuple[UploadReport, SkillsError | None]:
         """Run the upload with parsed flags; returns its report, which has also been written.
@@ -142,7 +121,7 @@ class Upload:
         from synapse_skills.job.upload.engine import Engine, Options
         from synapse_skills.plan import read_plan
 
-        home = self.home or _script_folder()
+        home = self.home or script_folder("Upload")
         plan = read_plan(home / "plan.json")
         if plan.data_collection != self.collection:
             raise FindingError(
@@ -165,7 +144,7 @@ class Upload:
             retry_unknown=args.retry_unknown,
         )
         progress = Progress(quiet=args.json, remote=remote)
-        content = _content(home)
+        content = content_of(home)
         shared = bool(plan.state) and not args.state
         with State(place, named_by_plan=shared, say=progress.say) as state:
             engine = Engine(
@@ -176,36 +155,12 @@ class Upload:
             if remote and args.dry_run:
                 _say_unfit(engine.checked.unfit)
             report.content = content
-            denied = _write_report(report, state, Path(args.report) if args.report else None)
+            # A later dry run has report.json; what the upload came to stays readable.
+            denied = write_report(report, state, args.report, None if report.mode == "dry-run" else LAST_UPLOAD)
             if denied is not None:
                 error = error or denied
                 report.exit_code = report.exit_code or error.exit_code
         return report, error
-
-
-def _write_report(report: UploadReport, state: State, named: Path | None) -> OutOfReach | None:
-    """Write it wherever it is looked for; why that failed if it did."""
-    from synapse_skills.report import write_bytes
-
-    content = (json.dumps(json.loads(report.model_dump_json()), ensure_ascii=False, indent=2) + "\n").encode()
-    # A later dry run has report.json; what the upload came to stays readable.
-    names = [] if named else [REPORT]
-    names += [LAST_UPLOAD] if report.mode != "dry-run" else []
-    where = str(named) if named else f"{state.name}/{REPORT}"
-    try:
-        if named:
-            write_bytes(named, content)
-        for name in names:
-            where = f"{state.name}/{name}"
-            state.store.write(name, content)
-    except (OSError, OutOfReach) as caught:
-        why = caught.strerror or caught if isinstance(caught, OSError) else caught
-        return OutOfReach(
-            f"The report can't be written to {where}: {why}",
-            hint="Free some disk space or name another place with --report, then run it again.",
-            code="report-denied",
-        )
-    return None
 
 
 def _say_unfit(rows: Sequence[Any]) -> None:
@@ -213,21 +168,6 @@ def _say_unfit(rows: Sequence[Any]) -> None:
     for some in batched(rows, 1_000):
         for line in marker_lines("unfit", {"units": list(some)}):
             print(line)
-
-
-def _content(home: Path) -> str | None:
-    """The hash over the job folder, before anything in it changes; None where it could not ship as it is."""
-    try:
-        return content_hash(home)
-    except SkillsError:
-        return None
-
-
-def _script_folder() -> Path:
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not script:
-        raise UsageError("Upload needs to know its job folder.", hint="Give it home=Path(...).", code="no-home")
-    return Path(script).resolve().parent
 
 
 def report_lines(report: UploadReport) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import math
-import os
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login
-from synapse_skills.errors import OutOfReach, SkillsError, UsageError, interruptible, printable, unexpected
+from synapse_skills.errors import OutOfReach, SkillsError, interruptible, unexpected
 from synapse_skills.job.progress import Progress
+from synapse_skills.job.running import seconds_said
 from synapse_skills.job.signals import gentle_stop
 from synapse_skills.job.state import State
 from synapse_skills.job.upload.checking import Checked, Checker
@@ -206,7 +205,7 @@ class Engine:
         who = login()
         self.state.belongs_to(who.host, who.tenant, self.plan.data_collection)
         workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
-        patience = _seconds("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
+        patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
         stager = self._stager()
         try:
             await self._through(who, workers, patience, stager)
@@ -275,7 +274,7 @@ class Engine:
             self.state.cache / FOLDER,
             ways=self._ways,
             problems=self.problems,
-            timeout=_seconds(CONVERSION_VARIABLE),
+            timeout=seconds_said(CONVERSION_VARIABLE),
         )
 
     def _assemble(self, api: Api, stager: Stager) -> Flow:
@@ -361,21 +360,3 @@ class Engine:
             self.inventory.close()
         for way in self._ways:
             way.close()
-
-
-def _seconds(variable: str) -> float | None:
-    """The seconds that an environment variable says, None if it is not set.
-
-    Raises:
-        UsageError: they are none.
-    """
-    said = os.environ.get(variable)
-    if not said:
-        return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"{variable} is {printable(said)[:40]!r}, not a number of seconds.", code="bad-seconds")
-    return seconds
