@@ -9,15 +9,17 @@ from typing import Any
 
 from synapse_skills.export_plan import ExportPlan, read_export_plan
 from synapse_skills.formats import FORMATS
+from synapse_skills.formats.base import Format
 from synapse_skills.formats.reasons import REASONS
 from synapse_skills.plan import plan_hash
 from synapse_skills.rendering.export_page import TARGETS, scope_words
 from synapse_skills.rendering.export_result import last_export_report
 from synapse_skills.rendering.gallery import Page, render_page
 from synapse_skills.rendering.job import MARKER, is_edited
-from synapse_skills.report import ExportReport
+from synapse_skills.report import ExportReport, Problem
 
 MOST_CLASSES = 100
+TOLD_ELSEWHERE = frozenset({"classes", "lost-annotations", "changed-shape"})
 OUTSIDE = {"clamp": "cut at the edge of its picture", "drop": "lost", "fail": "lost, and the export ends with exit 5"}
 UNKNOWN = {"fail": "lost, and the export ends with exit 5", "add": "appended to the list", "drop": "lost"}
 UNLABELLED = {"fail": "lost, and the export ends with exit 5", "drop": "lost"}
@@ -102,7 +104,12 @@ def export_plan_page(planned: PlannedExport) -> Page:
         classes=[(name, by_name.get(name, [])) for name in classes.order[:MOST_CLASSES]],
         more_classes=len(classes.order) - MOST_CLASSES,
         rules=_rules(plan),
+        problems=[each for each in planned.report.problems if not _is_told(each)] if planned.report else [],
     )
+
+
+def _is_told(problem: Problem) -> bool:
+    return problem.severity == "info" and problem.code in TOLD_ELSEWHERE
 
 
 def _format(planned: PlannedExport, name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -113,12 +120,21 @@ def _format(planned: PlannedExport, name: str, options: dict[str, Any]) -> dict[
         "name": name,
         "title": known.title if known else name,
         "options": [f"{key} = {value}" for key, value in options.items()],
-        # `OPTION=VALUE`: held because of the option, if that is how it is written.
-        "holds": [(tool, known.holds.get(tool, "")) for tool in tools] if known and tools else [],
+        "holds": [(tool, _becomes(known, options, tool)) for tool in tools] if known else [],
         "counts": counts,
         "read": planned.report.annotations.read if planned.report is not None else 0,
         "lost": [(REASONS.get(reason, reason), count) for reason, count in counts.lost.items()] if counts else [],
     }
+
+
+def _becomes(format: Format, options: dict[str, Any], tool: str) -> str:
+    """What a format makes of a tool's annotations with these options."""
+    said = format.holds.get(tool, "")
+    option, _, value = said.partition("=")
+    if not value:
+        return said or "lost"
+    chosen = options.get(option, next((each.choices[0] for each in format.options if each.name == option), None))
+    return f"as a {value}" if str(chosen) == value else f"lost; {said} would hold it"
 
 
 def _accepted(key: str) -> tuple[str, str]:
