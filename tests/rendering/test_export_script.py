@@ -42,6 +42,7 @@ CASES = {
         filter={"status": ["done"]},
     ),
     "truth": plan(target="ground_truth", project=None, ground_truth_version=7),
+    "custom": plan(formats=(FormatPlan(name="custom"), FormatPlan(name="voc"))),
     "task": plan(target="task", split=SplitPlan(ratios={"train": 0.5, "val": 0.5}, by="meta.group")),
 }
 

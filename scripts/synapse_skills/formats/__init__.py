@@ -27,6 +27,7 @@ _NAMES = (
     "csv",
     "image_folder",
     "jsonl",
+    "custom",
 )  # fmt: skip
 """The formats in the order in which documents list them. Each is a module of this package with a `FORMAT` in it."""
 

@@ -74,6 +74,7 @@ class Settings:
         options: the format's own, each one set.
         title: of the dataset: the plan's name.
         skeletons: by class, the names of the keypoints in order and the edges between them (from 0).
+        convert: the script's own function for the format `custom`; None if it has none.
     """
 
     classes: Classes
@@ -82,6 +83,7 @@ class Settings:
     options: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     skeletons: Mapping[str, tuple[tuple[str, ...], tuple[tuple[int, int], ...]]] = field(default_factory=dict)
+    convert: Callable[[Any], Any] | None = None
 
 
 class Writer(Protocol):
@@ -140,6 +142,7 @@ class Format:
         write, verify: the two halves.
         is_raw: whether it holds the payload as it was received, and so also what could not be understood in it.
         paints: whether it paints a picture as large as the original: its time grows with the pixels.
+        by_script: whether a function in the script writes it: what it holds nobody knows before that has run.
     """
 
     name: str
@@ -152,6 +155,7 @@ class Format:
     verify: Callable[[Path], Verified]
     is_raw: bool = False
     paints: bool = False
+    by_script: bool = False
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options with their defaults.

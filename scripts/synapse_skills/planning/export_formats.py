@@ -56,7 +56,7 @@ def _ranked(facts: ExportFacts, sample: Sample) -> list[tuple[Format, int]]:
         form, held = pair
         fits = not form.media or any(kind in form.media for kind in sample.kinds) or not sample.kinds
         good = fits and (2 * held >= sample.total)
-        return (1 if not form.needs_size else 0 if good else 2), -held
+        return (3 if form.by_script else 1 if not form.needs_size else 0 if good else 2), -held
 
     return sorted(forms, key=place)
 
@@ -67,7 +67,7 @@ def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
     total = sample.total
 
     def told(form: Format, held: int) -> str:
-        if not total:
+        if not total or form.by_script:
             return form.title
         return f"{form.title}: {'all' if held == total else f'{held:,} of'} {total:,} sampled annotations as they are"
 
@@ -76,7 +76,7 @@ def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
         {
             "format": form.name,
             "title": form.title,
-            "holds": f"{held:,} of {total:,}",
+            "holds": "what convert keeps" if form.by_script else f"{held:,} of {total:,}",
             "for": ", ".join(form.media) or "any",
         }
         for form, held in ranked
@@ -148,7 +148,7 @@ def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settl
         other.name
         for other in facts.formats().values()
         if other.name not in settled["formats"]
-        and not other.is_raw
+        and not (other.is_raw or other.by_script)
         and not sum(facts.lost(sample_of(facts, settled), other.name, {}, ALL_CLASSES).values())
     ]
     more = f" Or take another format: {', '.join(others)} would hold all as it is." if others else ""

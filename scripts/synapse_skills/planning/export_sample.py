@@ -171,7 +171,7 @@ def trial(
     from synapse_skills.job.export.write import OTHER_MEDIA
 
     lost: Counter[str] = Counter()
-    if form.is_raw:
+    if form.is_raw or form.by_script:
         return lost
     settings = Settings(
         classes=Classes(classes, sorted(sample.classes, key=natural)),

@@ -26,6 +26,7 @@ def render_export(plan: ExportPlan) -> bytes:
             classes=literal(list(plan.classes.order)),
             rename=literal(dict(plan.classes.map)),
             drop=literal(list(plan.classes.drop)),
+            is_custom=any(each.name == "custom" for each in plan.formats),
             split_by=_BY.get(by, "what their meta says, as plan.json has it"),
         )
     )

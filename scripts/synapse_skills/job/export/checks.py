@@ -17,8 +17,12 @@ from synapse_skills.texts import human_bytes
 SHARE = 1.1  # of the payloads that a format is estimated to take, with what lies about it
 
 
-def check_plan(plan: ExportPlan) -> None:
+def check_plan(plan: ExportPlan, *, has_convert: bool = False) -> None:
     """Formats that there are, with options that they have, into a folder.
+
+    Args:
+        plan: what is to be done.
+        has_convert: the script brings a function for the format `custom`.
 
     Raises:
         UsageError: there is something else in the plan, or the script.
@@ -32,6 +36,12 @@ def check_plan(plan: ExportPlan) -> None:
             FORMATS[each.name].complete(each.options)
         except ValueError as error:
             raise UsageError(str(error), hint="Mend it in export.py or plan again.", code="bad-option") from None
+        if FORMATS[each.name].by_script and not has_convert:
+            raise UsageError(
+                f"The format {each.name} needs a convert, and the script gives none.",
+                hint="Say convert=convert in export.py, with a function that makes files of a record.",
+                code="no-convert",
+            )
     if plan.storage is not None or is_url(plan.output):
         raise UsageError(
             "An export goes to a folder; this plan names a storage.",

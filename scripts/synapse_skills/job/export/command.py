@@ -20,6 +20,7 @@ from synapse_skills.job.worker import is_remote
 
 if TYPE_CHECKING:
     from synapse_skills.annotations.model import Record
+    from synapse_skills.formats.custom import CustomRecord
     from synapse_skills.report import ExportReport
 
 DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
@@ -62,6 +63,7 @@ class Export:
         originals: none, optional or required.
         output: where it goes.
         keep: record → whether it is exported; a function of your own.
+        convert: record → files, for the format `custom` (`formats/custom.py`); a function of your own.
         home: the job folder with plan.json; the script's own folder if None.
     """
 
@@ -78,6 +80,7 @@ class Export:
         originals: str = "none",
         output: str | None = None,
         keep: Callable[[Record], bool] | None = None,
+        convert: Callable[[CustomRecord], Any] | None = None,
         home: Path | None = None,
     ) -> None:
         self.target = target
@@ -90,6 +93,7 @@ class Export:
         self.originals = originals
         self.output = output
         self.keep = keep
+        self.convert = convert
         self.home = home
 
     def main(self, argv: Sequence[str] | None = None) -> NoReturn:
@@ -148,7 +152,7 @@ class Export:
         progress = Progress(quiet=args.json, remote=remote, what="records")
         content = content_of(home)
         with State(place, named_by_plan=bool(plan.state) and not args.state, say=progress.say) as state:
-            engine = Engine(plan, state, options, progress, keep=self.keep, content=content or "")
+            engine = Engine(plan, state, options, progress, keep=self.keep, convert=self.convert, content=content or "")
             report, error = engine.run()
             progress.end()
             report.content = content

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from synapse_skills.backend import Api, Login, login
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible, printable, unexpected
@@ -55,6 +56,7 @@ class Engine:
     Args:
         state: the locked state.
         keep: the script's own rule.
+        convert: the script's own, for the format `custom`.
         content: hash of the job folder: another script may give another export of the same rows.
     """
 
@@ -66,6 +68,7 @@ class Engine:
         progress: Progress,
         *,
         keep: Keep | None = None,
+        convert: Callable[[Any], Any] | None = None,
         content: str = "",
     ) -> None:
         self.plan = plan
@@ -74,6 +77,7 @@ class Engine:
         self.options = options
         self.progress = progress
         self.keep = keep
+        self.convert = convert
         self.content = content
         self.outcome = Outcome()
         self.workers = min(plan.limits.workers, options.workers or plan.limits.workers)
@@ -130,7 +134,7 @@ class Engine:
             self.progress.say("the state can't be written: the next run will write the output once more")
 
     def _run(self) -> None:
-        check_plan(self.plan)
+        check_plan(self.plan, has_convert=self.convert is not None)
         output = self.output
         self.progress.stage("asking")
         who = login()
@@ -172,7 +176,14 @@ class Engine:
             )
         self._online(who, self._originals)
         writing = Writing(
-            self.plan, self.index, self.store, self.folder, self.outcome, self.progress, on_record=self._done
+            self.plan,
+            self.index,
+            self.store,
+            self.folder,
+            self.outcome,
+            self.progress,
+            on_record=self._done,
+            convert=self.convert,
         )
         if self.options.dry_run:
             writing.attempt(self.folder / "output", decided)

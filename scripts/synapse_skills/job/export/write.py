@@ -102,6 +102,7 @@ class Export:
         seen: labelled classes for `unknown: add`.
         place: see `Place`; None if no originals are wanted.
         rest: where originals go that no format places.
+        convert: the script's own, for the format `custom`.
         probed: sizes that had to be looked up in the pictures.
         on_record: is told of so many more.
     """
@@ -117,6 +118,7 @@ class Export:
         seen: Sequence[str] = (),
         place: Place | None = None,
         rest: Path | None = None,
+        convert: Callable[[Any], Any] | None = None,
         probed: SizeOf = lambda record, media: None,
         on_record: Callable[[int], None] = lambda count: None,
     ) -> None:
@@ -126,6 +128,7 @@ class Export:
         self.on_record = on_record
         self._place = place
         self._rest = rest
+        self._convert = convert
         self._probed = probed
         self._metadata = metadata
         self._quarantine = quarantine
@@ -143,6 +146,7 @@ class Export:
             geometry=self.plan.geometry,
             options=format.complete(options),
             title=self.plan.name,
+            convert=self._convert,
         )
         tally = self.done.formats[name] = Tally()
         return _Part(format, folder, format.write(folder, settings), tally)

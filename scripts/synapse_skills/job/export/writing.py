@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from synapse_skills.annotations import file_of
 from synapse_skills.annotations.model import Media, MediaFile, Record
@@ -35,6 +36,7 @@ class Writing:
         folder: where the state of this run lies.
         store: originals.
         on_record: is told of so many more.
+        convert: the script's own, for the format `custom`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Writing:
         outcome: Outcome,
         progress: Progress,
         on_record: Callable[[int], None],
+        convert: Callable[[Any], Any] | None = None,
     ) -> None:
         self.plan = plan
         self.index = index
@@ -54,6 +57,7 @@ class Writing:
         self.outcome = outcome
         self.progress = progress
         self.on_record = on_record
+        self.convert = convert
         self.names = [each.name for each in plan.formats]
 
     def attempt(self, folder: Path, decided: Decided) -> None:
@@ -93,6 +97,7 @@ class Writing:
             seen=decided.classes,
             place=self._place if with_originals else None,
             rest=output.partial(ORIGINALS) if with_originals else None,
+            convert=self.convert,
             probed=self._probed,
             on_record=self.on_record,
         )
