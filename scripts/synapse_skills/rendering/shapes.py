@@ -182,7 +182,8 @@ def _box(box: Box, name: str) -> list[Shape]:
         return []
     turn = ""
     if box.rotation:
-        turn = f"rotate({_number(math.degrees(box.rotation))} {_number(x + width / 2)} {_number(y + height / 2)})"
+        degrees = math.degrees(math.remainder(box.rotation, math.tau))
+        turn = f"rotate({_number(degrees)} {_number(x + width / 2)} {_number(y + height / 2)})"
     numbers = (_number(x), _number(y), _number(width), _number(height))
     return [Shape("box", name, bounds(corners(box)), box=numbers, turn=turn)]
 
