@@ -11,8 +11,9 @@ from synapse_skills.backend.filters import FILTERS
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.planning.export import EXPORT
+from synapse_skills.planning.export_formats import _parse_option
 from synapse_skills.planning.export_keys import PAGES
-from synapse_skills.planning.interview import Family, is_known
+from synapse_skills.planning.interview import BadAnswer, Family, is_known
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCES = ROOT / "skills/synapse-export-workflow/references"
@@ -57,3 +58,12 @@ def test_headers_and_keys_are_of_the_right_kind() -> None:
         assert set(row.needs) <= above, f"{row.key} needs what comes later"
         assert isinstance(row, Family) == ("*" in row.key)
         above.add(row.key)
+
+
+@pytest.mark.parametrize("answer", ["many", -3, 2.5, True, None])
+def test_a_count_that_is_none_is_asked_for_again(answer: object) -> None:
+    form = FORMATS["coco"]
+    [shard] = [option for option in form.options if option.is_count]
+    with pytest.raises(BadAnswer, match="is none of 0, any whole number above 0"):
+        _parse_option(form, shard, answer, None, {})  # type: ignore[arg-type]
+    assert [_parse_option(form, shard, said, None, {}) for said in ("500", 500, "0")] == [500, 500, 0]  # type: ignore[arg-type]

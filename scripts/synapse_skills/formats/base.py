@@ -56,11 +56,23 @@ class Loss:
 
 @dataclass(frozen=True)
 class Option:
-    """How a format can be written. `choices` are its values, the first one is the default."""
+    """How a format can be written. `choices` are its values, the first one is the default; `is_count`: or any whole
+    number above 0.
+    """
 
     name: str
     choices: tuple[Any, ...]
     doc: str
+    is_count: bool = False
+
+    def takes(self, value: Any) -> bool:
+        """Whether it can have this value."""
+        return value in self.choices or (self.is_count and type(value) is int and value > 0)
+
+    @property
+    def words(self) -> str:
+        """Its values, for people."""
+        return ", ".join([*map(str, self.choices), *(["any whole number above 0"] if self.is_count else [])])
 
 
 @dataclass(frozen=True)
@@ -167,7 +179,6 @@ class Format:
         for name, value in given.items():
             if name not in known:
                 raise ValueError(f"{self.name} has no option {name!r}; it has: {', '.join(known) or 'none'}")
-            if value not in known[name].choices:
-                choices = ", ".join(str(each) for each in known[name].choices)
-                raise ValueError(f"{self.name}: {name} is one of {choices}, not {value!r}")
+            if not known[name].takes(value):
+                raise ValueError(f"{self.name}: {name} is one of {known[name].words}, not {value!r}")
         return {option.name: given.get(option.name, option.choices[0]) for option in self.options}

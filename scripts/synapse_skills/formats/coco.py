@@ -2,6 +2,7 @@
 
     annotations/instances.json            or instances_<split>.json for each part
     annotations/person_keypoints.json     likewise, if there is a pose anywhere in the export
+    annotations/instances-00000-of-00012.json     with `shard=N`: at most N pictures a file, and what lies on them
     images/[<split>/]<file_name>          originals, if they were asked for
     classes.json                          the categories once more, by themselves
 
@@ -12,16 +13,16 @@ readers skip what they don't know. A box and a polygon of one object are two ann
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from synapse_skills.annotations.model import Annotation, Box, Keypoint, Mask, Polygon, Skeleton
 from synapse_skills.formats.base import Format, Item, Loss, Option, Settings
 from synapse_skills.formats.classes import DROPPED
+from synapse_skills.formats.coco_files import Part
 from synapse_skills.formats.coco_rows import Joint, Row, Shapes, attributes_of, fill_keypoints, text_of
 from synapse_skills.formats.coco_verify import verify
 from synapse_skills.formats.poses import Joints, Pose, Poses
@@ -29,27 +30,6 @@ from synapse_skills.formats.poses import Joints, Pose, Poses
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 NOT_HELD, NO_GEOMETRY, NO_SIZE = "not-held", "no-geometry", "no-size"
-
-
-class _Part:
-    """One part of the dataset: its rows in files that are put together at the end."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.name = name
-        self.paths = {kind: folder / f".{kind}-{name or 'all'}.part" for kind in ("images", "instances", "poses")}
-        self.images, self.instances, self.poses = (path.open("wb") for path in self.paths.values())
-        self.has_rows = dict.fromkeys(self.paths, False)
-
-    def put(self, kind: str, stream: IO[bytes], lines: bytes) -> None:
-        """Add rows, one a line. A line of JSON holds no other new line: before each but the first goes a comma."""
-        if self.has_rows[kind]:
-            stream.write(b",\n")
-        self.has_rows[kind] = True
-        stream.write(lines[:-1].replace(b"\n", b",\n"))
-
-    def close(self) -> None:
-        for stream in (self.images, self.instances, self.poses):
-            stream.close()
 
 
 class Coco:
@@ -74,7 +54,8 @@ class Coco:
         self._places: dict[str | None, int | str] = {}
         self._image = self._annotation = 0
         (folder / "annotations").mkdir(exist_ok=True)
-        self._parts = {name: _Part(folder, name) for name in settings.splits or ("",)}
+        self._shard = int(options.get("shard", 0))
+        self._parts = {name: Part(folder, name, self._shard) for name in settings.splits or ("",)}
         self.rows = dict.fromkeys(self._parts, 0)
 
     def write(self, item: Item) -> Sequence[Loss]:
@@ -87,6 +68,7 @@ class Coco:
             return [Loss(each, NO_SIZE) for each in annotations]
         part = self._part(item.split)
         self._image += 1
+        part.begin_picture()
         part.put("images", part.images, self._image_row(item))
         losses: list[Loss] = []
         rows: list[Row] = []
@@ -145,15 +127,14 @@ class Coco:
             if joints:
                 self._finish_poses(part, joints)
                 self._assemble(part, "person_keypoints", posed)
-            for path in part.paths.values():
-                path.unlink()
+            part.remove()
         listed = [{"id": each["id"], "name": each["name"]} for each in instances]
         (self._folder / "classes.json").write_text(f"{_rows(listed)}\n", encoding="utf-8")
 
-    def _part(self, split: str) -> _Part:
+    def _part(self, split: str) -> Part:
         part = self._parts.get(split)
         if part is None:
-            part = self._parts[split] = _Part(self._folder, split)
+            part = self._parts[split] = Part(self._folder, split, self._shard)
             self.rows[split] = 0
         return part
 
@@ -171,7 +152,7 @@ class Coco:
             return Loss(annotation, NO_GEOMETRY)
         return Loss(annotation, NOT_HELD, f"COCO has no {annotation.tool}")
 
-    def _write_poses(self, item: Item, part: _Part, width: int, height: int) -> list[Loss]:
+    def _write_poses(self, item: Item, part: Part, width: int, height: int) -> list[Loss]:
         poses, losses = self._poses.of(item.media)
         for pose in poses:
             joints, row, lost = self._shapes.pose(pose, width, height)
@@ -182,7 +163,7 @@ class Coco:
                 losses.append(Loss(pose.members[0], "outside"))
         return losses
 
-    def _put_pose(self, pose: Pose, joints: dict[str, Joint], row: Row, part: _Part) -> None:
+    def _put_pose(self, pose: Pose, joints: dict[str, Joint], row: Row, part: Part) -> None:
         self._annotation += 1
         self._posed[pose.label] = None
         row.id, row.image_id = self._annotation, self._image
@@ -192,19 +173,14 @@ class Coco:
         part.poses.write(_encode_lines([(pose.label, joints, row)]))
         self.rows[part.name] += 1
 
-    def _finish_poses(self, part: _Part, joints: dict[str, Joints]) -> None:
+    def _finish_poses(self, part: Part, joints: dict[str, Joints]) -> None:
         """Rewrite the poses of a part as rows."""
-        path = part.paths["poses"]
-        waiting = path.with_suffix(".waiting")
-        path.rename(waiting)
         decoder = msgspec.json.Decoder(tuple[str, dict[str, list[float]], Row])
-        with waiting.open("rb") as lines, path.open("wb") as part.poses:
-            for line in lines:
-                label, found, row = decoder.decode(line)
-                row.category_id = self._categories[label]
-                fill_keypoints(row, found, joints[label])
-                part.put("poses", part.poses, _encode_lines([row]))
-        waiting.unlink()
+        for line in part.waiting_poses():
+            label, found, row = decoder.decode(line)
+            row.category_id = self._categories[label]
+            fill_keypoints(row, found, joints[label])
+            part.put("poses", part.poses, _encode_lines([row]))
 
     def _category(self, name: str, number: int, joints: Joints | None = None) -> dict[str, Any]:
         category: dict[str, Any] = {"id": number, "name": name, "supercategory": ""}
@@ -213,27 +189,22 @@ class Coco:
             category["skeleton"] = [[start + 1, end + 1] for start, end in joints.edges]
         return category
 
-    def _assemble(self, part: _Part, kind: str, categories: list[dict[str, Any]]) -> None:
+    def _assemble(self, part: Part, kind: str, categories: list[dict[str, Any]]) -> None:
         rows = "poses" if kind == "person_keypoints" else kind
-        name = f"{kind}_{part.name}.json" if part.name else f"{kind}.json"
         info = {"description": self._settings.title, "version": "1.0"}
-        with (self._folder / "annotations" / name).open("wb") as stream:
-            head = f'{{\n"info": {text_of(info)},\n"licenses": [],\n"categories": {_rows(categories)},\n"images": [\n'
-            stream.write(head.encode())
-            _copy(part.paths["images"], stream)
-            stream.write(b'\n],\n"annotations": [\n')
-            _copy(part.paths[rows], stream)
-            stream.write(b"\n]\n}\n")
+        head = f'{{\n"info": {text_of(info)},\n"licenses": [],\n"categories": {_rows(categories)},\n"images": [\n'
+        for name, number in part.files(kind):
+            with (self._folder / "annotations" / name).open("wb") as stream:
+                stream.write(head.encode())
+                part.copy("images", number, stream)
+                stream.write(b'\n],\n"annotations": [\n')
+                part.copy(rows, number, stream)
+                stream.write(b"\n]\n}\n")
 
 
 def _rows(rows: Sequence[Any]) -> str:
     """A JSON list, one row a line."""
     return "[\n" + ",\n".join(map(text_of, rows)) + "\n]"
-
-
-def _copy(path: Path, stream: IO[bytes]) -> None:
-    with path.open("rb") as source:
-        shutil.copyfileobj(source, stream, 1 << 20)
 
 
 FORMAT = Format(
@@ -250,6 +221,7 @@ FORMAT = Format(
     options=(
         Option("rotated", ("lose", "envelope"), "Boxes that stand askew: lost, or a polygon with the box around it."),
         Option("rle", ("compressed", "list"), "Masks as COCO's string, or as a list of counts, which is longer."),
+        Option("shard", (0,), "At most so many pictures a file; 0 puts a part into one.", is_count=True),
     ),
     write=Coco,
     verify=verify,

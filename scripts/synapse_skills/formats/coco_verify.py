@@ -5,6 +5,7 @@ The reader knows that the writer puts every row on a line of its own; a file of 
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from synapse_skills.report import Problems
 
 _EXPORT_AGAIN = "Export again; if it comes back, the exporter is at fault."
 _LINES = 2_000
+_SHARD = re.compile(r"-([0-9]{5,})-of-([0-9]{5,})$")
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -61,18 +63,28 @@ def verify(folder: Path) -> Verified:
     """Ids, references, boxes, areas, masks and categories of every file, and that the pictures are there."""
     found, problems = Verified(), Problems()
     lists: dict[str, list[_Category]] = {}
+    # The files of a part go on counting where the one before has stopped.
+    last: dict[tuple[str, str], tuple[int, int]] = {}
+    shards: dict[tuple[str, str, int], int] = {}
     files = sorted((folder / "annotations").glob("*.json"))
     for path in files:
-        kind, split = _kind(path)
+        kind, split, number, count = _kind(path)
         if kind not in ("instances", "person_keypoints"):
             continue
-        reader = _Reader(folder, path, kind, split, problems)
+        if number != shards.setdefault((kind, split, count), 0):
+            problems.add("missing-file", f"{path.name}: a file before it", fix=_EXPORT_AGAIN)
+        shards[kind, split, count] = number + 1
+        reader = _Reader(folder, path, kind, split, problems, last.get((kind, split), (0, 0)))
         reader.read()
+        last[kind, split] = reader.last
         if reader.categories != lists.setdefault(kind, reader.categories):
             problems.add("categories-differ", path.name, fix=_EXPORT_AGAIN)
         if kind == "instances":
-            found.items[split] = reader.images
+            found.items[split] = found.items.get(split, 0) + reader.images
         found.rows[split] = found.rows.get(split, 0) + reader.rows
+    for (kind, split, count), there in shards.items():
+        if there != count or len([each for each in shards if each[:2] == (kind, split)]) > 1:
+            problems.add("missing-file", f"{kind} {split}: {there} of {count} files", fix=_EXPORT_AGAIN)
     if "instances" not in lists:
         problems.add("missing-file", "annotations/instances.json", fix=_EXPORT_AGAIN)
     _check_names(lists.get("instances", []), problems)
@@ -80,12 +92,15 @@ def verify(folder: Path) -> Verified:
     return found
 
 
-def _kind(path: Path) -> tuple[str, str]:
-    """What a file holds, and of which part."""
+def _kind(path: Path) -> tuple[str, str, int, int]:
+    """What a file holds, of which part, which of how many files it is."""
+    found = _SHARD.search(path.stem)
+    stem = path.stem[: found.start()] if found else path.stem
+    number, count = (int(found[1]), int(found[2])) if found else (0, 1)
     for kind in ("instances", "person_keypoints"):
-        if path.stem == kind or path.stem.startswith(f"{kind}_"):
-            return kind, path.stem[len(kind) + 1 :]
-    return path.stem, ""
+        if stem == kind or stem.startswith(f"{kind}_"):
+            return kind, stem[len(kind) + 1 :], number, count
+    return stem, "", number, count
 
 
 def _check_names(categories: list[_Category], problems: Problems) -> None:
@@ -96,9 +111,11 @@ def _check_names(categories: list[_Category], problems: Problems) -> None:
 
 
 class _Reader:
-    """Reads one file."""
+    """Reads one file. `after`: the last ids of a picture and of an annotation in the file before it."""
 
-    def __init__(self, folder: Path, path: Path, kind: str, split: str, problems: Problems) -> None:
+    def __init__(
+        self, folder: Path, path: Path, kind: str, split: str, problems: Problems, after: tuple[int, int]
+    ) -> None:
         self.images = self.rows = 0
         self.categories: list[_Category] = []
         self._path = path
@@ -106,11 +123,16 @@ class _Reader:
         self._problems = problems
         self._ids, self._widths, self._heights = array("q"), array("q"), array("q")
         self._known: dict[int, _Category] = {}
-        self._last = 0
+        self._last_image, self._last = after
         self._at = 0
         pictures = folder / "images" / split if split else folder / "images"
         has_pictures = kind == "instances" and pictures.is_dir() and any(pictures.iterdir())
         self._pictures = pictures if has_pictures else None
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """The last ids of a picture and of an annotation."""
+        return self._last_image, self._last
 
     def read(self) -> None:
         """Read and check all rows."""
@@ -130,8 +152,9 @@ class _Reader:
 
     def _image(self, image: _Image) -> None:
         self.images += 1
-        if self._ids and image.id <= self._ids[-1]:
-            self._add("image-ids", f"{image.id} after {self._ids[-1]}")
+        if image.id <= self._last_image:
+            self._add("image-ids", f"{image.id} after {self._last_image}")
+        self._last_image = image.id
         self._ids.append(image.id)
         self._widths.append(image.width)
         self._heights.append(image.height)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synapse_skills.export_plan import ClassesPlan, FormatPlan
 from synapse_skills.formats.reasons import in_words
-from synapse_skills.planning.answers import shown, text_list
+from synapse_skills.planning.answers import number_of, shown, text_list
 from synapse_skills.planning.export_classes import classes_of
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import IN_SCOPE, sample_of
@@ -175,7 +175,9 @@ def _parse_option(form: Format, option: FormatOption, answer: Any, facts: Export
     for choice in option.choices:
         if answer == choice or str(answer).strip().casefold() == str(choice).casefold():
             return choice
-    raise BadAnswer(f"{shown(answer)} is none of {', '.join(map(str, option.choices))}.")
+    if option.is_count and (number := number_of(answer)) is not None and option.takes(int(number)) and number % 1 == 0:
+        return int(number)
+    raise BadAnswer(f"{shown(answer)} is none of {option.words}.")
 
 
 def _expand_options(facts: ExportFacts, settled: Settled, answers: Mapping[str, Any]) -> Iterator[Decision]:

@@ -94,7 +94,7 @@ def formats_page() -> str:
     page += "\n## Options\n\nThe first value is the default.\n\n| key | values | means |\n|---|---|---|\n"
     for form in forms:
         for option in form.options:
-            values = ", ".join(f"`{choice}`" for choice in option.choices)
+            values = ", ".join(f"`{choice}`" for choice in option.choices) + (", N" if option.is_count else "")
             page += f"| `formats.{form.name}.{option.name}` | {values} | {option.doc} |\n"
     page += _REASONS + "".join(f"| `{reason}` | {why} |\n" for reason, why in REASONS.items())
     return page
