@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from synapse_skills.annotations.model import MediaFile
 from synapse_skills.backend import Api, Pace, TransferFailed
+from synapse_skills.backend.storage_link import storage_link
 from synapse_skills.backend.trying import WAIT_STATUSES, Busy, Tries, retry_after
 from synapse_skills.errors import printable, redact
 from synapse_skills.job.export import signature, sizes
@@ -155,7 +157,7 @@ class Originals:
             if file is None or not file.url:
                 return "the backend names no file"
             try:
-                url = self.api.url(file.url)
+                url = storage_link(self.api.login.host, file.url)
                 if not self.whole:
                     return await self._probe(want, file, url)
                 path = self.store.path_of(want)
@@ -174,7 +176,7 @@ class Originals:
 
     # -- sizes -----------------------------------------------------------------------------------------------------
 
-    async def _probe(self, want: Want, file: MediaFile, url: str) -> str | tuple[int, str, int, int]:
+    async def _probe(self, want: Want, file: MediaFile, url: URL) -> str | tuple[int, str, int, int]:
         for length in sizes.PROBES:
             head = b""
 
@@ -194,7 +196,7 @@ class Originals:
         return "no picture whose size could be read"
 
     @contextlib.asynccontextmanager
-    async def _get(self, url: str, headers: dict[str, str]) -> Any:
+    async def _get(self, url: URL, headers: dict[str, str]) -> Any:
         # Ranges are of the file's own bytes, so it must not come compressed.
         headers = headers | {"Accept-Encoding": "identity"}
         async with self.api.plain_session.get(url, headers=headers, timeout=TIMEOUT) as response:
@@ -211,7 +213,7 @@ class Originals:
 
     # -- whole files -----------------------------------------------------------------------------------------------
 
-    async def _download(self, path: Path, file: MediaFile, url: str) -> None:
+    async def _download(self, path: Path, file: MediaFile, url: URL) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         await self._tries.run(functools.partial(self._receive, part, file, url), file.name or path.name)
@@ -224,7 +226,7 @@ class Originals:
         _tag(part).unlink(missing_ok=True)
         self.on_file(size)
 
-    async def _receive(self, part: Path, file: MediaFile, url: str) -> None:
+    async def _receive(self, part: Path, file: MediaFile, url: URL) -> None:
         tag = _tag(part)
         begun = part.stat().st_size if part.is_file() and tag.is_file() else 0
         headers = {"Range": f"bytes={begun}-", "If-Range": tag.read_text()} if begun else {}

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+from yarl import URL
 
 from synapse_skills.backend import Api, Pace, TransferFailed
+from synapse_skills.backend.storage_link import storage_link
 from synapse_skills.backend.trying import WAIT_STATUSES, Busy, Tries, retry_after
 from synapse_skills.job.export.rows import Row, is_json
 
@@ -45,7 +47,8 @@ class Payloads:
             if wrapper is None or not wrapper.needs_fetching or not wrapper.url:
                 return None
             try:
-                return await self._get(self._api.url(wrapper.url), f"record {row.key}")
+                url = storage_link(self._api.login.host, wrapper.url)
+                return await self._get(url, f"record {row.key}")
             except TransferFailed:
                 return None
             except Expired:
@@ -57,7 +60,7 @@ class Payloads:
                 row = again
         return None
 
-    async def _get(self, url: str, name: str) -> bytes:
+    async def _get(self, url: URL, name: str) -> bytes:
         content = b""
 
         async def attempt() -> None:
