@@ -9,12 +9,12 @@ import re
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import demo
+from demonstration.parts import EXAMPLES, PHOTOS, SCRIPTS, Contents, Stage, contents_on_disk, differs, own_folder, same
+from demonstration.uploading import check
 from synapse_skills.cluster.local_backend import LocalBackend
 from synapse_skills.cluster.local_ray import LocalRay
 from synapse_skills.errors import EXIT_INCOMPLETE, FindingError, Interrupted, SkillsError, interruptible, run
@@ -58,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say: Callable[[str], None] = (lambda text: None) if args.json else (lambda text: print(text, flush=True))
     folder = args.out.expanduser().absolute()
-    with interruptible(), demo.own_folder(folder, OURS):
+    with interruptible(), own_folder(folder, OURS):
         say("0. Starting a Ray cluster of this machine and a local Synapse backend …")
-        seed = json.loads((demo.EXAMPLES / "seed.json").read_bytes())
-        backend = LocalBackend(demo.SCRIPTS / "sandbox.py", folder / "sandbox", seed)
+        seed = json.loads((EXAMPLES / "seed.json").read_bytes())
+        backend = LocalBackend(SCRIPTS / "sandbox.py", folder / "sandbox", seed)
         try:
             with LocalRay() as ray, backend:
                 shown = RayDemo(folder, say, ray, backend)
@@ -78,20 +78,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class RayDemo(demo.Demo):
+class RayDemo(Stage):
     """One demo in its folder."""
 
     step_s = 600.0
 
     def __init__(self, folder: Path, say: Callable[[str], None], ray: LocalRay, backend: LocalBackend) -> None:
-        super().__init__(folder, say)
+        super().__init__(folder, say, backend)
         self.ray = ray
-        self.backend = backend
-        self.host, self.token = backend.host, backend.token
         self._began = time.monotonic() - ray.seconds
         config = self.folder / "user" / ".synapse" / "config.json"
         config.parent.mkdir()
-        login = {"host": self.host, "access_token": self.token, "agent": ray.agent(1, "Demo agent")}
+        login = {"host": backend.host, "access_token": backend.token, "agent": ray.agent(1, "Demo agent")}
         config.touch(0o600)
         config.write_text(json.dumps(login), encoding="utf-8")
 
@@ -101,7 +99,9 @@ class RayDemo(demo.Demo):
 
     def show(self) -> dict[str, Any]:
         """Every step, in order."""
-        self._say(f"1. Ray is up at {self.ray.dashboard}, the backend at {self.host}; both on this machine only.")
+        self._say(
+            f"1. Ray is up at {self.ray.dashboard}, the backend at {self.backend.host}; both on this machine only."
+        )
         photos = self._photos()
         boxes = self._boxes()
         return photos | boxes
@@ -109,7 +109,7 @@ class RayDemo(demo.Demo):
     # -- the photos: there and back ------------------------------------------------------------------------------
 
     def _photos(self) -> dict[str, Any]:
-        home, plan = self._planned(demo.PHOTOS)
+        home, plan = self._planned(PHOTOS)
         counts = plan["dry_run"]
         self._say(
             f"2. Planned: {counts['planned']} data units, {counts['files']['planned']} files. What the job remembers "
@@ -130,10 +130,10 @@ class RayDemo(demo.Demo):
             f"       {done['status']}: {report['created']} data units, {report['files']['sent']} files, "
             f"{report['tasks']['created']} tasks, {report['seconds']:.1f} s. The report came home."
         )
-        units = self._check(home)
+        units = check(self, home)
         self._say(f"5. Read back and compared: {units} data units, every file byte by byte, all metadata.")
         again = self._submit(home, "--approve", plan["hash"], "--wait")["job"]["report"]
-        self._check(home)
+        check(self, home)
         self._say(f"6. Submitted again: {again['created']} made, {again['already']} known. Nothing is there twice.")
         self._log(job_id)
         return {"units": units, "files": report["files"]["sent"], "again": again["created"], "hash": plan["hash"]}
@@ -144,7 +144,7 @@ class RayDemo(demo.Demo):
         lines = [line for line in said.splitlines() if line.strip()]
         plain = [line for line in lines if "synapse-skills:" not in line]
         if any("[" in line for line in plain):
-            raise demo.differs(f"the log holds brackets: {plain}")
+            raise differs(f"the log holds brackets: {plain}")
         self._say(f"7. `synapse script logs` of it, {len(lines) - len(plain)} coded lines left out:")
         for line in plain[-6:]:
             self.say(f"       {line.rstrip()}")
@@ -183,7 +183,7 @@ class RayDemo(demo.Demo):
         self._slow(0)
         last = self._submit(home, "--approve", plan["hash"], "--wait")["job"]["report"]
         self._counted(before, last)
-        units = self._check(home, whole=True)
+        units = self._check_boxes(home)
         self._say(f"11. Submitted once more: {_told(last)}.")
         self.say(f"       Read back: {units} data units, each of them once, every file byte by byte.")
         return {
@@ -204,33 +204,27 @@ class RayDemo(demo.Demo):
     def _slow(self, seconds: float) -> None:
         """Let every file take its time, so that nothing is over before it can be stopped."""
         rules = [{"kind": "slow", "route": "files.put", "seconds": seconds}] if seconds else []
-        url, body = f"{self.host}/_sandbox/faults", json.dumps({"faults": rules}).encode()
-        headers = {"Synapse-Access-Token": f"Token {self.token}", "Content-Type": "application/json"}
-        with self._opener.open(urllib.request.Request(url, body, headers), timeout=demo.STOP_S):  # noqa: S310
-            pass
+        self.post("/_sandbox/faults", {"faults": rules})
 
     def _there(self) -> int:
-        url = f"{self.host}/data_units/?data_collection=1&page_size=1"
-        return int(json.loads(self._get(url, {"Synapse-Access-Token": f"Token {self.token}"}))["count"])
+        return int(self.ask("/data_units/?data_collection=1&page_size=1")["count"])
 
     def _counted(self, before: int, report: Mapping[str, Any]) -> None:
         there = self._there() - before
         if there != report["created"] + report["already"]:
-            raise demo.differs(f"{there} data units are there, the report says {_told(report)}")
+            raise differs(f"{there} data units are there, the report says {_told(report)}")
 
-    def _check(self, home: Path, *, whole: bool = False) -> int:
-        if not whole:
-            return super()._check(home)
-        wanted = demo.contents_on_disk(json.loads((home / "plan.json").read_bytes()), self.folder / "boxes")
-        there: demo.Contents = {}
-        for unit in self._rows("/data_units/?data_collection=1&page_size=100"):
+    def _check_boxes(self, home: Path) -> int:
+        wanted = contents_on_disk(json.loads((home / "plan.json").read_bytes()), self.folder / "boxes")
+        there: Contents = {}
+        for unit in self.rows("/data_units/?data_collection=1&page_size=100"):
             if (unit["meta"] or {}).get("batch") != 2:
                 continue
             key = str(unit["meta"]["name"])
             if key in there:
-                raise demo.differs(f"{key} is there twice")
-            there[key] = {spec: self._sha1(file["url"]) for spec, file in unit["files"].items()}
-        demo.same("the data units", wanted, there)
+                raise differs(f"{key} is there twice")
+            there[key] = {spec: self.sha1(file["url"]) for spec, file in unit["files"].items()}
+        same("the data units", wanted, there)
         return len(there)
 
     # -- other programs ------------------------------------------------------------------------------------------
@@ -242,15 +236,15 @@ class RayDemo(demo.Demo):
     def _planned(self, source: Path, *settings: str) -> tuple[Path, dict[str, Any]]:
         state = self.folder / "cluster-state" / source.name
         chosen = [word for setting in (f"state={state}", *settings) for word in ("--set", setting)]
-        answers = str(demo.EXAMPLES / "answers.json")
-        plan = self._script("plan_upload.py", str(source), "--answers", answers, *chosen, "--json")
+        answers = str(EXAMPLES / "answers.json")
+        plan = self.script("plan_upload.py", str(source), "--answers", answers, *chosen, "--json")
         return (self.folder / plan["plan"]).parent, plan
 
     def _submit(self, home: Path, *flags: str, code: int = 0) -> dict[str, Any]:
-        return self._call([str(demo.SCRIPTS / "submit.py"), str(home), *flags, "--json"], code)
+        return self.call([str(SCRIPTS / "submit.py"), str(home), *flags, "--json"], code)
 
     def _status(self, home: Path, *flags: str, code: int) -> dict[str, Any]:
-        return self._call([str(demo.SCRIPTS / "job_status.py"), str(home), *flags, "--json"], code)
+        return self.call([str(SCRIPTS / "job_status.py"), str(home), *flags, "--json"], code)
 
     def _follow(self, home: Path, code: int, *, quiet: bool = False) -> dict[str, Any]:
         document = self._status(home, "--follow", code=code)
@@ -264,14 +258,15 @@ class RayDemo(demo.Demo):
 
         done = subprocess.run(  # noqa: S603 - the SDK of our own environment
             [*cli_command(), *words], capture_output=True, text=True, errors="replace", timeout=self.step_s,
-            env=self._environment(), cwd=self.folder, check=False,
+            env=self.environment(), cwd=self.folder, check=False,
         )  # fmt: skip
         if done.returncode:
             raise SkillsError(f"synapse {' '.join(words)} failed: {done.stdout[-300:]}", code="step-failed")
         return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
 
-    def _environment(self) -> dict[str, str]:
-        known = super()._environment()
+    def environment(self) -> dict[str, str]:
+        """As on a stage, with Ray's address."""
+        known = super().environment()
         # As a user has it: login and agent are in ~/.synapse/config.json.
         known.pop("SYNAPSE_HOST")
         known.pop("SYNAPSE_ACCESS_TOKEN")
@@ -292,7 +287,7 @@ def make_boxes(folder: Path, count: int) -> None:
 
 def _told(report: Mapping[str, Any] | None) -> str:
     if report is None:
-        raise demo.differs("the job's report did not come home")
+        raise differs("the job's report did not come home")
     names = {"created": "made", "already": "known", "pending": "pending", "failed": "failed"}
     return ", ".join(f"{report[key]} {word}" for key, word in names.items() if report[key] or key == "created")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from typing import Any
 import pytest
 
 import demo
-from synapse_skills.errors import FindingError
+from demonstration import exporting, parts, uploading
+from synapse_skills.cluster.local_backend import LocalBackend
+from synapse_skills.errors import FindingError, OutOfReach
 
 DEMO = Path(demo.__file__)
 UNITS, FILES = 17, 41
@@ -127,7 +130,8 @@ def test_it_says_what_it_does_and_where_to_look(shown: Shown) -> None:
         "17 data units, every file byte by byte, all metadata",
         "0 made, 17 known",
         str(shown.folder / "page.html"),
-        str(shown.job / "state" / "report.json"),
+        "130 boxes and 93 polygons in COCO",
+        str(shown.folder / "dataset.html"),
     ):
         assert said in shown.out
     assert (shown.job / "job" / "upload.py").is_file()
@@ -170,20 +174,17 @@ def test_only_what_ships_is_in_the_job_folder(shown: Shown) -> None:
 
 
 @pytest.fixture
-def again(shown: Shown) -> Iterator[demo.Demo]:
+def again(shown: Shown) -> Iterator[parts.Stage]:
     """The backend of the finished demo, started once more."""
     (shown.folder / "user").mkdir(exist_ok=True)
-    made = demo.Demo(shown.folder, print)
-    try:
-        made._start_sandbox()
-        yield made
-    finally:
-        made.stop()
+    seed = json.loads((parts.EXAMPLES / "seed.json").read_bytes())
+    with LocalBackend(parts.SCRIPTS / "sandbox.py", shown.folder / "sandbox", seed) as backend:
+        yield parts.Stage(shown.folder, print, backend)
 
 
-def test_a_difference_is_found(shown: Shown, again: demo.Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert again._check(shown.job) == UNITS
-    wanted = demo.contents_on_disk(json.loads((shown.job / "plan.json").read_bytes()))
+def test_a_difference_is_found(shown: Shown, again: parts.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert uploading.check(again, shown.job) == UNITS
+    wanted = parts.contents_on_disk(json.loads((shown.job / "plan.json").read_bytes()))
     assert sum(map(len, wanted.values())) == FILES
     for changed in (
         {key: files for key, files in wanted.items() if key != "desk"},
@@ -191,16 +192,16 @@ def test_a_difference_is_found(shown: Shown, again: demo.Demo, monkeypatch: pyte
         {**wanted, "desk": {**wanted["desk"], "image_1": "0" * 40}},
         {**wanted, "desk": {spec: sha1 for spec, sha1 in wanted["desk"].items() if spec != "text_1"}},
     ):
-        monkeypatch.setattr(demo, "contents_on_disk", lambda plan, changed=changed: changed)
+        monkeypatch.setattr(uploading, "contents_on_disk", lambda plan, changed=changed: changed)
         with pytest.raises(FindingError, match="not what was planned"):
-            again._check(shown.job)
-    monkeypatch.setattr(demo, "contents_on_disk", lambda plan: wanted)
-    constants = demo.constants()
-    monkeypatch.setattr(demo, "constants", lambda: {**constants, "batch": 2})
+            uploading.check(again, shown.job)
+    monkeypatch.setattr(uploading, "contents_on_disk", lambda plan: wanted)
+    constants = parts.constants()
+    monkeypatch.setattr(uploading, "constants", lambda: {**constants, "batch": 2})
     with pytest.raises(FindingError, match="the metadata of"):
-        again._check(shown.job)
-    monkeypatch.setattr(demo, "constants", lambda: constants)
-    units = list(again._rows("/data_units/?data_collection=1"))
+        uploading.check(again, shown.job)
+    monkeypatch.setattr(uploading, "constants", lambda: constants)
+    units = list(again.rows("/data_units/?data_collection=1"))
     twice = {
         "data_collection": 1,
         "meta": units[0]["meta"],
@@ -208,12 +209,36 @@ def test_a_difference_is_found(shown: Shown, again: demo.Demo, monkeypatch: pyte
             spec: {"checksum": file["checksum"], "path": file["path"]} for spec, file in units[0]["files"].items()
         },
     }
-    headers = {"Synapse-Access-Token": f"Token {again.token}", "Content-Type": "application/json"}
-    sent = urllib.request.Request(f"{again.host}/data_units/", json.dumps(twice).encode(), headers)
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sent, timeout=10) as answer:
-        assert answer.status == 201
+    again.post("/data_units/", twice)
     with pytest.raises(FindingError, match="is there twice"):
-        again._check(shown.job)
+        uploading.check(again, shown.job)
+
+
+@pytest.mark.parametrize("spoilt", ["coco", "yolo", "yolo-names", "photo", "more"])
+def test_a_difference_in_the_dataset_is_found(shown: Shown, tmp_path: Path, spoilt: str) -> None:
+    output = tmp_path / "dataset"
+    shutil.copytree(shown.folder / "dataset", output)
+    boxes, polygons = exporting.compare(output)
+    assert boxes > 100
+    assert polygons > 50
+    if spoilt == "coco":
+        path = next((output / "coco" / "annotations").glob("instances_*.json"))
+        document = json.loads(path.read_bytes())
+        document["annotations"][0]["bbox"][0] += 0.01
+        document["annotations"][0]["segmentation"] = []
+        path.write_text(json.dumps(document))
+    elif spoilt == "yolo":
+        path = next(each for each in (output / "yolo" / "labels").rglob("*.txt") if each.stat().st_size)
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    elif spoilt == "yolo-names":
+        names = output / "yolo" / "classes.txt"
+        names.write_text("\n".join(reversed(names.read_text(encoding="utf-8").splitlines())), encoding="utf-8")
+    elif spoilt == "photo":
+        next(each for each in (output / "coco" / "images").rglob("*.jpg")).write_bytes(b"another")
+    else:
+        (output / "yolo" / "images" / "train" / "more.jpg").write_bytes(b"another")
+    with pytest.raises(FindingError, match="not what was planned"):
+        exporting.compare(output)
 
 
 def demo_in(folder: Path, tmp_path: Path, *flags: str) -> tuple[int, str, str]:
@@ -237,17 +262,14 @@ def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
 def test_one_at_a_time(tmp_path: Path) -> None:
     fcntl = pytest.importorskip("fcntl")
     (tmp_path / "out").mkdir()
-    with (tmp_path / "out" / demo.MARKER).open("w") as held:
+    with (tmp_path / "out" / parts.MARKER).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, out, err = demo_in(tmp_path / "out", tmp_path)
     assert (code, out) == (3, "")
     assert "Another demo is running" in err
 
 
-def test_a_backend_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "seed.json").write_text('{"nonsense": 1}')
-    monkeypatch.setattr(demo, "EXAMPLES", tmp_path)
-    made = demo.Demo(tmp_path, print)
-    with pytest.raises(demo.OutOfReach, match=r"did not start.*no such key"):
-        made._start_sandbox()
-    made.stop()
+def test_a_backend_that_does_not_start(tmp_path: Path) -> None:
+    backend = LocalBackend(parts.SCRIPTS / "sandbox.py", tmp_path, {"nonsense": 1})
+    with pytest.raises(OutOfReach, match=r"did not start.*no such key"), backend:
+        pass

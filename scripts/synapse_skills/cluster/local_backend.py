@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +69,12 @@ class LocalBackend:
     ) -> None:
         self._stop()
 
+    def wait(self) -> None:
+        """Until Ctrl-C, or until it ends by itself."""
+        if self._process is not None:
+            with contextlib.suppress(KeyboardInterrupt):
+                self._process.wait()
+
     def environment(self) -> dict[str, str]:
         """An environment whose login is this backend's, and nobody else's."""
         user = str(self.folder)
@@ -80,12 +89,18 @@ class LocalBackend:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        process.terminate()
+        # A second Ctrl-C does not leave it behind.
+        in_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
         try:
+            process.terminate()
             process.wait(timeout=STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        finally:
+            if in_main:
+                signal.signal(signal.SIGINT, before)
 
 
 def plain(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
