@@ -55,11 +55,14 @@ class ClassesPlan(_Model):
 
 
 class SplitPlan(_Model):
-    """Parts of the dataset: `ratios` of train, val, test; by what they are kept together; the seed of the hash."""
+    """Parts of the dataset: `ratios` of train, val, test; by what they are kept together; the seed of the hash; whether
+    each class has its share in every part.
+    """
 
     ratios: dict[Literal["train", "val", "test"], float]
     by: str = Field(default="record", pattern=r"^(record|data_unit|checksum|category|meta\..+)$")
     seed: int = 0
+    stratify: Literal["none", "class"] = "none"
 
     @model_validator(mode="after")
     def _one_whole(self) -> SplitPlan:
@@ -111,11 +114,19 @@ class ExportPlan(_Model):
     naming: Literal["original", "id"] = Field(
         default="original", description="Files are named after the original file, or by record id."
     )
-    output: str
-    storage: int | None = None
+    output: str = Field(description="A folder, a URL, or with `storage` a path in that storage.")
+    storage: int | None = Field(default=None, ge=1)
+    output_on_worker: Literal["refuse", "accept"] = Field(
+        default="refuse", description="An output on a disk of the cluster's worker itself, which goes with it."
+    )
     limits: ExportLimits = ExportLimits()
     state: str | None = None
     expected: ExportExpected = ExportExpected()
+
+    @property
+    def place(self) -> str:
+        """Where the output goes, as one text: a folder or a URL."""
+        return self.output if self.storage is None else f"storage://{self.storage}/{self.output.strip('/')}"
 
     @model_validator(mode="after")
     def _scoped(self) -> ExportPlan:

@@ -130,13 +130,14 @@ def test_the_same_answers_give_the_same_bytes_and_remember_everything(exporter: 
 @pytest.mark.heavy
 def test_a_change_of_mind_is_shown(exporter: Exporter) -> None:
     before = exporter.say(**DONE, project=CARS)
-    after = exporter.say("split.ratios=70/20/10", "split.seed=4", project=CARS)
+    after = exporter.say("split.ratios=70/20/10", "split.seed=4", "split.stratify=class", project=CARS)
     assert after.status == "ready" and after.hash != before.hash
     assert "changed     split" in after.summary
     assert exporter.plan()["split"] == {
         "ratios": {"train": 0.7, "val": 0.2, "test": 0.1},
         "by": "data_unit",
         "seed": 4,
+        "stratify": "class",
     }
 
 

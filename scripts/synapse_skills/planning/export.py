@@ -19,6 +19,7 @@ from synapse_skills.planning.export_shape import (
     ROOM,
     SEED,
     STATE,
+    STRATIFY,
     WORKERS,
 )
 from synapse_skills.planning.interview import Table
@@ -40,6 +41,7 @@ EXPORT: Table = (
     RATIOS,
     BY,
     SEED,
+    STRATIFY,
     ORIGINALS,
     NAMING,
     OUTPUT,

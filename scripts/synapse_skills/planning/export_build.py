@@ -46,4 +46,9 @@ def split_of(settled: Settled) -> SplitPlan | None:
     """The parts; None without a split."""
     if settled["split.ratios"] == NONE:
         return None
-    return SplitPlan(ratios=settled["split.ratios"], by=settled["split.by"], seed=settled.get("split.seed", 0))
+    return SplitPlan(
+        ratios=settled["split.ratios"],
+        by=settled["split.by"],
+        seed=settled.get("split.seed", 0),
+        stratify=settled.get("split.stratify", "none"),
+    )

@@ -193,6 +193,14 @@ BY = Decision(
     _parse_by,
     needs=("split.ratios",),
 )
+STRATIFY = Decision(
+    "split.stratify",
+    "Stratify",
+    "`class` gives each class its share in every part, as far as what is kept together allows; `none` unless given. "
+    "More data may then move records from part to part.",
+    _nothing,
+    one_of("none", "class"),
+)
 SEED = Decision("split.seed", "Seed", "Another number splits otherwise; 0 unless given.", _nothing, whole(0))
 
 

@@ -79,7 +79,8 @@ def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     lines.append(f"  empty       {empty}; several records of one data unit: {several[plan.duplicates]}")
     if plan.split:
         parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in plan.split.ratios.items())
-        lines.append(f"  split       {parts}, by {plan.split.by}, seed {plan.split.seed}")
+        stratified = ", each class in every part" if plan.split.stratify == "class" else ""
+        lines.append(f"  split       {parts}, by {plan.split.by}, seed {plan.split.seed}{stratified}")
     else:
         lines.append("  split       none")
     return lines

@@ -148,6 +148,7 @@ def _rules(plan: ExportPlan) -> list[tuple[str, str]]:
     if plan.split is not None:
         shares = ", ".join(f"{name} {ratio:.0%}" for name, ratio in plan.split.ratios.items())
         split = f"{shares}, kept together by {plan.split.by.replace('_', ' ')}, seed {plan.split.seed}"
+        split += ", each class in every part" if plan.split.stratify == "class" else ""
     return [
         ("split", split),
         ("a new class", UNKNOWN[plan.classes.unknown]),

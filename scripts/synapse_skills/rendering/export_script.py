@@ -28,9 +28,14 @@ def render_export(plan: ExportPlan) -> bytes:
             drop=literal(list(plan.classes.drop)),
             is_custom=any(each.name == "custom" for each in plan.formats),
             split_by=_BY.get(by, "what their meta says, as plan.json has it"),
+            stratified="; each class has its share in every part" if _is_stratified(plan) else "",
         )
     )
     return text.encode()
+
+
+def _is_stratified(plan: ExportPlan) -> bool:
+    return plan.split is not None and plan.split.stratify == "class"
 
 
 def scope_of(plan: ExportPlan) -> tuple[str, int]:

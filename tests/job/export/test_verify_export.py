@@ -40,12 +40,13 @@ def codes(found: Inspected) -> set[str]:
 
 def test_what_was_exported_verifies(output: Path) -> None:
     found = verify_output(output)
-    assert found.is_fine and not found.problems
+    # All pictures of the sandbox are one and the same.
+    assert found.is_fine and [problem.code for problem in found.problems] == ["shared-originals"]
     assert found.records == 10 and sum(found.items.values()) == 10
     assert set(found.formats) == {"coco", "yolo"}
     (output / "notes.txt").write_text("my own")
     found = verify_output(output)
-    assert found.is_fine and found.problems[0].code == "unknown-file"
+    assert found.is_fine and "unknown-file" in {problem.code for problem in found.problems}
 
 
 def drop(name: str) -> Callable[[Path], None]:

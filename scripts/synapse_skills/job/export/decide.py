@@ -6,7 +6,6 @@ export.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from synapse_skills.annotations.model import Record
 from synapse_skills.export_plan import ExportPlan, SplitPlan
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.records import read_head, read_record
+from synapse_skills.job.export.strata import Strata, part_at, share_of
 
 REVIEWED = frozenset({"confirmed", "approved", "accepted", "passed", "done", "completed", "reviewed"})
 PAYLOAD_MISSING = "payload-missing"
@@ -80,6 +80,7 @@ class Decider:
         self.needs_size = needs_size
         self.on_record = on_record
         self.labels: set[str] = set()
+        self._strata: Strata | None = None
 
     # -- first: what every row says of itself ----------------------------------------------------------------------
 
@@ -163,6 +164,9 @@ class Decider:
         plan, database = self.plan, self.index.database
         needs_all = plan.empty == "drop" or plan.classes.unknown == "add" or plan.originals != "none"
         needs_all = needs_all or self.needs_size
+        if plan.split is not None and plan.split.stratify == "class":
+            needs_all = True
+            self._strata = Strata(database, plan.split, plan.classes)
         if needs_all or plan.split is not None:
             query = (
                 "SELECT key, 0 FROM record WHERE key > ? AND left_out = '' AND quarantined = '' ORDER BY key LIMIT ?"
@@ -174,6 +178,9 @@ class Decider:
                         "UPDATE record SET left_out = ?, quarantined = ?, split = ?, part = ? WHERE key = ?", changes
                     )
                 self.on_record(len(changes))
+        if self._strata is not None:
+            with self.index.transaction():
+                self._strata.deal()
         return self._counted()
 
     def _decided(self, key: int, needs_all: bool) -> tuple[str, str, str, str, int]:
@@ -192,6 +199,8 @@ class Decider:
         if self.plan.split is not None:
             part = part_of(record, self.plan.split.by)
             split = split_of(part, self.plan.split)
+            if self._strata is not None:
+                self._strata.add(part, _labels(record))
         return left_out, quarantined, split, part, key
 
     def _want(self, record: Record) -> None:
@@ -256,15 +265,7 @@ def parts_of(split: SplitPlan | None) -> tuple[str, ...]:
 
 def split_of(part: str, plan: SplitPlan) -> str:
     """The part of the split that a group is in: decided by its name and the seed alone, whatever else there is."""
-    digest = hashlib.sha256(f"{plan.seed}:{part}".encode("utf-8", "surrogatepass")).digest()
-    place = int.from_bytes(digest[:8]) / 2**64
-    parts = [name for name in ("train", "val", "test") if name in plan.ratios]
-    bound = 0.0
-    for name in parts:
-        bound += plan.ratios[name]
-        if place < bound:
-            return name
-    return parts[-1]
+    return part_at(share_of(f"{plan.seed}:{part}"), plan)
 
 
 def part_of(record: Record, by: str) -> str:

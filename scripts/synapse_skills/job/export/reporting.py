@@ -10,6 +10,7 @@ from typing import Any
 
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
 from synapse_skills.export_plan import ExportPlan
+from synapse_skills.job.export.checksums import shares_of
 from synapse_skills.job.export.decide import Decided, parts_of
 from synapse_skills.job.export.fetch import Fetched
 from synapse_skills.job.export.write import BROKEN, ORIGINAL_MISSING, Written
@@ -26,6 +27,8 @@ from synapse_skills.report import (
 
 UNFIT = ("rows-missing", "lost-annotations", "quarantined", "originals-missing")
 """Errors that end an export with exit 5: it is there, but not all that was wanted is in it."""
+FAR = 0.1
+"""So far from its ratio, a part is worth a warning."""
 FIXES = {
     "payload-missing": "Run it again: the payload is asked for once more.",
     "unreadable-record": "Open the record in Synapse and save it again, or leave it out with a filter.",
@@ -71,6 +74,8 @@ def make_report(
     """The report of a run, however it ended."""
     problems = Problems()
     problems_of(plan, outcome, problems)
+    if outcome.written is not None and not dry_run:
+        _of_split(plan, outcome.written, problems)
     if error is not None:
         problems.merge(Problem(code=error.code, examples=[str(error)], fix=error.hint))
     written, decided = outcome.written, outcome.decided
@@ -151,6 +156,26 @@ def _of_decided(decided: Decided, problems: Problems) -> None:
     for example in decided.leaking:
         fix = "Split by data_unit: some data units have records in several parts."
         problems.add("split-leak", example, severity="warning", fix=fix)
+
+
+def _of_split(plan: ExportPlan, written: Written, problems: Problems) -> None:
+    """What the parts came to, and originals that stand in several of them."""
+    if plan.split is None:
+        return
+    reached = shares_of({part: written.items.get(part, 0) for part in parts_of(plan.split)})
+    wanted = dict(plan.split.ratios)
+    told = ", ".join(f"{part} {share:.1%} of {wanted[part]:.0%}" for part, share in reached.items())  # type: ignore[index]
+    is_far = any(not share or abs(share - wanted[part]) > FAR for part, share in reached.items())  # type: ignore[index]
+    fix = "Few records, or large groups: another split.seed, or split.stratify=class." if is_far else ""
+    problems.add("split-reached", told, severity="warning" if is_far else "info", fix=fix)
+    for number, example in enumerate(written.shared_examples):
+        problems.add(
+            "shared-originals",
+            example,
+            severity="warning",
+            count=0 if number else written.shared,
+            fix="The same original is in several parts: split.by=checksum keeps it in one.",
+        )
 
 
 def _of_written(plan: ExportPlan, written: Written, problems: Problems) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats.base import Verified
-from synapse_skills.job.export.decide import Decided
+from synapse_skills.job.export.checksums import shares_of
+from synapse_skills.job.export.decide import Decided, parts_of
 from synapse_skills.job.export.write import Written
 
 SUMMARY_VERSION = 1
@@ -52,6 +53,8 @@ def summary_of(
         },
         "items": dict(sorted(written.items.items())),
         "split": plan.split.model_dump(mode="json") if plan.split is not None else None,
+        "reached": shares_of({part: written.items.get(part, 0) for part in parts_of(plan.split)}),
+        "shared_originals": written.shared,
         "classes": list(classes),
         "contents": written.contents,
         "originals": {"policy": plan.originals, "placed": written.originals, "missing": written.missing},

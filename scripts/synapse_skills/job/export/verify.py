@@ -13,6 +13,7 @@ import msgspec
 from synapse_skills.errors import UsageError, printable
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Verified
+from synapse_skills.job.export.checksums import shares_of
 from synapse_skills.job.export.output import COMPLETE, MANIFEST, MANIFEST_VERSION, METADATA, OURS, SUMMARY, walk
 from synapse_skills.job.export.write import RECORDS
 from synapse_skills.report import Problem, Problems
@@ -59,7 +60,9 @@ class _Listed(msgspec.Struct):
     record: int
     split: str
     group: str
+    name: str = ""
     data_unit: int | None = None
+    checksum: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -182,6 +185,7 @@ def check_format(name: str, folder: Path, rows: dict[str, int]) -> Verified:
 
 def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Problems) -> None:
     parts: dict[str, str] = {}
+    originals: dict[str, tuple[str, str]] = {}
     records: set[int] = set()
     decoder = msgspec.json.Decoder(_Listed)
     try:
@@ -196,6 +200,8 @@ def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Prob
                 found.items[each.split] = found.items.get(each.split, 0) + 1
                 if each.split and parts.setdefault(each.group, each.split) != each.split:
                     problems.add("split-leak", f"{each.group} is in {parts[each.group]} and {each.split}", fix=AGAIN)
+                if each.split and each.checksum:
+                    _shared(each, originals, problems)
     except OSError as error:
         problems.add("missing-file", f"{METADATA}/{RECORDS}: {error.strerror}", fix=AGAIN)
     found.records = len(records)
@@ -209,10 +215,20 @@ def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Prob
         problems.add("count-differs", f"{found.records} records are listed, {said} were counted", fix=AGAIN)
     if _inside(summary, "items") != found.items:
         problems.add("count-differs", f"{found.items} media are listed, {_inside(summary, 'items')} counted", fix=AGAIN)
+    if (reached := _inside(summary, "reached")) and reached != shares_of({p: found.items.get(p, 0) for p in reached}):
+        problems.add("count-differs", f"{reached} is not the share of {found.items}", fix=AGAIN)
     for name, counts in (_inside(summary, "annotations", "formats") or {}).items():
         read = _inside(summary, "annotations", "read")
         if read != counts.get("written", 0) + sum(counts.get("lost", {}).values()):
             problems.add("count-differs", f"{name}: read {read} is not written + lost", fix=AGAIN)
+
+
+def _shared(each: _Listed, originals: dict[str, tuple[str, str]], problems: Problems) -> None:
+    """Whether the same original stands in another part of the split, under whatever name."""
+    split, name = originals.setdefault(str(each.checksum).lower(), (each.split, each.name))
+    if split != each.split:
+        fix = "Plan with split.by=checksum: it keeps each of them in one part."
+        problems.add("shared-originals", f"{split}: {name}, {each.split}: {each.name}", severity="warning", fix=fix)
 
 
 def _inside(document: Any, *keys: str) -> Any:

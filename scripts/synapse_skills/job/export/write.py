@@ -16,6 +16,7 @@ from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Writer
 from synapse_skills.formats.classes import Classes
 from synapse_skills.formats.names import Names
+from synapse_skills.job.export.checksums import Checksums
 from synapse_skills.job.export.contents import Contents
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
 from synapse_skills.job.export.index import Index
@@ -61,6 +62,7 @@ class Written:
         annotations: source annotations of both.
         items: media by part; '' without a split.
         originals: placed; `missing` could not be.
+        shared: checksums of originals that stand in several parts of the split.
         notes: by format, what was written in another shape by an option.
         contents: what is in it by class, tool and size.
     """
@@ -77,6 +79,8 @@ class Written:
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
     originals: int = 0
     missing: int = 0
+    shared: int = 0
+    shared_examples: list[str] = field(default_factory=list)
     contents: dict[str, Any] = field(default_factory=dict)
 
 
@@ -135,6 +139,7 @@ class Export:
         self._names = Names(plan.naming)
         self._classes = Classes(plan.classes, seen)
         self._contents = Contents(self._classes)
+        self._checksums = Checksums(index.database)
         self._has_folders = "class_json" in folders
         self._parts = [self._part(each.name, each.options, folders[each.name]) for each in plan.formats]
 
@@ -170,6 +175,8 @@ class Export:
             if each.writer.notes:
                 self.done.notes[each.format.name] = dict(sorted(each.writer.notes.items()))
         self.done.contents = self._contents.as_dict()
+        if self.plan.split is not None:
+            self.done.shared, self.done.shared_examples = self._checksums.shared()
         return self.done
 
     def _keys(self) -> Iterator[list[tuple[int, str, str, str]]]:
@@ -209,7 +216,11 @@ class Export:
         self.done.annotations += count_annotations(record.document)
         for media in record.document.media or [Media("", "")]:
             item = self._item(record, media, split)
-            listed(_line(item, part))
+            file = file_of(record, media)
+            checksum = file.checksum if file is not None and split else None
+            if checksum:
+                self._checksums.add(checksum, split, item.name)
+            listed(_line(item, part, checksum))
             self.done.items[split] = self.done.items.get(split, 0) + 1
             self._contents.add(item)
             for each in self._parts:
@@ -313,7 +324,7 @@ def _once(losses: Sequence[Loss]) -> list[Loss]:
     return list({id(loss.annotation): loss for loss in reversed(losses)}.values())[::-1] if losses else []
 
 
-def _line(item: Item, part: str) -> bytes:
+def _line(item: Item, part: str, checksum: str | None) -> bytes:
     """Which record a file of the export comes from, and with what it was kept together."""
     about = {
         "record": item.record.key,
@@ -323,5 +334,5 @@ def _line(item: Item, part: str) -> bytes:
         "name": item.name,
         "split": item.split,
         "group": part,
-    }
+    } | ({"checksum": checksum} if checksum else {})
     return json.dumps(about, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
