@@ -10,7 +10,7 @@ ROUNDS ?= 20
 help:  ## what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-demo:  ## a folder of photos becomes data units on a local backend: plan, dry run, upload, a page to look at
+demo:  ## the whole way on a local backend: photos are planned, uploaded, labelled, exported as COCO and YOLO, shown
 	@$(RUN) demo
 
 demo-ray:  ## the same on a real Ray of this machine: submitted, stopped, killed, finished; needs 2 GB of memory and of disk
