@@ -44,9 +44,10 @@ class Progress:
             self._wipe()
             print(printable(redact(text)).replace("[", "(").replace("]", ")"), file=sys.stderr, flush=True)
 
-    def stage(self, name: str, total: int = 0) -> None:
-        """The next stage begins."""
+    def stage(self, name: str, total: int = 0, *, what: str | None = None) -> None:
+        """The next stage begins; `what` it counts, if that is something else from now on."""
         self._stage, self._total, self._done = name, total, 0
+        self._what = self._what if what is None else what
         self._last = time.monotonic()
 
     def checked(self, files: int) -> None:

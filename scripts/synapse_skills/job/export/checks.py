@@ -9,6 +9,7 @@ from pathlib import Path
 from synapse_skills.errors import OutOfReach, UsageError, printable
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats import FORMATS
+from synapse_skills.job.export.delivery import check_place
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.originals import Store
 from synapse_skills.sources.address import is_url
@@ -18,14 +19,14 @@ SHARE = 1.1  # of the payloads that a format is estimated to take, with what lie
 
 
 def check_plan(plan: ExportPlan, *, has_convert: bool = False) -> None:
-    """Formats that there are, with options that they have, into a folder.
+    """Formats that there are, with options that they have, to a place that can be written to.
 
     Args:
         plan: what is to be done.
         has_convert: the script brings a function for the format `custom`.
 
     Raises:
-        UsageError: there is something else in the plan, or the script.
+        UsageError: there is something else in the plan, or the script. OutOfReach: a URL that is not supported.
     """
     for each in plan.formats:
         if each.name not in FORMATS:
@@ -42,12 +43,8 @@ def check_plan(plan: ExportPlan, *, has_convert: bool = False) -> None:
                 hint="Say convert=convert in export.py, with a function that makes files of a record.",
                 code="no-convert",
             )
-    if plan.storage is not None or is_url(plan.output):
-        raise UsageError(
-            "An export goes to a folder; this plan names a storage.",
-            hint="Name a folder with --output and copy it from there.",
-            code="output-not-supported",
-        )
+    if is_url(plan.place):
+        check_place(plan.place)
 
 
 def free_space(output: Path, index: Index, store: Store, plan: ExportPlan, *, times: float = 1.0) -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 
 from synapse_skills.arguments import whole_number
-from synapse_skills.errors import EXIT_CODES, EXIT_INTERRUPTED, FindingError, Interrupted, SkillsError, UsageError, run
+from synapse_skills.errors import EXIT_CODES, FindingError, SkillsError, UsageError, run
 from synapse_skills.export_plan import ExportPlan, read_export_plan
-from synapse_skills.job.markers import marker_lines
-from synapse_skills.job.running import content_of, for_log, script_folder, write_report
+from synapse_skills.job.running import DRY_RUN_VARIABLE, content_of, script_folder, show, write_report
 from synapse_skills.job.worker import is_remote
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from synapse_skills.formats.custom import CustomRecord
     from synapse_skills.report import ExportReport
 
-DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
 LAST_EXPORT = "last_export.json"
 
 
@@ -32,7 +30,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="count, and try a sample; the output stays as it is")
     parser.add_argument("--limit", type=whole_number(), metavar="N", help="export only the N newest records")
     parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N requests at once (1 to 64)")
-    parser.add_argument("--output", metavar="DIR", help="where the export goes (default: the plan's)")
+    parser.add_argument("--output", metavar="DIR", help="where the export goes: folder or URL (default: the plan's)")
     parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
     parser.add_argument("--fresh", action="store_true", help="forget what was fetched and fetch everything anew")
     parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes (default: the state folder)")
@@ -114,22 +112,9 @@ class Export:
             args.dry_run = True
         remote = is_remote()
         report, error = self.execute(args, remote=remote)
-        if remote:
-            for line in marker_lines("report", report.model_dump(mode="json")):
-                print(line)
-        if args.json:
-            print(report.model_dump_json(indent=2))
-        else:
-            from synapse_skills.job.export.reporting import report_lines
+        from synapse_skills.job.export.reporting import report_lines
 
-            for line in report_lines(report):
-                print(for_log(line))
-        if error is not None and not args.json:
-            print(f"error: {for_log(str(error))}", file=sys.stderr)
-            print(f"  next: {for_log(error.hint)}", file=sys.stderr)
-        elif report.exit_code == EXIT_INTERRUPTED and not args.json:
-            print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
-        return report.exit_code
+        return show(report, error, report_lines, as_json=args.json, remote=remote)
 
     def execute(self, args: argparse.Namespace, *, remote: bool = False) -> tuple[ExportReport, SkillsError | None]:
         """Run the export with parsed flags; returns its report, which has also been written.
@@ -185,7 +170,8 @@ class Export:
             if self.split is None
             else (plan.split.model_dump() if plan.split else {}) | {"ratios": dict(self.split)},
             "originals": self.originals,
-            "output": output or self.output or plan.output,
+            "output": output or self.output or plan.place,
+            "storage": None,
         }
         try:
             return ExportPlan.model_validate(said)

@@ -18,6 +18,7 @@ from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.job.export.checks import check_plan, free_space
 from synapse_skills.job.export.decide import Decider, Failed, Keep
+from synapse_skills.job.export.delivery import Delivery
 from synapse_skills.job.export.fetch import Fetcher, Stopped
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.links import Links
@@ -27,12 +28,14 @@ from synapse_skills.job.export.reporting import Outcome, make_report
 from synapse_skills.job.export.sample import kept_sample
 from synapse_skills.job.export.scope import Scope
 from synapse_skills.job.export.spool import Spool
+from synapse_skills.job.export.whereabouts import Whereabouts
 from synapse_skills.job.export.writing import Writing, remember
 from synapse_skills.job.progress import Progress
 from synapse_skills.job.running import seconds_said
 from synapse_skills.job.signals import gentle_stop
 from synapse_skills.job.state import State
 from synapse_skills.report import ExportReport
+from synapse_skills.sources.address import is_url
 
 PATIENCE_S = 60.0
 TICK_S = 0.5
@@ -85,7 +88,12 @@ class Engine:
         self.needs_size = any(FORMATS[each.name].needs_size for each in plan.formats if each.name in FORMATS)
         self._started = time.time()
         self._interrupted = False
-        self.output = Output(Path(plan.output).expanduser().absolute(), plan)
+        self.delivery: Delivery | None = None
+        if is_url(plan.place):
+            # The copy here stays: the next run sends only what has changed.
+            self.output = Output(state.cache / "output", plan, is_staged=True)
+        else:
+            self.output = Output(Path(plan.place).expanduser().absolute(), plan)
         self._digest = ""
         self._index: Index | None = None
         self._spool: Spool | None = None
@@ -115,7 +123,13 @@ class Engine:
         except Exception as caught:
             error = unexpected(caught)
         self._close()
-        report = make_report(
+        report = self._report(error)
+        if error is None and not self._interrupted and self.outcome.files and self.delivery is None:
+            self._remember(report)
+        return report, error
+
+    def _report(self, error: SkillsError | None) -> ExportReport:
+        return make_report(
             self.plan,
             self.outcome,
             error,
@@ -123,9 +137,6 @@ class Engine:
             interrupted=self._interrupted,
             started=self._started,
         )
-        if error is None and not self._interrupted and self.outcome.files:
-            self._remember(report)
-        return report, error
 
     def _remember(self, report: ExportReport) -> None:
         try:
@@ -138,6 +149,12 @@ class Engine:
         output = self.output
         self.progress.stage("asking")
         who = login()
+        where = Whereabouts(self.plan, self.outcome.problems, dry_run=self.options.dry_run)
+        if output.is_staged:
+            self.delivery = Delivery(self.plan, self.state, self.progress, self.outcome.problems, workers=self.workers)
+            where.claim_store(self.delivery)
+        else:
+            where.check_folder(output.folder)
         if self.options.dry_run:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
@@ -174,7 +191,8 @@ class Engine:
                 hint="Check the number of the project or version, and the filter, with --dry-run.",
                 code="nothing-to-export",
             )
-        self._online(who, self._originals)
+        if self._wanted():
+            self._online(who, self._originals)
         writing = Writing(
             self.plan,
             self.index,
@@ -191,6 +209,11 @@ class Engine:
         self._digest = writing.digest(self.content, str(self.options.limit))
         if not writing.is_unchanged(output, self._digest):
             writing.into(output, decided)
+        if self.delivery is not None:
+            if self.outcome.files:
+                # What is written here need not be written again when it could not be put there.
+                self._remember(self._report(None))
+            self.delivery.deliver(output)
 
     # -- online ----------------------------------------------------------------------------------------------------
 
@@ -311,6 +334,9 @@ class Engine:
         if self.options.fresh and not self.options.dry_run:
             self._spool.clear()
             shutil.rmtree(self.store.folder, ignore_errors=True)
+            if self.output.is_staged:
+                shutil.rmtree(self.output.folder, ignore_errors=True)
+                self.output.claim()
         self._index = Index(path, self._spool)
         asked = {"target": self.scope.target, "number": self.scope.number, "filter": self.scope.filter}
         if self._index.asked not in (None, asked):
@@ -323,6 +349,8 @@ class Engine:
             self._index.add(self._spool.append({"t": "asked", "asked": asked}))
 
     def _close(self) -> None:
+        if self.delivery is not None:
+            self.delivery.close()
         if self._index is not None:
             self._index.close()
             self._index = None

@@ -32,22 +32,29 @@ MANIFEST_VERSION = 1
 OURS = (MARKER, MANIFEST, COMPLETE)
 
 
+def marker_of(plan: ExportPlan) -> dict[str, Any]:
+    """What says whose an output is."""
+    return {
+        "kind": "export",
+        "name": plan.name,
+        "target": plan.target,
+        "project": plan.project,
+        "ground_truth_version": plan.ground_truth_version,
+    }
+
+
 class Output:
     """The output folder of one export.
 
     Args:
         folder: absolute.
+        is_staged: it is our own copy of what goes to a storage: nobody's edits have to be kept.
     """
 
-    def __init__(self, folder: Path, plan: ExportPlan) -> None:
+    def __init__(self, folder: Path, plan: ExportPlan, *, is_staged: bool = False) -> None:
         self.folder = folder
-        self._mine = {
-            "kind": "export",
-            "name": plan.name,
-            "target": plan.target,
-            "project": plan.project,
-            "ground_truth_version": plan.ground_truth_version,
-        }
+        self.is_staged = is_staged
+        self._mine = marker_of(plan)
 
     def claim(self) -> None:
         """Make it ours, or find that it is somebody else's.
