@@ -26,6 +26,7 @@ class Item:
         split: `train`, `val` or `test`; '' if no split was asked for.
         width, height: pixels; None if nobody knows them.
         folders: the folders that its data unit's meta asks for (the seed's category), exactly as they came.
+        channels: of the picture, read from its original; None if that is not here, or nobody asked for it.
     """
 
     record: Record
@@ -35,6 +36,7 @@ class Item:
     width: int | None = None
     height: int | None = None
     folders: tuple[str, ...] = ()
+    channels: int | None = None
 
     @property
     def stem(self) -> str:

@@ -13,6 +13,7 @@ REASONS = {
     "zero-area": "a shape without an area",
     "outside": "it runs out of its picture",
     "occluded": "others lie on all of its pixels",
+    "too-many": "more objects in one picture, or more classes, than an index picture can number",
     "no-group": "a keypoint that belongs to no group",
     "unknown-keypoint": "a keypoint that its skeleton does not have",
     "duplicate-keypoint": "the same keypoint twice in one group",

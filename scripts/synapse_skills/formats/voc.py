@@ -3,11 +3,13 @@
     Annotations/<stem>.xml           size, and an <object> for each box
     JPEGImages/<name>                originals, if they were asked for; the name is VOC's, whatever their type
     ImageSets/Main/<split>.txt       the stems of a part; without a split all are in trainval.txt
+    SegmentationClass, …             with `segmentation=yes`: polygons and masks as pixels, see `voc_pixels`
 
 Coordinates are pixels, the first and the last that the box touches: `xmin = floor(x) + 1`, `xmax = ceil(x + width)`.
 VOC counts them from 1; with `base=0` each is one less. `truncated`, `difficult`, `occluded` and `pose` come from
-attributes of these names; all attributes stand in `<attributes>`, which readers of VOC pass over. `depth` is the
-data unit's `channels`, else 3. What XML 1.0 has no place for (control characters) is written as its escape.
+attributes of these names; all attributes stand in `<attributes>`, which readers of VOC pass over. `depth` is what the
+original says if it was fetched, else the data unit's `channels`, else 3. What XML 1.0 has no place for (control
+characters) is written as its escape.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from typing import Any, TextIO
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from synapse_skills.annotations.model import Annotation
+from synapse_skills.annotations.model import Annotation, Mask, Polygon
 from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
 from synapse_skills.formats.boxes import HOLDS, OPTIONS, Boxes
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import NOISE
+from synapse_skills.formats.voc_pixels import Pixels, Sheet, verify_pixels
 from synapse_skills.report import Problems
 
 WHOLE = "trainval"
@@ -46,6 +49,8 @@ class Voc:
         self.notes: dict[str, int] = {}
         self._classes = settings.classes
         self._boxes = Boxes(settings.geometry, settings.options, self.notes)
+        # What is held by its pixels has the box around it besides, as in VOC: that is no change of its shape.
+        self._around = Boxes(settings.geometry, {"polygon": "box", "mask": "box"}, {})
         self._first = int(settings.options["base"])
         self._title = text(settings.title)
         self._folder = folder
@@ -54,6 +59,8 @@ class Voc:
             (folder / name).mkdir(parents=True)
         for part in settings.splits or (WHOLE,):
             self._list(part)
+        is_segmented = settings.options.get("segmentation") == "yes"
+        self._pixels = Pixels(folder, settings, WHOLE, self.notes) if is_segmented else None
 
     def write(self, item: Item) -> Sequence[Loss]:
         """Write the file of a picture; anything else is not held."""
@@ -65,30 +72,37 @@ class Voc:
             return [Loss(annotation, "no-size") for annotation in annotations]
         losses: list[Loss] = []
         objects: list[str] = []
+        sheet = self._pixels.paint(item) if self._pixels is not None else None
         for annotation in annotations:
-            made = self._object(annotation, item.width, item.height)
+            made = self._object(annotation, item.width, item.height, sheet, len(objects))
             if isinstance(made, Loss):
                 losses.append(made)
             else:
                 objects.append(made)
-        content = self._page(item, objects)
+        has_pixels = sheet is not None and self._pixels is not None and self._pixels.save(item, sheet)
+        content = self._page(item, objects, has_pixels)
         (self._folder / "Annotations" / f"{item.stem}.xml").write_bytes(content.encode())
         self._list(item.split or WHOLE).write(f"{item.stem}\n")
         self.rows[item.split] = self.rows.get(item.split, 0) + len(objects)
         return losses
 
-    def _object(self, annotation: Annotation, width: int, height: int) -> str | Loss:
+    def _object(self, annotation: Annotation, width: int, height: int, sheet: Sheet | None, count: int) -> str | Loss:
         place = self._classes.place(annotation)
         if place == DROPPED:
             return Loss(annotation, DROPPED)
-        if type(annotation.geometry) not in self._boxes.shapes:
+        is_painted = sheet is not None and isinstance(annotation.geometry, Polygon | Mask)
+        if not is_painted and type(annotation.geometry) not in self._boxes.shapes:
             is_missing = annotation.geometry is None and annotation.tool in HOLDS
             return Loss(annotation, "no-geometry" if is_missing else "not-held")
         if isinstance(place, str):
             return Loss(annotation, place)
-        box = self._boxes.of(annotation.geometry, width, height)
+        if sheet is not None and is_painted and (lost := sheet.lost(annotation, place, count)):
+            return lost
+        box = (self._around if is_painted else self._boxes).of(annotation.geometry, width, height)
         if isinstance(box, str):
             return Loss(annotation, box)
+        if sheet is not None and is_painted:
+            sheet.claim(annotation, place, count + 1)
         xmin, xmax = pixels(box.x, box.x + box.width, width)
         ymin, ymax = pixels(box.y, box.y + box.height, height)
         given = annotation.attributes
@@ -102,14 +116,14 @@ class Voc:
             f"<xmax>{xmax - less}</xmax><ymax>{ymax - less}</ymax></bndbox>\n{_attributes(given)}  </object>\n"
         )
 
-    def _page(self, item: Item, objects: list[str]) -> str:
-        channels = item.record.meta.get("channels")
+    def _page(self, item: Item, objects: list[str], has_pixels: bool) -> str:
+        channels = item.channels or item.record.meta.get("channels")
         depth = channels if channels in (1, 2, 3, 4) and not isinstance(channels, bool) else 3
         return (
             '<?xml version="1.0" encoding="UTF-8"?>\n<annotation>\n  <folder>JPEGImages</folder>\n'
             f"  <filename>{text(item.name)}</filename>\n  <source><database>{self._title}</database></source>\n"
             f"  <size><width>{item.width}</width><height>{item.height}</height><depth>{depth}</depth></size>\n"
-            f"  <segmented>0</segmented>\n{''.join(objects)}</annotation>\n"
+            f"  <segmented>{int(has_pixels)}</segmented>\n{''.join(objects)}</annotation>\n"
         )
 
     def _list(self, part: str) -> TextIO:
@@ -127,6 +141,8 @@ class Voc:
         """Close the lists."""
         for stream in self._lists.values():
             stream.close()
+        if self._pixels is not None:
+            self._pixels.close()
 
 
 def pixels(start: float, end: float, length: int) -> tuple[int, int]:
@@ -172,24 +188,26 @@ def verify(folder: Path) -> Verified:
             part_of[stem] = part
     edges: set[str] = set()
     stems = set()
+    segmented: dict[str, tuple[int, int, int]] = {}
     for path in sorted((folder / "Annotations").glob("*.xml")):
         stems.add(path.stem)
         if path.stem not in part_of:
             problems.add("in-no-part", f"Annotations/{path.name}", fix=AGAIN)
             continue
-        found.rows[part_of[path.stem]] += _read(path, edges, problems)
+        found.rows[part_of[path.stem]] += _read(path, edges, segmented, problems)
     for stem in sorted(set(part_of) - stems):
         problems.add("missing-file", f"Annotations/{stem}.xml", fix=AGAIN)
     for path in sorted((folder / "JPEGImages").glob("*")):
         if (path.name.rpartition(".")[0] or path.name) not in stems:
             problems.add("picture-without-labels", f"JPEGImages/{path.name}", fix=AGAIN)
+    verify_pixels(folder, part_of, segmented, WHOLE, problems)
     if len(edges) > 1:
         problems.add("bad-box", "some boxes are counted from 0, others from 1", fix=AGAIN)
     found.problems = problems.as_list()
     return found
 
 
-def _read(path: Path, edges: set[str], problems: Problems) -> int:
+def _read(path: Path, edges: set[str], segmented: dict[str, tuple[int, int, int]], problems: Problems) -> int:
     """Look at one file; how many objects it has. `edges`: the bases that its boxes tell."""
     where = f"Annotations/{path.name}"
     try:
@@ -202,6 +220,8 @@ def _read(path: Path, edges: set[str], problems: Problems) -> int:
     if root.tag != "annotation" or min(width, height, depth) < 1 or (name.rpartition(".")[0] or name) != path.stem:
         problems.add("bad-file", f"{where}: root, size or filename", fix=AGAIN)
     objects = root.findall("object")
+    if root.findtext("segmented") == "1":
+        segmented[path.stem] = (width, height, len(objects))
     for number, each in enumerate(objects, 1):
         try:
             left, top, right, bottom = (int(each.findtext(f"bndbox/{e}", "")) for e in ("xmin", "ymin", "xmax", "ymax"))
@@ -221,9 +241,17 @@ FORMAT = Format(
     name="voc",
     title="Pascal VOC",
     media=("image",),
-    holds={**HOLDS, "bounding_box": "whole pixels"},
+    holds={
+        "bounding_box": "whole pixels",
+        "polygon": f"segmentation=yes, or {HOLDS['polygon']}",
+        "segmentation": f"segmentation=yes, or {HOLDS['segmentation']}",
+    },
     needs_size=True,
-    options=(*OPTIONS, Option("base", (1, 0), "The number of the first pixel: 1 as VOC has it, or 0.")),
+    options=(
+        *OPTIONS,
+        Option("base", (1, 0), "The number of the first pixel: 1 as VOC has it, or 0."),
+        Option("segmentation", ("no", "yes"), "Polygons and masks as pictures of pixels, by class and by object."),
+    ),
     write=Voc,
     verify=verify,
 )

@@ -181,13 +181,14 @@ def trial(
     )
     with TemporaryDirectory(prefix="synapse-sample-") as folder:
         writer, pixels = form.write(Path(folder), settings), 0
+        paints = form.paints or settings.options.get("segmentation") == "yes"
         for number, (record, media) in enumerate(sorted(sample.media(), key=lambda pair: pair[0].key)):
             if form.media and media.kind not in form.media:
                 lost[OTHER_MEDIA] += len(media.annotations)
                 continue
             width, height = size_of(record, media) or _room_for(media)
             pixels += width * height
-            if form.paints and pixels > MAX_PIXELS:
+            if paints and pixels > MAX_PIXELS:
                 break
             item = Item(record, media, f"{number}.jpg", width=width, height=height)
             # An annotation is lost once, whatever the writer says of it.

@@ -32,6 +32,17 @@ def size_of_file(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def channels_of_file(path: Path) -> int | None:
+    """How many channels a picture has as its readers decode it: a palette stands for three. None if it is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return 3 if image.mode == "P" else len(image.getbands())
+    except Exception:
+        return None
+
+
 def _fit(size: tuple[int, int]) -> tuple[int, int] | None:
     width, height = size
     return (width, height) if width > 0 and height > 0 else None

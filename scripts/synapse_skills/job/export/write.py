@@ -107,7 +107,7 @@ class Export:
         place: see `Place`; None if no originals are wanted.
         rest: where originals go that no format places.
         convert: the script's own, for the format `custom`.
-        probed: sizes that had to be looked up in the pictures.
+        probed: sizes that had to be looked up in the pictures; `channels` likewise, for formats that say them.
         on_record: is told of so many more.
     """
 
@@ -124,6 +124,7 @@ class Export:
         rest: Path | None = None,
         convert: Callable[[Any], Any] | None = None,
         probed: SizeOf = lambda record, media: None,
+        channels: Callable[[Record, Media], int | None] = lambda record, media: None,
         on_record: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.plan = plan
@@ -134,6 +135,7 @@ class Export:
         self._rest = rest
         self._convert = convert
         self._probed = probed
+        self._channels = channels if "voc" in folders else None
         self._metadata = metadata
         self._quarantine = quarantine
         self._names = Names(plan.naming)
@@ -236,7 +238,8 @@ class Export:
             folders = (category,) if isinstance(category, str) and category else ()
         name = self._names.of(record, file_of(record, media))
         width, height = size or (None, None)
-        return Item(record, media, name, split, width, height, folders)
+        channels = self._channels(record, media) if self._channels is not None and media.kind == "image" else None
+        return Item(record, media, name, split, width, height, folders, channels)
 
     def _write(self, part: _Part, item: Item) -> None:
         annotations = item.media.annotations

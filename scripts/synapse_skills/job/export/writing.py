@@ -99,6 +99,7 @@ class Writing:
             rest=output.partial(ORIGINALS) if with_originals else None,
             convert=self.convert,
             probed=self._probed,
+            channels=self._channels,
             on_record=self.on_record,
         )
         self.progress.stage("writing", decided.exported)
@@ -136,6 +137,10 @@ class Writing:
             return int(found[0]), int(found[1])
         file = file_of(record, media) if self.plan.originals != "none" else None
         return sizes.size_of_file(self._stored(record, file)) if file is not None else None
+
+    def _channels(self, record: Record, media: Media) -> int | None:
+        file = file_of(record, media) if self.plan.originals != "none" else None
+        return sizes.channels_of_file(self._stored(record, file)) if file is not None else None
 
     # -- again -----------------------------------------------------------------------------------------------------
 
