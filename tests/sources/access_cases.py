@@ -116,6 +116,7 @@ class AccessCases:
 class StoreCases:
     exclusive_is_atomic = True
     takes_empty_files = True
+    odd_name = "한글#?.json"
 
     @pytest.fixture
     def tree(self) -> UrlTree:
@@ -139,12 +140,12 @@ class StoreCases:
             store.write("journal/1.jsonl", b"another")
             store.write("empty", b"" if self.takes_empty_files else b"e")
             store.write("big", big)
-            store.write("한글#?.json", b"{}")
+            store.write(self.odd_name, b"{}")
             assert [(each.name, each.size) for each in store.list()] == [
                 ("big", 300_000),
                 ("empty", 0 if self.takes_empty_files else 1),
                 ("journal/1.jsonl", 7),
-                ("한글#?.json", 2),
+                (self.odd_name, 2),
             ]
             assert [each.name for each in store.list("journal")] == ["journal/1.jsonl"]
             assert store.read("journal/1.jsonl") == b"another"

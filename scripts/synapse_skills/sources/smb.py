@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -19,12 +20,14 @@ _MISSING_HINT = (
     "Looked at SYNAPSE_SMB_USERNAME and SYNAPSE_SMB_PASSWORD (SYNAPSE_SMB_DOMAIN if there is one); the user may be in "
     "the URL instead: smb://user@host/share. Without a password a Kerberos ticket is used (KRB5CCNAME)."
 )
+_SILENCE = "SMB_EXPERIMENTAL_TRANSPORT_RECEIVE_TIMEOUT"
 _FOLDER = 0o040000
 _MISSING = {0xC0000034, 0xC000003A, 0xC000000F}  # no such name, path, file
 _DENIED = {0xC0000022, 0xC0000061}
 _EXISTS = {0xC0000035}
-_NO_SHARE = {0xC00000CC}
+_NO_SHARE = {0xC00000CC, 0xC0000225}  # bad network name; no such referral, where the server knows DFS
 _LOGIN = {0xC000006D, 0xC000006E, 0xC0000071, 0xC0000072, 0xC0000234, 0xC000015B}
+_BAD_NAME = 0xC0000033
 _BUSY = {0xC0000043, 0xC000009A, 0xC00000D0, 0xC0000205}  # open elsewhere, out of resources
 
 
@@ -65,29 +68,39 @@ class Smb(Remote):
         share, _, folder = address.path.partition("/")
         if not share:
             raise Fault("missing", "the URL names no share", hint="Write it as smb://host/share/folder.")
-        self._login = login
         folder = folder.replace("/", "\\")
         self._share = f"\\\\{address.host}\\{share}"
         self._root = f"{self._share}\\{folder}".rstrip("\\")
-        # A cache of our own: nobody else's connections are used, and `close` ends ours.
-        self._options: dict[str, Any] = {"port": address.port or 445, "connection_cache": {}}
-        self._is_open = False
+        # The login is in every call, because each of them connects anew where the connection is gone.
+        self._login: dict[str, Any] = {
+            "port": address.port or 445,
+            "username": login.user or None,
+            "password": login.password or None,
+            "encrypt": login.encrypt,
+            "connection_timeout": min(10.0, timeout_s()),
+        }
+        self._mine = threading.local()
+        self._caches: list[dict[str, Any]] = []
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The login, and this thread's own connection: several on one run out of the credits that its server gives."""
+        if not hasattr(self._mine, "options"):
+            cache: dict[str, Any] = {}
+            self._caches.append(cache)
+            self._mine.options = {**self._login, "connection_cache": cache}
+        options: dict[str, Any] = self._mine.options
+        return options
 
     def _smb(self) -> Any:
+        """The client, connected."""
         import smbclient as imported
 
         smbclient: Any = imported
-        if not self._is_open:
-            with self._faults():
-                smbclient.register_session(
-                    self.address.host,
-                    username=self._login.user or None,
-                    password=self._login.password or None,
-                    encrypt=self._login.encrypt,
-                    connection_timeout=min(10.0, timeout_s()),
-                    **self._options,
-                )
-            self._is_open = True
+        # Its own is ten minutes. After half of ours it asks whether the server is there, after all it gives up.
+        os.environ.setdefault(_SILENCE, str(max(1, int(timeout_s() / 2))))
+        with self._faults():
+            smbclient.register_session(self.address.host, **self._options)
         return smbclient
 
     @contextlib.contextmanager
@@ -104,13 +117,13 @@ class Smb(Remote):
         except smb.SMBResponseException as error:
             raise _of_status(error.status, type(error).__name__) from None
         except (smb.SMBConnectionClosed, EOFError, ConnectionError) as error:
-            self._is_open = False
-            self._options["connection_cache"] = {}
+            self._options["connection_cache"].clear()
             raise fault("cut" if not isinstance(error, ConnectionRefusedError) else "unreachable", error) from None
         except TimeoutError:
             raise Fault("timeout") from None
         except smb.SMBException as error:
-            raise fault("timeout" if "timeout" in str(error).lower() else "other", error) from None
+            said = str(error).lower()
+            raise fault("timeout" if "timeout" in said else "busy" if "credits" in said else "other", error) from None
         except ValueError as error:
             # Connection refused and an unknown host come as ValueErrors.
             raise fault("unreachable", error) from None
@@ -155,7 +168,7 @@ class Smb(Remote):
                     yield Entry(f"{key}/", 0, 0)
                 else:
                     info = found.smb_info
-                    yield Entry(key, int(info.end_of_file), _nanoseconds(info.last_write_time.timestamp()))
+                    yield Entry(key, int(info.end_of_file), round(info.last_write_time.timestamp() * 1_000_000) * 1_000)
 
     def check(self) -> None:
         """The root is a folder that can be read."""
@@ -184,7 +197,8 @@ class Smb(Remote):
             raise
         if found.st_mode & _FOLDER:
             return None
-        return Entry(key, int(found.st_size), _nanoseconds(found.st_mtime))
+        # A listing knows the time to the microsecond, a look to 100 nanoseconds: cut, so that both give the same number.
+        return Entry(key, int(found.st_size), int(found.st_mtime_ns) // 1_000 * 1_000)
 
     @contextlib.contextmanager
     def read(self, key: str) -> Iterator[Reading]:
@@ -236,9 +250,14 @@ class Smb(Remote):
 
     def close(self) -> None:
         """Log off."""
-        if self._is_open:
-            client, self._is_open = self._smb(), False
-            client.reset_connection_cache(fail_on_error=False, connection_cache=self._options["connection_cache"])
+        caches, self._caches = self._caches, []
+        self._mine = threading.local()
+        if any(caches):
+            import smbclient as imported
+
+            smbclient: Any = imported
+            for cache in caches:
+                smbclient.reset_connection_cache(fail_on_error=False, connection_cache=cache)
 
 
 def _of_status(status: int, said: str) -> Fault:
@@ -253,9 +272,6 @@ def _of_status(status: int, said: str) -> Fault:
             return Fault(word)
     if status in _LOGIN:
         return Fault("refused-login", hint=_MISSING_HINT)
+    if status == _BAD_NAME:
+        return Fault("other", 'a share has no names with any of \\ : * ? " < > |', hint="Rename it.")
     return fault("other", said)
-
-
-def _nanoseconds(seconds: float) -> int:
-    """To the microsecond: a listing and a look give the same number."""
-    return round(seconds * 1_000_000) * 1_000
