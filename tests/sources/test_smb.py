@@ -36,8 +36,11 @@ def tree(smb: SmbServer) -> SmbTree:
     return SmbTree(smb, f"t{uuid.uuid4().hex}")
 
 
+_ODD = [name for name in ODD if not set(name) & set('?"*:<>|\\')]
+
+
 class TestSmb(WalkCases, AccessCases, StoreCases):
-    odd = [name for name in ODD if not set(name) & set('?"*:<>|\\')]
+    odd = _ODD
     odd_name = "한글#%.json"
 
     @pytest.fixture

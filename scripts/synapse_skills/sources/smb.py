@@ -197,7 +197,7 @@ class Smb(Remote):
             raise
         if found.st_mode & _FOLDER:
             return None
-        # A listing knows the time to the microsecond, a look to 100 nanoseconds: cut, so that both give the same number.
+        # A listing knows the time to the microsecond, a look to 100 nanoseconds: cut, so that both say the same.
         return Entry(key, int(found.st_size), int(found.st_mtime_ns) // 1_000 * 1_000)
 
     @contextlib.contextmanager
