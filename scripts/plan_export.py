@@ -18,6 +18,7 @@ title; it remembers all answers: run it again with the same --project and one mo
 examples:
   plan_export.py --project 12 --format coco yolo --filter '{"review": "confirmed"}' --split 80/20 --json
   plan_export.py --ground-truth-version 5 --format coco --originals required --classes classes.txt
+  plan_export.py --project 12 --format coco --output s3://datasets/cars
 
 KEY is the `key` of a question, VALUE is JSON, or text if it isn't; null takes an answer back.
 
@@ -41,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--classes", type=Path, metavar="FILE", help="the classes in order: a text with one a line, or JSON"
     )
-    command.add_argument("--output", metavar="PATH", help="folder of the export (default: output in the job's folder)")
+    command.add_argument("--output", metavar="PATH", help="folder or URL (default: output in the job's folder)")
+    command.add_argument("--storage", metavar="ID", help="a storage of the backend; --output is then a path in it")
     command.add_argument("--name", metavar="NAME", help="name of the job (default: the project's title)")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="answer one question; repeatable")
     command.add_argument("--answers", type=Path, metavar="FILE", help="answers of an earlier plan: flat JSON")
@@ -86,6 +88,7 @@ def flags_of(args: argparse.Namespace) -> dict[str, Any]:
         "split.ratios": args.split,
         "originals": args.originals,
         "output": str(args.output) if args.output else None,
+        "storage": args.storage,
         "name": args.name,
     }
     return {**flags, **{key: value for key, value in own.items() if value is not None}}

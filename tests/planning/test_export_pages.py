@@ -41,11 +41,11 @@ def test_the_schema_is_up_to_date() -> None:
 
 
 def test_every_decision_of_a_plan_has_a_key() -> None:
-    counted = {"version", "kind", "expected", "storage"}
+    counted = {"version", "kind", "expected"}
     for field in set(ExportPlan.model_fields) - counted:
         own = [row.key for row in EXPORT if row.key == field or row.key.startswith(f"{field}.")]
         assert own, f"nothing decides {field}"
-    assert is_known(EXPORT, "losses.coco.rotated") and not is_known(EXPORT, "storage")
+    assert is_known(EXPORT, "losses.coco.rotated") and not is_known(EXPORT, "storages")
 
 
 def test_headers_and_keys_are_of_the_right_kind() -> None:

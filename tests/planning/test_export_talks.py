@@ -387,13 +387,44 @@ def test_an_output_that_holds_something_else(exporter: Exporter) -> None:
     foreign = exporter.folder / "mine"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("do not touch")
-    for place in (str(foreign), str(foreign / "thesis.txt"), "s3://bucket/x", "/"):
+    for place in (str(foreign), str(foreign / "thesis.txt"), "/"):
         assert asked(exporter.say(**DONE, output=place, project=CARS), "output")["error"]
     own = exporter.home() / "output"
     own.mkdir(parents=True)
     (own / "thesis.txt").write_text("do not touch")
     document = exporter.say("output=null", project=CARS)
     assert codes(document) == ["output-not-ours"]
+
+
+@pytest.mark.parametrize(
+    ("place", "storage"),
+    [
+        ("https://example.com/x", None), ("ftp://host/x", None), ("s3://me:hidden-word@bucket/x", None),
+        ("storage://main/x", None), ("s3://bucket/../x", None), ("s3://bucket/x", 11), ("/", 11), ("a/../b", 11),
+    ],
+)  # fmt: skip
+def test_an_output_that_can_not_be_written_to(exporter: Exporter, place: str, storage: int | None) -> None:
+    document = exporter.say(**DONE, output=place, storage=storage, project=CARS)
+    assert asked(document, "output")["error"]
+    assert "hidden-word" not in json.dumps(document.as_dict())
+    assert b"hidden-word" not in b"".join(path.read_bytes() for path in exporter.home().rglob("*.json"))
+
+
+def test_an_output_at_a_url(exporter: Exporter) -> None:
+    document = exporter.say("output_on_worker=accept", **DONE, output="memory://sets/cars/", project=CARS)
+    assert document.status == "ready" and "memory://sets/cars, about" in document.summary
+    assert (exporter.plan()["output"], exporter.plan()["output_on_worker"]) == ("memory://sets/cars", "accept")
+    room = next(each for each in document.understood if each["key"] == "expected.bytes")
+    assert "before it goes to its place" in room["because"]
+
+
+def test_an_output_in_a_storage_of_the_backend(exporter: Exporter) -> None:
+    document = exporter.say(**DONE, storage="11", project=CARS)
+    # From here it can't be opened; the cluster may, so it is a warning.
+    assert document.status == "ready"
+    assert (exporter.plan()["storage"], exporter.plan()["output"]) == (11, "exports/Cars-2026")
+    assert "storage://11/exports/Cars-2026" in document.summary
+    assert [each["severity"] for each in document.problems if each["code"].startswith("source-")] == ["warning"]
 
 
 @pytest.mark.heavy
@@ -406,9 +437,9 @@ def test_an_output_of_this_job_may_be_written_again(exporter: Exporter) -> None:
 
 
 def test_no_room(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
-    from synapse_skills.planning import export_shape
+    from synapse_skills.planning import export_place
 
-    monkeypatch.setattr(export_shape.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr(export_place.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
     assert codes(exporter.say(**DONE, project=CARS)) == ["no-room"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from synapse_skills.planning.export_classes import CLASSES
 from synapse_skills.planning.export_filters import COUNTED, FILTER, FILTERS_FAMILY, SCOPE_COUNT
 from synapse_skills.planning.export_formats import FORMATS_ROW, LOSSES_FAMILY, OPTIONS_FAMILY
+from synapse_skills.planning.export_place import ON_WORKER, OUTPUT, ROOM, STORAGE
 from synapse_skills.planning.export_scope import NAME, SCOPE
 from synapse_skills.planning.export_shape import (
     BY,
@@ -13,10 +14,8 @@ from synapse_skills.planning.export_shape import (
     GEOMETRY,
     NAMING,
     ORIGINALS,
-    OUTPUT,
     PAGE_SIZE,
     RATIOS,
-    ROOM,
     SEED,
     STATE,
     STRATIFY,
@@ -44,7 +43,9 @@ EXPORT: Table = (
     STRATIFY,
     ORIGINALS,
     NAMING,
+    STORAGE,
     OUTPUT,
+    ON_WORKER,
     ROOM,
     PAGE_SIZE,
     WORKERS,

@@ -31,6 +31,8 @@ def build_export_plan(facts: ExportFacts, settled: Settled) -> ExportPlan:
         originals=settled["originals"],
         naming=settled["naming"],
         output=settled["output"],
+        storage=settled.get("storage"),
+        output_on_worker=settled.get("output_on_worker", "refuse"),
         limits=ExportLimits(**limits),
         state=settled.get("state"),
         expected=ExportExpected(

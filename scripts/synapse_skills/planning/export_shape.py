@@ -1,22 +1,17 @@
-"""The rest of an export: what runs out of its picture, empty records, parts, originals, names, where it goes."""
+"""The rest of an export: what runs out of its picture, empty records, parts, originals, names."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import printable
-from synapse_skills.job.export.output import MARKER
 from synapse_skills.planning.answers import number_of, one_of, shown, text, whole
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, filter_of, sample_of
 from synapse_skills.planning.export_formats import ALL_CLASSES, options_of
 from synapse_skills.planning.export_scope import scope_of
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Settled
 from synapse_skills.texts import human_bytes
 
 NONE = "none"
@@ -247,114 +242,6 @@ NAMING = Decision(
     _decide_naming,
     one_of("original", "id"),
     needs=(RECORDS,),
-)
-
-
-# ---- where to
-
-
-def _objection(folder: Path, facts: ExportFacts, settled: Settled) -> str:
-    """Why nothing can be written to a folder."""
-    assert facts.home is not None
-    home = facts.home.folder
-    if (
-        folder == home
-        or any(folder.is_relative_to(home / name) for name in ("job", "state"))
-        or folder == folder.parent
-    ):
-        return f"{printable(str(folder))} is needed for something else"
-    if folder.exists() and not folder.is_dir():
-        return f"{printable(str(folder))} is not a folder"
-    try:
-        foreign = folder.is_dir() and any(folder.iterdir()) and not is_ours(folder, settled)
-    except OSError as error:
-        return f"{printable(str(folder))} can't be read: {error.strerror}"
-    if foreign:
-        return f"{printable(str(folder))} holds something else than this export"
-    return ""
-
-
-def is_ours(folder: Path, settled: Settled) -> bool:
-    """Whether a folder holds an export of this job, finished or not: it says so itself."""
-    try:
-        theirs = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return False
-    mine = {key: settled.get(key) for key in ("name", "target", "project", "ground_truth_version")}
-    return isinstance(theirs, dict) and {key: theirs.get(key) for key in mine} == mine
-
-
-def _decide_output(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
-    assert facts.home is not None
-    folder = facts.home.folder / "output"
-    if why := _objection(folder, facts, settled):
-        return Refuse("output-not-ours", f"{why}.", "Name another folder with --output.")
-    return Inferred(str(folder), "in the job's folder; --output names another one")
-
-
-def _parse_output(answer: Any, facts: ExportFacts, settled: Settled) -> str:
-    place: str = text(answer, facts, settled)
-    if "://" in place:
-        raise BadAnswer(f"{shown(place)} is not a folder: an export is written to a folder, and copied from there.")
-    folder = Path(place).expanduser().absolute()
-    if why := _objection(folder, facts, settled):
-        raise BadAnswer(f"{why}: name an empty or new folder.")
-    return str(folder)
-
-
-OUTPUT = Decision(
-    "output",
-    "Output",
-    "The folder that the export is written to; `output` in the job's folder unless given.",
-    _decide_output,
-    _parse_output,
-    needs=("name",),
-)
-
-
-def needed_bytes(facts: ExportFacts, settled: Settled) -> int:
-    """About how much room the export takes: what is fetched, what each format writes of it, and the originals."""
-    sample, count = sample_of(facts, settled), settled[RECORDS]
-    files = (sample.file_bytes or 0.0) if settled["originals"] != NONE else 0.0
-    return int(count * (sample.payload_bytes * (1 + len(settled["formats"])) + files))
-
-
-def _decide_room(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
-    needed = needed_bytes(facts, settled)
-    place = Path(settled["output"])
-    while not place.exists():
-        place = place.parent
-    try:
-        free = shutil.disk_usage(place).free
-    except OSError:
-        return Inferred(needed, f"about {human_bytes(needed)}; how much is free there is not known")
-    if needed > free:
-        return Refuse(
-            "no-room",
-            f"The export takes about {human_bytes(needed)}; {printable(str(place))} has {human_bytes(free)} free.",
-            "Free some space, name another folder with --output, or leave the originals out.",
-        )
-    unknown = settled["originals"] != NONE and sample_of(facts, settled).file_bytes is None
-    more = ", without the originals, whose sizes no record tells" if unknown else ""
-    return Inferred(needed, f"about {human_bytes(needed)}{more}; {_rounded(free)} are free")
-
-
-def _rounded(count: int) -> str:
-    """As exact as it stays the same from one round to the next."""
-    return f"more than {2 ** (count.bit_length() - 1) / 2**30:,.0f} GB" if count >= 2**31 else "less than 2 GB"
-
-
-def _counted(answer: Any, facts: ExportFacts, settled: Settled) -> int:
-    raise BadAnswer("This is estimated, not said: take the answer back with null.")
-
-
-ROOM = Decision(
-    "expected.bytes",
-    "Room",
-    "About how many bytes the export takes: estimated, not said.",
-    _decide_room,
-    _counted,
-    needs=("formats", RECORDS, "output", "originals"),
 )
 
 

@@ -11,8 +11,8 @@ from synapse_skills.plan import plan_bytes, plan_hash
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import sample_of
 from synapse_skills.planning.export_formats import losses_in
+from synapse_skills.planning.export_place import needed_bytes
 from synapse_skills.planning.export_scope import scope_of
-from synapse_skills.planning.export_shape import needed_bytes
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.summary import MAX_CHANGES, MAX_LINES, changed_lines, diff, wrapped
 from synapse_skills.texts import human_bytes
@@ -92,7 +92,9 @@ def _where(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     unsized = sample_of(facts, settled).unsized
     if unsized:
         lines.append(f"  sizes       of {unsized:,} sampled pictures no record tells: read from the pictures")
-    lines.append(f"  output      {plan.output}, about {human_bytes(needed_bytes(facts, settled))}")
+    lines.append(f"  output      {plan.place}, about {human_bytes(needed_bytes(facts, settled))}")
+    if plan.output_on_worker == "accept":
+        lines.append("  on cluster  may lie on the worker's own disk, and go with it")
     if plan.state:
         lines.append(f"  state       {plan.state}")
     lines.append(f"  limits      {plan.limits.page_size} records a request, at most {plan.limits.workers} at a time")

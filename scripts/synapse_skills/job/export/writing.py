@@ -174,7 +174,7 @@ class Writing:
         self.progress.stage("verifying")
         inspected = verify_output(output.folder)
         changed = [problem for problem in inspected.problems if problem.code == "changed-file"]
-        if changed:
+        if changed and not output.is_staged:
             raise FindingError(
                 f"Files of the output were changed since it was complete: {'; '.join(changed[0].examples)}",
                 hint="Move it away, or name another folder with --output: edits are not written over.",

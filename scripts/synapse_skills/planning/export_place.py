@@ -1,0 +1,179 @@
+"""Where an export goes: a folder, a URL, or a path in a storage of the backend; and whether there is room for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.errors import SkillsError, printable
+from synapse_skills.job.export.delivery import check_place
+from synapse_skills.job.export.output import MARKER
+from synapse_skills.planning.answers import one_of, shown, text, whole
+from synapse_skills.planning.export_facts import ExportFacts
+from synapse_skills.planning.export_filters import RECORDS, sample_of
+from synapse_skills.planning.export_shape import NONE
+from synapse_skills.planning.interview import BadAnswer, Decision, Inferred, Refuse, Settled
+from synapse_skills.sources.address import STORAGE as STORAGE_KIND
+from synapse_skills.sources.address import Address, is_url, parse_address
+from synapse_skills.texts import human_bytes
+
+
+def _nothing(facts: ExportFacts, settled: Settled) -> None:
+    return None
+
+
+# ---- where to
+
+
+STORAGE = Decision(
+    "storage",
+    "Storage",
+    "A storage of the backend, by its number: `output` is then a path in it.",
+    _nothing,
+    whole(1),
+)
+
+
+def _objection(folder: Path, facts: ExportFacts, settled: Settled) -> str:
+    """Why nothing can be written to a folder."""
+    assert facts.home is not None
+    home = facts.home.folder
+    if (
+        folder == home
+        or any(folder.is_relative_to(home / name) for name in ("job", "state"))
+        or folder == folder.parent
+    ):
+        return f"{printable(str(folder))} is needed for something else"
+    if folder.exists() and not folder.is_dir():
+        return f"{printable(str(folder))} is not a folder"
+    try:
+        foreign = folder.is_dir() and any(folder.iterdir()) and not is_ours(folder, settled)
+    except OSError as error:
+        return f"{printable(str(folder))} can't be read: {error.strerror}"
+    if foreign:
+        return f"{printable(str(folder))} holds something else than this export"
+    return ""
+
+
+def is_ours(folder: Path, settled: Settled) -> bool:
+    """Whether a folder holds an export of this job, finished or not: it says so itself."""
+    try:
+        theirs = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    mine = {key: settled.get(key) for key in ("name", "target", "project", "ground_truth_version")}
+    return isinstance(theirs, dict) and {key: theirs.get(key) for key in mine} == mine
+
+
+def _decide_output(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+    assert facts.home is not None
+    if "storage" in settled:
+        return Inferred(f"exports/{settled['name']}", "a folder of the storage; --output names another one")
+    folder = facts.home.folder / "output"
+    if why := _objection(folder, facts, settled):
+        return Refuse("output-not-ours", f"{why}.", "Name another folder with --output.")
+    return Inferred(str(folder), "in the job's folder; --output names another one")
+
+
+def _parse_output(answer: Any, facts: ExportFacts, settled: Settled) -> str:
+    place: str = text(answer, facts, settled)
+    if is_url(place):
+        return _parse_url(place, settled)
+    if "storage" in settled:
+        return _url(f"{STORAGE_KIND}://{settled['storage']}/{place.strip('/')}").path or _bad_root()
+    folder = Path(place).expanduser().absolute()
+    if why := _objection(folder, facts, settled):
+        raise BadAnswer(f"{why}: name an empty or new folder.")
+    return str(folder)
+
+
+OUTPUT = Decision(
+    "output",
+    "Output",
+    "Where the export goes: a folder (`output` in the job's folder unless given), a URL (s3, gs, sftp, smb, "
+    "storage://ID/path), or with `storage` a path in that.",
+    _decide_output,
+    _parse_output,
+    needs=("name", "storage"),
+)
+ON_WORKER = Decision(
+    "output_on_worker",
+    "On a worker",
+    "On the cluster an output on the worker's own disk: `refuse` (it goes with that machine), or `accept`.",
+    _nothing,
+    one_of("refuse", "accept"),
+)
+
+
+def _parse_url(place: str, settled: Settled) -> str:
+    address = _url(place)
+    if "storage" in settled:
+        raise BadAnswer(f"{shown(str(address))} is a URL, and there is a storage too: take one of them back with null.")
+    return str(address)
+
+
+def _url(place: str) -> Address:
+    try:
+        check_place(place)
+        address = parse_address(place)
+    except SkillsError as error:
+        raise BadAnswer(f"{error} {error.hint}") from None
+    if address.kind == STORAGE_KIND and not address.host.isdecimal():
+        raise BadAnswer(f"{shown(str(address))} names no storage: they have numbers, such as storage://12/folder.")
+    return address
+
+
+def _bad_root() -> str:
+    raise BadAnswer("An export takes a folder of its own in a storage: name one.")
+
+
+def needed_bytes(facts: ExportFacts, settled: Settled) -> int:
+    """About how much room the export takes: what is fetched, what each format writes of it, and the originals."""
+    sample, count = sample_of(facts, settled), settled[RECORDS]
+    files = (sample.file_bytes or 0.0) if settled["originals"] != NONE else 0.0
+    return int(count * (sample.payload_bytes * (1 + len(settled["formats"])) + files))
+
+
+def _decide_room(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+    needed = needed_bytes(facts, settled)
+    # What goes to a storage is written here first, beside what the job remembers.
+    assert facts.home is not None
+    staged = "storage" in settled or is_url(settled["output"])
+    place = facts.home.folder if staged else Path(settled["output"])
+    while not place.exists():
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError:
+        return Inferred(needed, f"about {human_bytes(needed)}; how much is free there is not known")
+    if needed > free:
+        return Refuse(
+            "no-room",
+            f"The export takes about {human_bytes(needed)}; {printable(str(place))} has {human_bytes(free)} free.",
+            "Free some space, name another folder with --output, or leave the originals out.",
+        )
+    unknown = settled["originals"] != NONE and sample_of(facts, settled).file_bytes is None
+    more = ", without the originals, whose sizes no record tells" if unknown else ""
+    where = ", here, where it is made before it goes to its place" if staged else ""
+    return Inferred(needed, f"about {human_bytes(needed)}{more}; {_rounded(free)} are free{where}")
+
+
+def _rounded(count: int) -> str:
+    """As exact as it stays the same from one round to the next."""
+    return f"more than {2 ** (count.bit_length() - 1) / 2**30:,.0f} GB" if count >= 2**31 else "less than 2 GB"
+
+
+def _counted(answer: Any, facts: ExportFacts, settled: Settled) -> int:
+    raise BadAnswer("This is estimated, not said: take the answer back with null.")
+
+
+ROOM = Decision(
+    "expected.bytes",
+    "Room",
+    "About how many bytes the export takes: estimated, not said.",
+    _decide_room,
+    _counted,
+    needs=("formats", RECORDS, "output", "originals"),
+)
