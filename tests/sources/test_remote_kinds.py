@@ -117,6 +117,20 @@ def test_a_lost_connection_is_made_again(files: SftpTree, ssh: SshServer, invent
     assert (tmp_path / "out").read_bytes() == b"123"
 
 
+def test_a_listing_that_breaks_off_is_said_and_the_next_is_whole(
+    files: SftpTree, ssh: SshServer, inventory: Inventory
+) -> None:
+    for number in range(40):
+        files.write(f"{number % 4}/{number}.png")
+    ssh.names_left = 30
+    with pytest.raises(OutOfReach) as caught:
+        inventory.walk([files.source()])
+    assert caught.value.code in ("source-cut", "source-unreachable")
+    assert files.root.name in str(caught.value)
+    assert inventory.last_walk([files.source()]) is None
+    assert inventory.walk([files.source()]).files == 41
+
+
 def test_nobody_answers_ssh() -> None:
     assert codes_of(Source("sftp://me@127.0.0.1:9/x")) in ("source-unreachable", "source-login")
 

@@ -268,6 +268,8 @@ class SshServer:
         self.root = root
         self.denied: set[str] = set()
         self.lost = 0
+        self.names_left: int | None = None
+        """After so many names of listings the connection breaks, once."""
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.user_key = asyncssh.generate_private_key("ssh-ed25519")
         self._loop = asyncio.new_event_loop()
@@ -315,6 +317,11 @@ class SshServer:
                 if path.decode("utf-8", "replace").strip("/") in box.denied:
                     raise asyncssh.SFTPPermissionDenied("no")
                 async for name in super().scandir(path):
+                    if box.names_left is not None:
+                        box.names_left -= 1
+                        if box.names_left < 0:
+                            box.names_left = None
+                            self._connection.abort()
                     yield name
 
         return await asyncssh.create_server(
