@@ -33,6 +33,7 @@ def ask(box: Sandbox, work: Callable[[Api], Awaitable[Any]], patience: float = 1
         {"kind": "status", "status": 503, "on": [1, 2]},
         {"kind": "status", "status": 500, "on": [1]},
         {"kind": "status", "status": 429, "retry_after": 0.1, "on": [1]},
+        {"kind": "status", "status": 425, "on": [1]},
         {"kind": "drop", "on": [1]},
         {"kind": "login-page", "on": [1]},
         {"kind": "status", "status": 502, "body": "html", "on": [1]},

@@ -28,6 +28,8 @@ READ_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
 MAX_RETRY_AFTER_S = 60.0
 MAX_TOLD = 20
+LATER = (425, 429)
+"""Refused, but only for now; whoever asks again does no harm."""
 
 Outcome = Literal["ok", "refused", "unsent", "unknown"]
 
@@ -215,7 +217,7 @@ class Api:
             answer = await self._request(self.plain_session, method, path, params=params, body=body, parse=parse)
             if answer.outcome == "ok":
                 return answer.body
-            if answer.outcome == "refused" and answer.status != 429:
+            if answer.outcome == "refused" and answer.status not in LATER:
                 raise self.error_of(answer, path)
             on_trouble()
             wait = patience.wait(answer)

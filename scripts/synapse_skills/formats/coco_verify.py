@@ -161,7 +161,8 @@ class _Reader:
         if image.width <= 0 or image.height <= 0:
             self._add("no-size", image.file_name)
         if self._pictures is not None and not (self._pictures / image.file_name).is_file():
-            self._add("missing-picture", image.file_name)
+            # Originals may be optional; one that was removed later is missed by its line of the manifest.
+            self._add("missing-picture", image.file_name, severity="warning")
 
     def _row(self, row: _Row) -> None:
         self.rows += 1
@@ -227,8 +228,8 @@ class _Reader:
         if abs(area - row.area) > 1e-6 * max(1.0, area):
             self._add("wrong-area", f"annotation {row.id}: {row.area}, its polygon has {area}")
 
-    def _add(self, code: str, example: str) -> None:
-        self._problems.add(code, f"{self._path.name}: {example}", fix=_EXPORT_AGAIN)
+    def _add(self, code: str, example: str, severity: str = "error") -> None:
+        self._problems.add(code, f"{self._path.name}: {example}", severity=severity, fix=_EXPORT_AGAIN)
 
 
 def _sections(path: Path) -> Iterator[tuple[str, list[Any]]]:

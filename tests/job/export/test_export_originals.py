@@ -14,6 +14,7 @@ from export_fixture import ExportJob, boxes, row
 from job_fixture import killing
 from synapse_skills.export_plan import FormatPlan
 from synapse_skills.job.export import signature, sizes
+from synapse_skills.job.export.verify import verify_output
 
 YOLO = (FormatPlan(name="yolo"),)
 
@@ -47,6 +48,15 @@ def test_a_label_is_never_written_without_its_required_original(export_job: Expo
     assert len(list((export_job.output / "yolo" / "labels").rglob("*.txt"))) == 1
     reasons = (export_job.state / "quarantine.jsonl").read_text()
     assert "404" in reasons and "a page of text" in reasons
+
+
+def test_coco_is_whole_without_an_optional_original(export_job: ExportJob) -> None:
+    export_job.plan_with(formats=(FormatPlan(name="coco"),), originals="optional")
+    export_job.label(with_file(0, picture(64, 48)), with_file(1, None))
+    export_job.do()
+    assert [path.name for path in (export_job.output / "coco" / "images").iterdir()] == ["p0.png"]
+    inspected = verify_output(export_job.output)
+    assert inspected.is_fine and [each.code for each in inspected.problems] == ["missing-picture"]
 
 
 @pytest.mark.heavy

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import runpy
 import shutil
 from collections.abc import Callable
@@ -109,3 +111,37 @@ def test_the_script_says_it(output: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main([str(output), "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert not document["ok"] and document["problems"][0]["code"] == "changed-file"
+
+
+def pipe(output: Path) -> None:
+    a_label(output).unlink()
+    os.mkfifo(output / "yolo" / "labels" / "pipe.txt")
+
+
+def said(name: str, text: str) -> Callable[[Path], None]:
+    def write(output: Path) -> None:
+        (output / name).write_text(text)
+        if name == "manifest.json":
+            (output / "COMPLETE").write_text(hashlib.sha256(text.encode()).hexdigest())
+
+    return write
+
+
+SUMMARY = "metadata/export_summary.json"
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        # A pipe would be waited for, and a link may lead anywhere: nobody opens what is no plain file.
+        (pipe, "link"),
+        (said("manifest.json", '{"version": 1, "counts": {"formats": {"coco": 5}}, "files": []}'), "bad-manifest"),
+        (said("manifest.json", '{"version": 1, "counts": {"formats": {"coco": {"rows": 5}}}}'), "bad-manifest"),
+        (said(SUMMARY, '{"annotations": {"read": 1, "formats": [1]}}'), "bad-index"),
+        (said(SUMMARY, "[" * 100_000), "bad-index"),
+        (said("metadata/records.jsonl", "[" * 100_000), "bad-index"),
+    ],
+)
+def test_whatever_stands_there_is_a_finding(output: Path, harm: Callable[[Path], None], code: str) -> None:
+    harm(output)
+    assert code in codes(verify_output(output))

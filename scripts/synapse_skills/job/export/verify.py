@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,40 @@ class _File(msgspec.Struct):
     sha256: str
 
 
+class _Rows(msgspec.Struct):
+    rows: dict[str, int] = {}
+
+
+class _Counts(msgspec.Struct):
+    formats: dict[str, _Rows] = {}
+    records: int | None = None
+
+
 class _Manifest(msgspec.Struct):
     version: int
-    counts: dict[str, Any]
+    counts: _Counts
     files: list[_File]
+
+
+class _Kept(msgspec.Struct):
+    written: int = 0
+    lost: dict[str, int] = {}
+
+
+class _Annotations(msgspec.Struct):
+    read: int
+    formats: dict[str, _Kept]
+
+
+class _Exported(msgspec.Struct):
+    exported: int
+
+
+class _Summary(msgspec.Struct):
+    records: _Exported
+    annotations: _Annotations
+    items: dict[str, int]
+    reached: dict[str, float] | None = None
 
 
 def verify_output(folder: Path) -> Inspected:
@@ -88,11 +118,15 @@ def verify_output(folder: Path) -> Inspected:
     found, problems = Inspected(), Problems()
     manifest = _manifest(folder, problems)
     if manifest is not None:
-        _files(folder, manifest, found, problems)
-        _formats(folder, manifest, found, problems)
+        odd = _files(folder, manifest, found, problems)
+        _formats(folder, manifest, odd, found, problems)
         _records(folder, manifest, found, problems)
     if not found.files or not found.items:
-        problems.add("nothing-inspected", printable(str(folder)), fix="This is no finished export: run it again.")
+        is_empty = manifest is not None and manifest.counts.records == 0
+        fix = (
+            "No record was exported: the report says why." if is_empty else "This is no finished export: run it again."
+        )
+        problems.add("nothing-inspected", printable(str(folder)), fix=fix)
     found.problems = problems.as_list()
     return found
 
@@ -109,7 +143,7 @@ def _manifest(folder: Path, problems: Problems) -> _Manifest | None:
     except FileNotFoundError:
         problems.add("no-manifest", MANIFEST, fix=AGAIN)
         return None
-    except (OSError, msgspec.MsgspecError, UnicodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         problems.add("bad-manifest", f"{MANIFEST}: {error}", fix=AGAIN)
         return None
     if manifest.version != MANIFEST_VERSION:
@@ -120,7 +154,9 @@ def _manifest(folder: Path, problems: Problems) -> _Manifest | None:
     return manifest
 
 
-def _files(folder: Path, manifest: _Manifest, found: Inspected, problems: Problems) -> None:
+def _files(folder: Path, manifest: _Manifest, found: Inspected, problems: Problems) -> set[str]:
+    """Hold every file against the manifest; folders in which something is no file, which nobody should open."""
+    odd: set[str] = set()
     known = {each.path: each for each in manifest.files}
     there: set[str] = set()
     for path in walk(folder):
@@ -128,13 +164,15 @@ def _files(folder: Path, manifest: _Manifest, found: Inspected, problems: Proble
         if relative in OURS:
             continue
         each = known.get(relative)
+        if not stat.S_ISREG(path.lstat().st_mode):
+            odd.add(relative.partition("/")[0])
+            there.add(relative)
+            problems.add("link", f"{relative} is no plain file", fix=AGAIN)
+            continue
         if each is None:
             problems.add("unknown-file", relative, severity="warning", fix="It is none of the export's.")
             continue
         there.add(relative)
-        if path.is_symlink():
-            problems.add("link", relative, fix=AGAIN)
-            continue
         size = path.stat().st_size
         if size != each.bytes:
             problems.add("changed-file", f"{relative}: {size} bytes, {each.bytes} were written", fix=AGAIN)
@@ -147,19 +185,22 @@ def _files(folder: Path, manifest: _Manifest, found: Inspected, problems: Proble
         found.bytes += size
     for path_said in known:
         if path_said not in there:
-            problems.add("missing-file", printable(path_said), fix=AGAIN)
+            problems.add("missing-file", printable(path_said)[:300], fix=AGAIN)
+    return odd
 
 
-def _formats(folder: Path, manifest: _Manifest, found: Inspected, problems: Problems) -> None:
-    said = manifest.counts.get("formats")
-    if not isinstance(said, dict) or not said:
+def _formats(folder: Path, manifest: _Manifest, odd: set[str], found: Inspected, problems: Problems) -> None:
+    said = manifest.counts.formats
+    if not said:
         problems.add("bad-manifest", "no formats", fix=AGAIN)
         return
     for name, counts in said.items():
         if name not in FORMATS:
             problems.add("unknown-format", printable(str(name)), fix="Verify it with the version that made it.")
             continue
-        verified = found.formats[name] = check_format(name, folder / name, counts.get("rows", {}))
+        if name in odd:
+            continue
+        verified = found.formats[name] = check_format(name, folder / name, counts.rows)
         for problem in verified.problems:
             problems.merge(problem)
 
@@ -193,7 +234,7 @@ def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Prob
             for number, line in enumerate(stream, 1):
                 try:
                     each = decoder.decode(line)
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, UnicodeError, RecursionError):
                     problems.add("bad-index", f"{METADATA}/{RECORDS}:{number}", fix=AGAIN)
                     continue
                 records.add(each.record)
@@ -206,20 +247,24 @@ def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Prob
         problems.add("missing-file", f"{METADATA}/{RECORDS}: {error.strerror}", fix=AGAIN)
     found.records = len(records)
     try:
-        summary = json.loads((folder / METADATA / SUMMARY).read_bytes())
-    except (OSError, ValueError) as error:
-        problems.add("missing-file", f"{METADATA}/{SUMMARY}: {error}", fix=AGAIN)
+        summary = msgspec.json.decode((folder / METADATA / SUMMARY).read_bytes(), type=_Summary)
+    except FileNotFoundError as error:
+        problems.add("missing-file", f"{METADATA}/{SUMMARY}: {error.strerror}", fix=AGAIN)
         return
-    said = [manifest.counts.get("records"), _inside(summary, "records", "exported")]
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        problems.add("bad-index", f"{METADATA}/{SUMMARY}: {error}", fix=AGAIN)
+        return
+    said = [manifest.counts.records, summary.records.exported]
     if any(count != found.records for count in said):
         problems.add("count-differs", f"{found.records} records are listed, {said} were counted", fix=AGAIN)
-    if _inside(summary, "items") != found.items:
-        problems.add("count-differs", f"{found.items} media are listed, {_inside(summary, 'items')} counted", fix=AGAIN)
-    if (reached := _inside(summary, "reached")) and reached != shares_of({p: found.items.get(p, 0) for p in reached}):
+    if summary.items != found.items:
+        problems.add("count-differs", f"{found.items} media are listed, {summary.items} counted", fix=AGAIN)
+    reached = summary.reached
+    if reached and reached != shares_of({part: found.items.get(part, 0) for part in reached}):
         problems.add("count-differs", f"{reached} is not the share of {found.items}", fix=AGAIN)
-    for name, counts in (_inside(summary, "annotations", "formats") or {}).items():
-        read = _inside(summary, "annotations", "read")
-        if read != counts.get("written", 0) + sum(counts.get("lost", {}).values()):
+    read = summary.annotations.read
+    for name, counts in summary.annotations.formats.items():
+        if read != counts.written + sum(counts.lost.values()):
             problems.add("count-differs", f"{name}: read {read} is not written + lost", fix=AGAIN)
 
 
@@ -229,9 +274,3 @@ def _shared(each: _Listed, originals: dict[str, tuple[str, str]], problems: Prob
     if split != each.split:
         fix = "Plan with split.by=checksum: it keeps each of them in one part."
         problems.add("shared-originals", f"{split}: {name}, {each.split}: {each.name}", severity="warning", fix=fix)
-
-
-def _inside(document: Any, *keys: str) -> Any:
-    for key in keys:
-        document = document.get(key) if isinstance(document, dict) else None
-    return document
