@@ -26,6 +26,8 @@ from synapse_skills.planning.findings import agreed
 from synapse_skills.planning.given import Given, without_spare_sources, without_stale_table
 from synapse_skills.planning.home import Home, find_home
 from synapse_skills.planning.interview import (
+    AS_SAID,
+    REMEMBERED,
     Ask,
     Option,
     Outcome,
@@ -139,7 +141,9 @@ def _add_schema(document: Document, facts: Facts, outcome: Outcome) -> None:
 
 def _of_sample(item: dict[str, Any], facts: Facts) -> dict[str, Any]:
     """What was understood from counts, marked as counted in a sample."""
-    if item["because"] == "as you said" or not item["key"].startswith(("grouping.", "specs.", "sources.", "data_coll")):
+    if item["because"] in (AS_SAID, REMEMBERED) or not item["key"].startswith(
+        ("grouping.", "specs.", "sources.", "data_coll")
+    ):
         return item
     return {**item, "because": f"{item['because']} (in a sample of {facts.sampled:,} files)"}
 

@@ -61,7 +61,7 @@ def plan_export(request: Request) -> Document:
         answers = {key: value for key, value in answers.items() if key in new or is_known(EXPORT, key)}
         facts.answers, facts.home = dict(answers), home
         outcome = fold(EXPORT, facts, answers, remembered=frozenset(own) - frozenset(new))
-        if home is not None and not home.taken and outcome.given:
+        if home is not None and outcome.given:
             home.remember(outcome.given)
         document = _document(outcome, facts)
         if outcome.done:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from synapse_skills.backend.filters import FILTERS, names_for, read_filter, read_value
-from synapse_skills.errors import UsageError
+from synapse_skills.errors import UsageError, printable
 from synapse_skills.planning.answers import shown
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_sample import Sample
-from synapse_skills.planning.export_scope import scope_of
+from synapse_skills.planning.export_scope import VERSION_KEY, scope_of
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Refuse, Settled
 
 ANY = "any"
@@ -64,15 +65,39 @@ SCOPE_COUNT = Decision(
     "Records of the scope without any filter: counted, not said.",
     _decide_in_scope,
     _counted,
-    needs=("name",),
+    needs=("target", "project", VERSION_KEY),
 )
 
 
-def _parse_filter(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str, Any]:
+def _check_filter(answer: Any) -> tuple[dict[str, Any], list[str]]:
+    """An object of filters: those that say something, and the names of those that do not matter."""
     if not isinstance(answer, dict):
         raise BadAnswer(f'{shown(answer)} is no object such as {{"status": "done"}}.')
+    for name in answer:
+        if name not in FILTERS:
+            near = difflib.get_close_matches(str(name), FILTERS, n=1, cutoff=0.0)
+            raise BadAnswer(f"There is no filter {shown(name)}. Did you mean {near[0]}?")
+    open_ones = [name for name, value in answer.items() if _is_any(value)]
+    return {name: value for name, value in answer.items() if name not in open_ones}, open_ones
+
+
+def _is_any(answer: Any) -> bool:
+    """Whether an answer says that a filter does not matter.
+
+    Raises:
+        BadAnswer: it says so, and names values as well.
+    """
+    parts = answer if isinstance(answer, list) else answer.split(",") if isinstance(answer, str) else [answer]
+    words = [isinstance(part, str) and part.strip().casefold() in (ANY, "all of them") for part in parts]
+    if any(words) and len(words) > 1:
+        raise BadAnswer(f"{shown(answer)}: it is either {ANY}, or some of the values.")
+    return any(words)
+
+
+def _parse_filter(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str, Any]:
+    said, open_ones = _check_filter(answer)
     try:
-        return read_filter(settled["target"], answer)
+        return {**read_filter(settled["target"], said), **dict.fromkeys(open_ones, ANY)}
     except UsageError as error:
         raise BadAnswer(f"{error} {error.hint}") from None
 
@@ -80,10 +105,11 @@ def _parse_filter(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str
 FILTER = Decision(
     "filter",
     "Filter",
-    "Several filters at once, as an object; `filter.NAME` says one, and wins.",
+    'Several filters at once, as an object such as `{"review": "confirmed"}`; `filter.NAME` says one, and wins.',
     lambda facts, settled: None,
     _parse_filter,
     needs=("target", IN_SCOPE),
+    check=_check_filter,
 )
 
 
@@ -91,8 +117,7 @@ FILTER = Decision(
 
 
 def _parse_one(name: str, answer: Any, facts: ExportFacts, settled: Settled) -> Any:
-    parts = answer if isinstance(answer, list) else [answer]
-    if any(isinstance(part, str) and part.strip().casefold() == ANY for part in parts):
+    if _is_any(answer):
         return ANY
     try:
         value = read_value(name, answer)
@@ -104,14 +129,14 @@ def _parse_one(name: str, answer: Any, facts: ExportFacts, settled: Settled) -> 
 
 def _decide_one(name: str, facts: ExportFacts, settled: Settled) -> Ask | None:
     said = filter_of(settled)
-    if name in said:
+    if name in said or name in (settled.get("filter") or {}):
         return None
     if name == "discarded":
         return _ask_discarded(facts, settled, said)
     if name == "review" and "confirmed" not in said:
         return _ask_state(name, facts, settled, said)
     # One question about how far the work is: the review tells more than the labelling.
-    is_told = bool({"review", "confirmed"} & set(said)) or "filter.review" in settled
+    is_told = bool({"review", "confirmed"} & {*said, *(settled.get("filter") or {})}) or "filter.review" in settled
     if name == "status" and not is_told and len(_states("review", facts, settled)) < 2:
         return _ask_state(name, facts, settled, said)
     return None
@@ -144,17 +169,22 @@ def _ask_state(name: str, facts: ExportFacts, settled: Settled, said: dict[str, 
         return None
     values.sort(key=lambda value: value.casefold() not in _GOOD)
     counts = {value: count_of(facts, settled, {**said, name: value}) for value in values[:6]}
-    everything = Option("All of them", ANY, f"{count_of(facts, settled, said):,} records, whatever their {name} is")
+    every = count_of(facts, settled, said)
+    rest = every - sum(counts.values()) if len(values) <= len(counts) else 0
+    what = "reviewed" if name == "review" else "labelled"
+    unsaid = f", {rest:,} of them not {what} yet" if rest > 0 else ""
+    everything = Option("All of them", ANY, f"{every:,} records{unsaid}")
     options = [Option(value, value, f"{counts[value]:,} records") for value in values[:3]]
     good = values[0].casefold() in _GOOD
     options = [options[0], everything, *options[1:]] if good else [everything, *options]
     table = [{name: value, "records": count} for value, count in counts.items()]
-    what = "reviewed" if name == "review" else "labelled"
+    if rest > 0:
+        table.append({name: f"(not {what} yet: no filter names them)", "records": rest})
+    # One choice: "all" beside others would mean nothing. Several values are still an answer, as a list.
     return Ask(
         f"Not all records are {what} equally far. Which ones are to be exported?",
         tuple(options),
-        multi=True,
-        table=(table, f"counted by {name}, as the backend says it"),
+        table=(table, f"counted by {name}, as the backend says it; several values are a JSON list"),
     )
 
 
@@ -199,6 +229,21 @@ def table_of(facts: ExportFacts, settled: Settled) -> list[dict[str, Any]]:
     ]
 
 
+def _values_seen(name: str, said: Any, facts: ExportFacts, settled: Settled) -> str:
+    """Which values of a filter there are, and the one that was probably meant."""
+    if name not in ("status", "review", "category"):
+        return ""
+    records = facts.sample(settled["target"], scope_of(settled), {}).records
+    told = Counter(value for record in records if (value := getattr(record, name)))
+    if not told:
+        return f"No record looked at has a {name}."
+    counted = [(value, count_of(facts, settled, {name: value})) for value, _ in told.most_common(5) if "," not in value]
+    words = said if isinstance(said, list) else [said]
+    near = [each for word in words for each in difflib.get_close_matches(str(word).casefold(), told, n=1)]
+    meant = f" Did you mean {printable(near[0])}?" if near else ""
+    return f"There is {name} {', '.join(f'{printable(value)} ({count:,})' for value, count in counted)}.{meant}"
+
+
 def _decide_records(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
     said = filter_of(settled)
     whole, left = settled[IN_SCOPE], count_of(facts, settled, said)
@@ -209,13 +254,16 @@ def _decide_records(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
             "The backend does not apply a filter as it should: take filters back one by one with null.",
         )
     if not left:
-        alone = ", ".join(
-            f"{row['filter']} leaves {row['records with it alone']:,}" for row in table_of(facts, settled)
-        )
+        rows = table_of(facts, settled)
+        alone = ", ".join(f"{row['filter']} leaves {row['records with it alone']:,}" for row in rows)
+        empty = [row["filter"] for row in rows if not row["records with it alone"]]
+        seen = list(filter(None, (_values_seen(name, said[name], facts, settled) for name in empty)))
+        told = f"None of {whole:,} records is left. Each filter by itself: {alone}."
         return Refuse(
             "nothing-matches",
-            f"None of {whole:,} records is left. Each filter by itself: {alone}.",
-            "Widen the filter, or take one back with --set filter.NAME=null.",
+            told,
+            " ".join([*seen, "Say another value, or take a filter back with --set filter.NAME=null."]),
+            examples=(told, *seen)[:3],
         )
     sample = sample_of(facts, settled)
     if sample.foreign:

@@ -37,6 +37,7 @@ ALL_CLASSES = ClassesPlan(unknown="add", unlabelled="drop")
 ACCEPT, STOP = "accept", "stop"
 CLASS_REASONS = frozenset({"unknown-class", "unlabelled", "dropped"})
 _REASON = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_YOLO = re.compile(r"yolo_?(?:v?\d+)?[nsmlx]?(?:_(seg|segment|segmentation|pose|obb|detect))?")
 
 
 # ---- which ones
@@ -90,18 +91,40 @@ def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
     )
 
 
-def _parse_formats(answer: Any, facts: ExportFacts, settled: Settled) -> list[str]:
-    known = list(facts.formats())
+def plain_name(word: str) -> str:
+    """A format as people write it: `YOLOv8-seg` and the like have one layout for all of their versions."""
+    name = word.strip().casefold().removesuffix(" (recommended)").replace("-", "_").replace(" ", "_")
+    if found := _YOLO.fullmatch(name):
+        kind = {"segment": "seg", "segmentation": "seg", "detect": ""}.get(found[1] or "", found[1] or "")
+        return f"yolo_{kind}" if kind else "yolo"
+    return name
+
+
+def _check_formats(answer: Any) -> list[str]:
+    """The names of formats in an answer, as far as they are known."""
+    from synapse_skills.formats import FORMATS
+
+    known = list(FORMATS)
     found: dict[str, None] = {}
-    for word in text_list(answer, facts, settled):
-        name = word.casefold().replace("-", "_").removesuffix(" (recommended)")
+    for word in text_list(answer, None, {}):
+        name = plain_name(word)
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            raise BadAnswer(f"There is no format {shown(word)}. Did you mean {near[0]}? There are: {', '.join(known)}.")
+            near = difflib.get_close_matches(name, known, n=4, cutoff=0.3)
+            near = sorted(near, key=lambda each: not (name.startswith(each) or each.startswith(name)))
+            meant = f" Did you mean {near[0]}?" if near else ""
+            options = tuple(Option(each, each, FORMATS[each].title) for each in near)
+            raise BadAnswer(
+                f"There is no format {shown(word)}.{meant} There are: {', '.join(known)}.",
+                Ask("In which formats?", options, multi=True) if len(near) > 1 else None,
+            )
         found[name] = None
     if not found:
         raise BadAnswer("At least one format is needed.")
     return list(found)
+
+
+def _parse_formats(answer: Any, facts: ExportFacts, settled: Settled) -> list[str]:
+    return _check_formats(answer)
 
 
 FORMATS_ROW = Decision(
@@ -111,6 +134,7 @@ FORMATS_ROW = Decision(
     _decide_formats,
     _parse_formats,
     needs=(IN_SCOPE,),
+    check=_check_formats,
 )
 
 

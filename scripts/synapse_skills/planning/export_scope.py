@@ -7,7 +7,7 @@ from typing import Any
 from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, printable
 from synapse_skills.planning.answers import number_of, one_of, shown, text
 from synapse_skills.planning.export_facts import ExportFacts
-from synapse_skills.planning.home import JOBS, free_name, slug
+from synapse_skills.planning.home import JOBS, slug
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Later, Option, Refuse, Settled
 from synapse_skills.planning.target import MAX_TABLE_ROWS, by_name, label_of, project_row
 
@@ -113,7 +113,7 @@ def _project_number(answer: Any, facts: ExportFacts) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows = [(int(row["id"]), str(row["name"])) for row in facts.projects()]
-        number = by_name(answer.strip().casefold(), rows, "project")
+        number = by_name(answer.strip(), rows, "project")
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a project.")
     try:
@@ -164,7 +164,7 @@ def _parse_version(answer: Any, facts: ExportFacts, settled: Settled) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows = [(int(row["id"]), _truth_name(row)) for row in facts.ground_truths()]
-        number = by_name(answer.strip().casefold(), rows, "ground truth's version")
+        number = by_name(answer.strip(), rows, "ground truth's version")
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a ground truth's version.")
     try:
@@ -194,11 +194,11 @@ def _decide_name(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Later
         return Later()
     if home.taken:
         options = (
-            Option(free_name(home.name), free_name(home.name), "A job of its own beside the other one"),
-            Option(home.name, home.name, "Go on in that job's folder; its plan is replaced"),
+            Option(home.name, home.name, "A job of its own, beside the other one, which stays as it is"),
+            Option(home.beside, home.beside, "Go on in that job's folder: its plan, and what it has exported, go"),
         )
         return Ask(
-            f"There is a job {home.name} already, of {printable(', '.join(home.taken))}. What is this one called?",
+            f"There is a job {home.beside} already: {printable(', '.join(home.taken))}. What is this one called?",
             options,
         )
     return Inferred(home.name, home.because)

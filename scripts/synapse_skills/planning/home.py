@@ -42,6 +42,8 @@ class Home:
         because: why it is called so.
         own: the answers that an earlier round left in it.
         taken: it holds a job over these other sources, and nobody said that it should go on.
+        beside: of an export, the job that `taken` tells of: this folder is the free one next to it, and is remembered
+            in until the user has said which of the two is meant.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Home:
     because: str
     own: dict[str, Any] = field(default_factory=dict)
     taken: tuple[str, ...] = ()
+    beside: str = ""
 
     @property
     def answers(self) -> Path:

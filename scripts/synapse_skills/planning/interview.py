@@ -19,6 +19,8 @@ MAX_QUESTIONS = 4
 MAX_OPTIONS = 4
 MAX_HEADER = 12
 MAX_LABEL_WORDS = 5
+AS_SAID = "as you said"
+REMEMBERED = "remembered from an earlier round"
 
 Settled = dict[str, Any]
 
@@ -118,6 +120,8 @@ class Decision:
         parse: an answer to the value as it is kept in answers.json, or `BadAnswer`.
         needs: keys that must be settled first.
         whole: only all files can tell; while a sample is all there is, it waits.
+        check: raises `BadAnswer` for an answer that is wrong whatever else is decided, such as a misspelt word; so it
+            is said in the same round as everything else, not once its needs are settled.
     """
 
     key: str
@@ -127,6 +131,7 @@ class Decision:
     parse: Parse
     needs: tuple[str, ...] = ()
     whole: bool = False
+    check: Callable[[Any], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ def fold(table: Table, facts: Any, answers: Mapping[str, Any], *, remembered: fr
             outcome.waiting.append(row.key)
             # An answer for later is kept, so that nothing is asked twice.
             outcome.given.update({key: value for key, value in answers.items() if _belongs(row, key)})
+            _check(row, answers, outcome)
             continue
         if isinstance(row, Decision):
             _settle(row, facts, answers, outcome)
@@ -212,6 +218,9 @@ def fold(table: Table, facts: Any, answers: Mapping[str, Any], *, remembered: fr
             _settle(member, facts, answers, outcome)
         if outcome.reached.issuperset(known):
             outcome.reached.add(row.key)
+    for said in outcome.understood:
+        if said["because"] == AS_SAID and said["key"] in remembered:
+            said["because"] = REMEMBERED
     return outcome
 
 
@@ -300,6 +309,28 @@ def _settle(row: Decision, facts: Any, answers: Mapping[str, Any], outcome: Outc
         outcome.reached.add(row.key)
 
 
+def _check(row: Decision | Family, answers: Mapping[str, Any], outcome: Outcome) -> None:
+    """Say of an answer for later what is wrong with it in any case."""
+    if isinstance(row, Family) or row.check is None or row.key not in answers:
+        return
+    try:
+        row.check(answers[row.key])
+    except BadAnswer as error:
+        outcome.given.pop(row.key)
+        _ask(row, error.ask or _another(row, None), str(error), outcome)
+
+
+def _another(row: Decision, found: Inferred | None) -> Ask:
+    """The question about an answer that nobody had been asked for."""
+    unless = f" Without an answer it is {_short(found.value)}: {found.because}." if found is not None else ""
+    return Ask(f"What shall `{row.key}` be? {row.doc}{unless}")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
 def _take(row: Decision, facts: Any, answer: Any, outcome: Outcome) -> None:
     try:
         value = row.parse(answer, facts, outcome.settled)
@@ -307,17 +338,18 @@ def _take(row: Decision, facts: Any, answer: Any, outcome: Outcome) -> None:
         found = row.decide(facts, outcome.settled)
         ask = error.ask or (found if isinstance(found, Ask) else None)
         meant = _by_label(ask, answer) if ask else None
+        ask = ask or _another(row, found if isinstance(found, Inferred) else None)
         if meant is None:
-            _ask(row, ask or Ask(row.doc), str(error), outcome)
+            _ask(row, ask, str(error), outcome)
             return
         try:
             value = row.parse(meant, facts, outcome.settled)
         except BadAnswer as again:
-            _ask(row, ask or Ask(row.doc), str(again), outcome)
+            _ask(row, ask, str(again), outcome)
             return
     outcome.given[row.key] = value
     outcome.settled[row.key] = value
-    outcome.understood.append({"key": row.key, "value": value, "because": "as you said"})
+    outcome.understood.append({"key": row.key, "value": value, "because": AS_SAID})
     outcome.reached.add(row.key)
 
 

@@ -101,7 +101,7 @@ def _parse_collection(answer: Any, facts: Facts, settled: Settled) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows = [(row.id, row.name) for row in facts.collections()]
-        number = by_name(answer.strip().casefold(), rows, "data collection")
+        number = by_name(answer.strip(), rows, "data collection")
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a data collection.")
     try:
@@ -275,7 +275,10 @@ def _parse_project(answer: Any, facts: Facts, settled: Settled) -> int:
     if number is None and isinstance(answer, str):
         rows, _ = facts.projects(settled["data_collection"])
         number = by_name(
-            word, [(int(row["id"]), str(row["name"])) for row in rows], "project", _ask_project(facts, settled)
+            answer.strip(),
+            [(int(row["id"]), str(row["name"])) for row in rows],
+            "project",
+            _ask_project(facts, settled),
         )
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a project.", _ask_project(facts, settled))
@@ -292,13 +295,13 @@ def by_name(word: str, rows: list[tuple[int, str]], what: str, ask: Ask | None =
     Raises:
         BadAnswer: there is none (the nearest one is named), or there are several (their numbers are).
     """
-    named = [number for number, name in rows if name.casefold() == word]
+    named = [number for number, name in rows if name.casefold() == word.casefold()]
     if len(named) == 1:
         return named[0]
     if named:
         numbers = ", ".join(map(str, named))
         raise BadAnswer(f"{len(named)} {what}s have the name {shown(word)}: give the number, one of {numbers}.", ask)
-    near = difflib.get_close_matches(word, [name.casefold() for _, name in rows], n=1)
+    near = difflib.get_close_matches(word.casefold(), [name.casefold() for _, name in rows], n=1)
     found = next(((number, name) for number, name in rows if near and name.casefold() == near[0]), None)
     hint = f" Did you mean {printable(found[1])} ({found[0]})?" if found else ""
     raise BadAnswer(f"{shown(word)} is not the number or name of a {what}.{hint}", ask)

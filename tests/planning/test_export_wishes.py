@@ -1,0 +1,99 @@
+"""A second wish about the same project, and several mistakes at once: what was there stays, and all is said at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from planning.conversation import asked, understood
+from planning.export_talk import CARS, MIXED, VERSION, Exporter
+from synapse_skills.planning import Document
+
+DONE = {"formats": "coco", "split.ratios": "none", "originals": "none"}
+
+
+def keys(document: Document) -> list[str]:
+    return [question["key"] for question in document.questions]
+
+
+def ran(exporter: Exporter, name: str = "Cars-2026", **changes: Any) -> None:
+    """A job whose export is finished, as a run leaves it."""
+    exporter.say(**DONE | changes, project=CARS)
+    state = exporter.home(name) / "state"
+    state.mkdir(exist_ok=True)
+    report = {"exit_code": 0, "records": {"exported": 6}, "annotations": {"formats": {"coco": {}}}}
+    (state / "last_export.json").write_text(json.dumps(report))
+
+
+def test_another_wish_gets_a_job_of_its_own(exporter: Exporter) -> None:
+    ran(exporter)
+    before = (exporter.home() / "answers.json").read_bytes()
+    document = exporter.say(project=CARS, formats="csv")
+    question = asked(document, "name")
+    assert "a finished export of 6 records as coco" in question["question"]
+    assert [option["value"] for option in question["options"]] == ["Cars-2026-2", "Cars-2026"]
+    assert "originals" in keys(document), "nothing waits for the name"
+    # What was said is remembered beside, whether the name is answered now or later.
+    assert "name" in keys(exporter.say("originals=none", project=CARS))
+    ready = exporter.say("name=Cars-2026-2")
+    assert ready.status == "ready" and exporter.plan("Cars-2026-2")["formats"] == [{"name": "csv", "options": {}}]
+    assert (exporter.home() / "answers.json").read_bytes() == before
+    assert exporter.plan()["formats"][0]["name"] == "coco"
+
+
+def test_the_same_wish_goes_on_and_says_what_is_remembered(exporter: Exporter) -> None:
+    ran(exporter)
+    document = exporter.say(project=CARS, formats="COCO")
+    assert document.status == "ready" and exporter.plan()["formats"][0]["name"] == "coco"
+    assert understood(document, "formats")["because"] == "as you said"
+    assert understood(document, "originals")["because"] == "remembered from an earlier round"
+
+
+def test_another_filter_is_another_wish_and_may_replace_the_first(exporter: Exporter) -> None:
+    ran(exporter)
+    asked(exporter.say(project=CARS, filter={"ids": [101]}, **DONE), "name")
+    assert exporter.say("name=Cars-2026").status == "ready"
+    assert exporter.plan()["filter"] == {"ids": [101]}
+    assert not exporter.home("Cars-2026-2").exists()
+
+
+def test_three_mistakes_are_said_in_one_round(exporter: Exporter) -> None:
+    document = exporter.say(project=99, formats="yolox9", filter={"statuss": "done"})
+    assert keys(document) == ["project", "filter", "formats"]
+    assert all(question["error"] for question in document.questions)
+    assert "Did you mean yolo?" in asked(document, "formats")["error"]
+    assert asked(document, "formats")["options"][0]["value"] == "yolo"
+    assert "Did you mean status" in asked(document, "filter")["error"]
+
+
+def test_a_wrong_word_is_quoted_as_it_was_typed(exporter: Exporter) -> None:
+    assert '"Cars 2025"' in asked(exporter.say(project="Cars 2025"), "project")["error"]
+    question = asked(exporter.say(ground_truth_version="Silver"), "ground_truth_version")
+    assert '"Silver"' in question["error"] and f"{VERSION}" in question["question"]
+
+
+def test_versions_of_yolo_are_one_format(exporter: Exporter) -> None:
+    for word, name in {
+        "YOLOv8": "yolo",
+        "yolov8n-seg": "yolo_seg",
+        "yolo11": "yolo",
+        "YOLO segmentation": "yolo_seg",
+    }.items():
+        assert understood(exporter.say(project=CARS, formats=word), "formats")["value"] == [name]
+
+
+# ---- filters
+
+
+def test_any_in_a_filter_is_no_value(exporter: Exporter) -> None:
+    document = exporter.say(project=MIXED, filter={"review": "any", "discarded": "any"})
+    assert understood(document, "expected.records")["value"] == 5
+    assert not {"filter.review", "filter.discarded", "filter.status"} & set(keys(document))
+    for said in ('filter={"review": ["any", "rejected"]}', "filter.review=any,rejected"):
+        assert "either any" in asked(exporter.say(said, project=MIXED), said.partition("=")[0])["error"]
+
+
+def test_a_value_that_no_record_has_is_answered_with_those_there_are(exporter: Exporter) -> None:
+    problem = exporter.say("filter.review=reject", "filter.discarded=any", project=MIXED).problems[0]
+    assert problem["code"] == "nothing-matches"
+    assert "confirmed (3), rejected (2)" in problem["fix"] and "Did you mean rejected?" in problem["fix"]
