@@ -40,6 +40,7 @@ def file(name: str) -> MediaFile:
         ("console.jpg", "console.jpg"),
         (".hidden.jpg", "_.hidden.jpg"),
         ("line\nbreak\u2028.jpg", "line_break_.jpg"),
+        ("no\ufffexml\uffff.jpg", "no_xml_.jpg"),
         ("\u202egpj.exe", "_gpj.exe"),
         ("cafe\u0301.jpg", "café.jpg"),
         ("trailing. . .", "trailing"),
