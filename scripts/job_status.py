@@ -69,7 +69,7 @@ def _follow(target: Target, as_json: bool) -> Seen:
     from synapse_skills.cluster import status, wait
     from synapse_skills.cluster.show import ProgressLine
 
-    shown = ProgressLine(sys.stderr if as_json else sys.stdout)
+    shown = ProgressLine(sys.stderr if as_json else sys.stdout, target.counts)
     try:
         ended = wait(target.rays, target.job_id, on_line=shown.line, on_progress=shown.show)
     except KeyboardInterrupt:

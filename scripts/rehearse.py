@@ -13,6 +13,9 @@ from synapse_skills.errors import run
 
 SANDBOX = Path(__file__).resolve().parent / "sandbox.py"
 EPILOG = """\
+Uploads only: an export changes nothing on the backend, so it is tried with `run.py job DIR --dry-run`, or a part of it
+into another folder (--limit 20 --output ANOTHER).
+
 Nothing leaves this machine and nothing is sent to Synapse. The stand-in takes what the plan's collection takes: its
 file specifications and metadata schema. All files are really read, converted and sent to it, then everything again,
 and nothing may be made twice. A rehearsal begins anew every time, in rehearsal/ beside the job; its copy of the files

@@ -19,6 +19,7 @@ EPILOG = """\
 examples:
   submit.py synapse-jobs/scans --dry-run --wait
   submit.py synapse-jobs/scans --approve 3f9a1c07b2de --wait
+  submit.py synapse-jobs/cars --approve 91c07b2de3fa        (an export)
 
 exit codes: 0 submitted; with --wait: the job's own, 5 if it failed without a report · 1 refused: every reason is named,
   with what mends it · 2 wrong usage · 3 cluster, agent or Ray out of reach, or the job is not over after --timeout ·
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("dir", type=Path, metavar="DIR", help="the job's home (synapse-jobs/NAME) or its job/ folder")
     command.add_argument("--approve", metavar="HASH", help="the hash of the plan that the user has seen and agreed to")
     command.add_argument(
-        "--dry-run", action="store_true", help="check and count everything on the cluster, send nothing"
+        "--dry-run", action="store_true", help="check and count everything on the cluster; nothing is sent or exported"
     )
     command.add_argument("--wait", action="store_true", help="follow the job to its end, and end as it ended")
     command.add_argument(
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.approve is None and not args.dry_run:
         raise UsageError(
             "submit needs --approve HASH or --dry-run.",
-            hint="Show the user the plan and submit with its hash once they agree; --dry-run sends nothing.",
+            hint="Show the user the plan and submit with its hash once they agree; --dry-run changes nothing.",
         )
     from synapse_skills.cluster import JobHome, gate, submit_job
     from synapse_skills.cluster.show import say, show_gate
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return found.exit_code
     submission = submit_job(
         home,
-        mode="dry-run" if args.dry_run else "upload",
+        mode="dry-run" if args.dry_run else home.kind,
         plan=found.plan,
         content=found.content,
         timeout=args.timeout,
@@ -103,12 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _wait(home: JobHome, submission: Submission, document: dict[str, Any], args: argparse.Namespace) -> int:
     from synapse_skills.cluster import RayJobs, bring_home, wait
     from synapse_skills.cluster.show import ProgressLine, show_ended
+    from synapse_skills.cluster.status import Seen, Target
 
-    shown = ProgressLine(sys.stderr)
     job_id = str(submission.job_id)
+    target = Target(job_id, RayJobs(submission.dashboard), home, submission)
+    shown = ProgressLine(sys.stderr, target.counts)
     try:
         ended = wait(
-            RayJobs(submission.dashboard),
+            target.rays,
             job_id,
             timeout=args.timeout,
             on_line=None if args.json else shown.line,
@@ -123,13 +126,10 @@ def _wait(home: JobHome, submission: Submission, document: dict[str, Any], args:
         shown.end()
     bring_home(home, submission, ended)
     if args.json:
-        from synapse_skills.cluster.status import Seen, Target
-
-        seen = Seen(Target(job_id, RayJobs(submission.dashboard), home, submission), ended)
-        document |= {"status": "ended", "job": seen.as_dict()}
+        document |= {"status": "ended", "job": Seen(target, ended).as_dict()}
         print(json.dumps(document, ensure_ascii=False))
     else:
-        show_ended(ended, followed=True)
+        show_ended(ended, what=target.counts, followed=True)
     return ended.exit_code
 
 

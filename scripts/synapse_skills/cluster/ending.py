@@ -26,7 +26,7 @@ from synapse_skills.job.markers import (
     read_progress,
     without_markers,
 )
-from synapse_skills.report import UploadReport, write_json
+from synapse_skills.report import ExportReport, UploadReport, write_json
 
 EVERY_S = 2.0
 PATIENCE_S = 300.0
@@ -47,7 +47,7 @@ class Ended:
     """
 
     info: JobInfo
-    report: UploadReport | None
+    report: UploadReport | ExportReport | None
     log_tail: list[str]
     progress: ProgressSaid | None
     note: str = ""
@@ -104,7 +104,7 @@ def _ended(info: JobInfo, log: str) -> Ended:
     report, note = None, ""
     try:
         said = read_markers(log).last("report")
-        report = UploadReport.model_validate(said) if said is not None else None
+        report = report_of(said) if said is not None else None
         if report is None and info.has_ended:
             note = "The job printed no report."
     except MarkersIncomplete as error:
@@ -112,6 +112,15 @@ def _ended(info: JobInfo, log: str) -> Ended:
     except ValidationError:
         note = "The job's report is of another version than this one understands."
     return Ended(info, report, tail(log), read_progress(log), note)
+
+
+def report_of(said: dict[str, Any]) -> UploadReport | ExportReport:
+    """A job's report, of whichever kind.
+
+    Raises:
+        ValidationError: it is of neither.
+    """
+    return (ExportReport if said.get("kind") == "export" else UploadReport).model_validate(said)
 
 
 def tail(log: str, lines: int = TAIL) -> list[str]:
@@ -189,9 +198,7 @@ def bring_home(home: JobHome, submission: Submission, ended: Ended) -> None:
         return
     if ended.report is not None:
         document: dict[str, Any] = ended.report.model_dump(mode="json")
-        if submission.mode == "dry-run" and ended.report.mode == "dry-run":
-            write_json(home.dry_run, document)
-        elif submission.mode == "upload" and ended.report.mode == "upload":
-            write_json(home.report, document)
+        if submission.mode == ended.report.mode:
+            write_json(home.dry_run if submission.mode == "dry-run" else home.report, document)
     ending = Ending(status=ended.info.status, exit_code=ended.exit_code, message=redact(ended.info.said)[:500])
     home.update(submission.model_copy(update={"ended": ending}))

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from synapse_skills.cluster.agent import Agent, agent
 from synapse_skills.cluster.package import hiding_files, unpinned, zip_size
-from synapse_skills.cluster.places import Refusal, Said, check_sources, check_state
+from synapse_skills.cluster.places import Refusal, Said, check_output, check_sources, check_state
 from synapse_skills.cluster.ray_jobs import RayJobs
 from synapse_skills.cluster.secrets import find_leaks, is_secret_name, known_secrets
 from synapse_skills.cluster.submission import JobHome, read_json
 from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, SkillsError, printable
+from synapse_skills.export_plan import ExportPlan, read_export_plan
 from synapse_skills.job.content import content_hash, shipped_files
 from synapse_skills.plan import UploadPlan, plan_hash, read_plan
 
@@ -80,14 +81,15 @@ class _Checks:
         self.dry_run = dry_run
         self.environ = environ
         self.found = Gate()
-        self.plan: UploadPlan | None = None
+        self.plan: UploadPlan | ExportPlan | None = None
         self.files: list[Path] = []
         self.ran_there = False
+        self.on_worker = False
 
     def run(self) -> Gate:
         checks = (
             self._plan, self._content, self._dry_run, self._secrets, self._package, self._requirements, self._state,
-            self._login, self._sources, self._ray, self._cluster,
+            self._login, self._places, self._ray, self._cluster,
         )  # fmt: skip
         for check in checks:
             self._try(check)
@@ -118,7 +120,7 @@ class _Checks:
 
     def _plan(self) -> None:
         path = self.home.job / "plan.json"
-        self.plan = read_plan(path)
+        self.plan = read_plan(path) if self.home.kind == "upload" else read_export_plan(path)
         content = path.read_bytes()
         self.found.plan = digest = plan_hash(content)
         ours = self.home.folder / "plan.json"
@@ -137,9 +139,9 @@ class _Checks:
         elif self.approve is None and not self.dry_run:
             self._problem(
                 "not-approved",
-                "An upload is submitted only after the user has agreed to its plan.",
+                f"An {self.home.kind} is submitted only after the user has agreed to its plan.",
                 f"Show the user the plan, and submit with --approve {digest} once they agree; or try it on the "
-                "cluster with --dry-run, which sends nothing.",
+                "cluster with --dry-run, which sends and exports nothing.",
             )
 
     def _content(self) -> None:
@@ -168,11 +170,15 @@ class _Checks:
                 self._problem(
                     "dry-run-not-clean",
                     f"The dry run ended with exit code {printable(str(last.get('exit_code')))}{_codes(last)}.",
-                    "Mend what its report names, or leave those data units out by plan; then run it again.",
+                    "Mend what its report names, or leave it out by plan; then run it again.",
                 )
-            elif not _is_positive(last.get("planned")):
-                self._problem("dry-run-empty", "The dry run found nothing to send.", "Check the sources of the plan.")
+            elif not _is_positive(_counted(last)):
+                what, where = ("send", "sources") if self.home.kind == "upload" else ("export", "scope and filter")
+                self._problem(
+                    "dry-run-empty", f"The dry run found nothing to {what}.", f"Check the {where} of the plan."
+                )
             self.ran_there = bool(last.get("job_id"))
+            self.on_worker = self.ran_there and "output-may-not-last" in _problems(last)
 
     def _secrets(self) -> None:
         leaks = find_leaks(self.home.job, self.files, known_secrets(self.environ, _tokens(self.environ)))
@@ -206,8 +212,8 @@ class _Checks:
 
     def _state(self) -> None:
         if self.plan is not None:
-            home = self.home.folder
-            self._take(check_state(self.plan.state, home, self.environ, dry_run=self.dry_run, ran_there=self.ran_there))
+            proof = {"dry_run": self.dry_run, "ran_there": self.ran_there}
+            self._take(check_state(self.plan.state, self.home.folder, planner=self.home.planner, **proof))
 
     def _take(self, said: Iterable[Said]) -> None:
         for refuses, each in said:
@@ -265,9 +271,14 @@ class _Checks:
         except SkillsError:
             return True  # said by its own check
 
-    def _sources(self) -> None:
-        if self.plan is not None:
-            self._take(check_sources(self.plan, self.environ, dry_run=self.dry_run, ran_there=self.ran_there))
+    def _places(self) -> None:
+        if self.plan is None:
+            return
+        proof = {"dry_run": self.dry_run, "ran_there": self.ran_there}
+        if self.plan.kind == "upload":
+            self._take(check_sources(self.plan, self.environ, **proof))
+        else:
+            self._take(check_output(self.plan, self.home.folder, on_worker=self.on_worker, **proof))
 
     def _ray(self) -> None:
         if importlib.util.find_spec("ray") is None:
@@ -286,7 +297,7 @@ class _Checks:
         there = rays.jobs()
         running = {info.id: info for info in there if not info.has_ended}
         for known in self.home.submissions():
-            if known.mode != "upload" or known.ended is not None or known.dashboard != selected.dashboard:
+            if known.mode == "dry-run" or known.ended is not None or known.dashboard != selected.dashboard:
                 continue
             info = running.get(known.job_id or "") or next(
                 (each for each in running.values() if each.tag == known.tag), None
@@ -294,13 +305,13 @@ class _Checks:
             if info:
                 return self._running(info.id)
         for info in running.values():
-            if self.found.plan and info.tag.startswith(f"{self.found.plan}-upload-"):
+            if self.found.plan and info.tag.startswith(f"{self.found.plan}-{self.home.kind}-"):
                 return self._running(info.id)
 
     def _running(self, job_id: str) -> None:
         self._problem(
             "already-submitted",
-            f"This upload is on the cluster already, as {printable(job_id)}, and has not ended.",
+            f"This {self.home.kind} is on the cluster already, as {printable(job_id)}, and has not ended.",
             f"Follow it (job_status {printable(job_id)} --follow), or stop it first (--stop).",
         )
 
@@ -326,6 +337,17 @@ def _codes(report: dict[str, Any]) -> str:
     rows = [row for row in problems if isinstance(row, dict)] if isinstance(problems, list) else []
     errors = [f"; {row.get('code')} × {row.get('count')}" for row in rows if row.get("severity") == "error"]
     return printable("".join(errors[:_SHOWN]))
+
+
+def _counted(report: dict[str, Any]) -> Any:
+    """What a dry run would have sent or exported."""
+    records = report.get("records")
+    return records.get("exported") if isinstance(records, dict) else report.get("planned")
+
+
+def _problems(report: dict[str, Any]) -> list[str]:
+    problems = report.get("problems")
+    return [str(row.get("code")) for row in problems if isinstance(row, dict)] if isinstance(problems, list) else []
 
 
 def _is_positive(value: Any) -> bool:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synapse_skills.errors import SkillsError, printable, redact
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.job.export.delivery import check_place
+from synapse_skills.job.export.whereabouts import ELSEWHERE, FETCH_IT
 from synapse_skills.plan import SourcePlan, UploadPlan
 from synapse_skills.sources import Source
 from synapse_skills.sources.address import is_url
@@ -101,38 +104,38 @@ def _not_proved(shown: str) -> Refusal:
     return Refusal(
         "place-not-proved",
         f"Nobody knows yet whether the cluster can open {shown}: another network, perhaps another login.",
-        "Run submit --dry-run: it opens every source and the state there, sends nothing, and counts for this.",
+        "Run submit --dry-run: it opens every place of the plan there, changes nothing, and counts for this.",
     )
 
 
 def check_state(
-    state: str | None, home: Path, environ: Mapping[str, str], *, dry_run: bool, ran_there: bool
+    state: str | None, home: Path, *, dry_run: bool, ran_there: bool, planner: str = "plan_upload"
 ) -> Iterator[Said]:
     """What speaks against a plan's state on the cluster.
 
     Args:
         state: as the plan has it.
         home: the job's own folder.
-        environ: what the submission starts from.
         dry_run: it is to be a dry run.
         ran_there: a clean dry run of this job on the cluster is known.
+        planner: what makes a plan of this kind.
     """
     if not state:
         why = "The plan names no state folder: what the job has done would be lost with the machine it runs on."
         fix = (
             "Set `state` to a folder that the cluster's machines share and that outlives them, or to a storage "
-            "(plan_upload --set state=/mnt/shared/NAME or s3://…), and approve the new plan."
+            f"({planner} --set state=/mnt/shared/NAME or s3://…), and approve the new plan."
         )
         yield not dry_run, Refusal("state-not-set", why, fix)
     elif is_url(state):
-        yield from _check_state_url(state, environ, proved=dry_run or ran_there)
+        yield from _check_state_url(state, planner, proved=dry_run or ran_there)
     elif not Path(state).is_absolute():
         yield (
             True,
             Refusal(
                 "state-not-absolute",
                 f"The state folder {printable(state)} is relative: on the cluster it would be in the job's own copy.",
-                "Set `state` to an absolute folder that the cluster's machines share (plan_upload --set state=…).",
+                f"Set `state` to an absolute folder that the cluster's machines share ({planner} --set state=…).",
             ),
         )
     elif why := _doubt(Path(state), home):
@@ -141,12 +144,12 @@ def check_state(
             Refusal(
                 "state-may-not-last",
                 f"The state folder {printable(state)} is {why}: it must be there on the cluster's machines, and stay.",
-                "If the cluster doesn't share it, set `state` to a folder that it does (plan_upload --set state=…).",
+                f"If the cluster doesn't share it, set `state` to a folder that it does ({planner} --set state=…).",
             ),
         )
 
 
-def _check_state_url(state: str, environ: Mapping[str, str], *, proved: bool) -> Iterator[Said]:
+def _check_state_url(state: str, planner: str, *, proved: bool) -> Iterator[Said]:
     try:
         address = Source(state).address()
     except SkillsError as error:
@@ -160,12 +163,57 @@ def _check_state_url(state: str, environ: Mapping[str, str], *, proved: bool) ->
                 "state-not-supported",
                 f"The state can't be kept at {shown}: a job can't write there.",
                 "Set `state` to a folder that the cluster's machines share, or to s3://, gs://, sftp://, smb:// or "
-                "storage://ID/… (plan_upload --set state=…).",
+                f"storage://ID/… ({planner} --set state=…).",
             ),
         )
     elif not proved:
         # Its login may be the role of the machines there: a dry run tells, with what is missing.
         yield True, _not_proved(shown)
+
+
+def check_output(plan: ExportPlan, home: Path, *, dry_run: bool, ran_there: bool, on_worker: bool) -> Iterator[Said]:
+    """What speaks against an export's output on the cluster.
+
+    Args:
+        plan: the plan.
+        home: the job's own folder.
+        dry_run: it is to be a dry run.
+        ran_there: a clean dry run of this job on the cluster is known.
+        on_worker: that has found the output on the worker's own disk.
+    """
+    if is_url(plan.place):
+        yield from _check_output_url(plan.place, proved=dry_run or ran_there)
+        return
+    folder = Path(plan.place)
+    shown = printable(plan.place)
+    why = "on the worker's own disk" if on_worker else _doubt(folder, home)
+    if not folder.is_absolute():
+        why = "relative: on the cluster it would be in the job's own copy"
+    if why:
+        accepted = plan.output_on_worker == "accept"
+        message = f"The output {shown} is {why}: there it may go with the machine that ran the job."
+        fix = FETCH_IT if accepted else f"{ELSEWHERE} {FETCH_IT}"
+        # The new plan has another hash: it is shown and approved like any other.
+        yield not accepted and not dry_run, Refusal("output-may-not-last", message, fix)
+    elif not ran_there and not dry_run:
+        yield (
+            False,
+            Refusal(
+                "output-must-be-there",
+                f"The job will write to {shown} on the cluster's machines.",
+                "Make sure that they mount the same folder; submit --dry-run tells for certain.",
+            ),
+        )
+
+
+def _check_output_url(place: str, *, proved: bool) -> Iterator[Said]:
+    try:
+        check_place(place)
+    except SkillsError as error:
+        yield True, Refusal(error.code, str(error), error.hint)
+        return
+    if not proved:
+        yield True, _not_proved(printable(redact(place)))
 
 
 def _doubt(folder: Path, home: Path) -> str:

@@ -29,6 +29,7 @@ from synapse_skills.errors import (
     Interrupted,
     OutOfReach,
     SkillsError,
+    UsageError,
     redact,
 )
 from synapse_skills.plan import UploadPlan, plan_bytes, read_plan
@@ -83,8 +84,16 @@ def rehearse(home: JobHome, sandbox: Path, *, limit: int | None = None, say: Say
         limit: at most so many data units.
 
     Raises:
-        FindingError: no plan, or the script can't run. OutOfReach: no room, or the sandbox does not start.
+        UsageError: an export. FindingError: no plan, or the script can't run.
+        OutOfReach: no room, or the sandbox does not start.
     """
+    if home.kind == "export":
+        raise UsageError(
+            "A rehearsal is for uploads: an export changes nothing on the backend.",
+            hint="Try it with `run.py job DIR --dry-run`, or some records of it: `run.py job DIR --limit 20 --output "
+            "ANOTHER_FOLDER`.",
+            code="not-an-upload",
+        )
     plan = read_plan(home.job / "plan.json")
     folder = home.folder / FOLDER
     _make_room(folder, plan, limit)

@@ -13,7 +13,7 @@ from synapse_skills.cluster.rehearsal import Rehearsed
 from synapse_skills.cluster.status import Known, Seen
 from synapse_skills.errors import printable, printable_lines, redact
 from synapse_skills.job.markers import ProgressSaid
-from synapse_skills.job.upload.command import report_lines
+from synapse_skills.report import ExportReport, UploadReport
 
 _WIDTH = 60
 _VERSIONS = re.compile(r" \(from versions: [^)]*\)")
@@ -47,13 +47,14 @@ def _finding(kind: str, row: Refusal) -> str:
 class ProgressLine:
     """How far a job is, as one line that is written over on a terminal; elsewhere the job's own lines say it."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, what: str = "data units") -> None:
         self._stream = stream
+        self._what = what
         self._width = 0
 
     def show(self, said: ProgressSaid) -> None:
         """The newest statement."""
-        text = f"{said.done:,} of {said.planned:,} data units, {said.files:,} files, {duration(said.seconds)}"
+        text = f"{said.done:,} of {said.planned:,} {self._what}, {said.files:,} files, {duration(said.seconds)}"
         if self._stream.isatty():
             self._stream.write(f"\r{text.ljust(self._width)}")
             self._stream.flush()
@@ -71,11 +72,24 @@ class ProgressLine:
             self._width = 0
 
 
-def show_ended(ended: Ended, *, followed: bool = False) -> None:
+def report_lines(report: UploadReport | ExportReport) -> list[str]:
+    """A report for people, of whichever kind."""
+    # Imported here: reading an export's needs what an upload's does without.
+    if isinstance(report, ExportReport):
+        from synapse_skills.job.export.reporting import report_lines as lines_of_export
+
+        return lines_of_export(report)
+    from synapse_skills.job.upload.command import report_lines as lines_of_upload
+
+    return lines_of_upload(report)
+
+
+def show_ended(ended: Ended, *, what: str = "data units", followed: bool = False) -> None:
     """A job: its state, how far it is, its last lines, its report, and what to do next.
 
     Args:
         ended: the job.
+        what: that which it counts.
         followed: its lines have been shown already, and a job says its report in them.
     """
     info = ended.info
@@ -84,7 +98,7 @@ def show_ended(ended: Ended, *, followed: bool = False) -> None:
         say("  Ray says: " + _reason(info.said))
     if ended.progress is not None and ended.report is None:
         ProgressLine(sys.stdout).line(
-            f"  {ended.progress.done:,} of {ended.progress.planned:,} data units, {ended.progress.files:,} files"
+            f"  {ended.progress.done:,} of {ended.progress.planned:,} {what}, {ended.progress.files:,} files"
         )
     if not followed and ended.log_tail and ended.report is None:
         say("  last lines:")
@@ -114,7 +128,7 @@ def show_seen(seen: Seen, *, followed: bool = False) -> None:
         submission = seen.target.submission
         say(f"{submission.mode} of plan {submission.plan} from {seen.target.home.folder}, {submission.submitted_at}")
     if seen.ended is not None:
-        show_ended(seen.ended, followed=followed)
+        show_ended(seen.ended, what=seen.target.counts, followed=followed)
         return
     known = seen.target.submission.ended if seen.target.submission else None
     say(f"{seen.target.job_id}: " + (f"{known.status} when last seen" if known else "state unknown"))

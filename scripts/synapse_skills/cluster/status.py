@@ -39,6 +39,11 @@ class Target:
     home: JobHome | None = None
     submission: Submission | None = None
 
+    @property
+    def counts(self) -> str:
+        """What its progress counts."""
+        return "records" if self.home is not None and self.home.kind == "export" else "data units"
+
 
 @dataclass
 class Seen:

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.report import write_json
 
-SCRIPT = "upload.py"
+Kind = Literal["upload", "export"]
+Mode = Literal["upload", "export", "dry-run"]
+SCRIPTS: dict[Kind, str] = {"upload": "upload.py", "export": "export.py"}
 _KEEP = 20
 
 
@@ -46,7 +48,7 @@ class Submission(BaseModel):
     version: Literal[1] = 1
     job_id: str | None = None
     dashboard: str
-    mode: Literal["upload", "dry-run"]
+    mode: Mode
     plan: str
     content: str
     tag: str
@@ -75,13 +77,13 @@ class JobHome:
             UsageError: there is no job.
         """
         folder = named.expanduser().absolute()
-        if (folder / "job" / SCRIPT).is_file():
+        if any((folder / "job" / script).is_file() for script in SCRIPTS.values()):
             return cls(folder)
-        if folder.name == "job" and (folder / SCRIPT).is_file():
+        if folder.name == "job" and any((folder / script).is_file() for script in SCRIPTS.values()):
             return cls(folder.parent)
         raise UsageError(
             f"There is no job in {printable(str(named))}.",
-            hint="Name the folder that plan_upload made (synapse-jobs/NAME), once its plan is ready.",
+            hint="Name the folder that plan_upload or plan_export made (synapse-jobs/NAME), once its plan is ready.",
             code="no-job",
         )
 
@@ -91,13 +93,29 @@ class JobHome:
         return self.folder / "job"
 
     @property
+    def kind(self) -> Kind:
+        """Which job it is: that of its script."""
+        scripts = [kind for kind, script in SCRIPTS.items() if (self.job / script).is_file()]
+        return scripts[0] if scripts else "upload"
+
+    @property
+    def script(self) -> str:
+        """The script's name."""
+        return SCRIPTS[self.kind]
+
+    @property
+    def planner(self) -> str:
+        """What makes its plan."""
+        return f"plan_{self.kind}"
+
+    @property
     def dry_run(self) -> Path:
         """The report of the dry run that counts."""
         return self.folder / "dry_run.json"
 
     @property
     def report(self) -> Path:
-        """The report of an upload that came home from the cluster."""
+        """The report that came home from the cluster, of a run that was none to try."""
         return self.folder / "report.json"
 
     @property

@@ -18,11 +18,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from synapse_skills.cluster.agent import Agent, agent
 from synapse_skills.cluster.ray_jobs import TAG, RayJobs
-from synapse_skills.cluster.submission import SCRIPT, AgentNamed, JobHome, Submission, now
+from synapse_skills.cluster.submission import SCRIPTS, AgentNamed, JobHome, Mode, Submission, now
 from synapse_skills.errors import FindingError, Interrupted, OutOfReach, SkillsError, printable_lines, redact
 
 DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
@@ -59,7 +58,7 @@ def new_tag(plan: str, mode: str) -> str:
 def submit_job(
     home: JobHome,
     *,
-    mode: Literal["upload", "dry-run"],
+    mode: Mode,
     plan: str,
     content: str,
     timeout: float | None = None,
@@ -86,7 +85,10 @@ def submit_job(
     with home.held():
         home.remember([wanted, *home.submissions()])
         try:
-            job_id = submit(home.job, env=env, timeout=timeout, cpus=cpus, gpus=gpus, chosen=chosen, environ=environ)
+            job_id = submit(
+                home.job, env=env, timeout=timeout, cpus=cpus, gpus=gpus, chosen=chosen, environ=environ,
+                script=home.script,
+            )  # fmt: skip
         except SkillsError as error:
             if error.code not in ("submit-unknown", "interrupted"):
                 home.forget(wanted.tag)
@@ -105,7 +107,7 @@ def submit(
     gpus: int | None = None,
     chosen: Agent | None = None,
     environ: Mapping[str, str] = os.environ,
-    script: str = SCRIPT,
+    script: str = SCRIPTS["upload"],
 ) -> str:
     """Submit the script of a folder; the whole folder ships.
 
@@ -145,7 +147,7 @@ def submit(
     found = list(dict.fromkeys(_JOB_ID.findall(said.text)))
     if len(found) == 1 and _is_there(rays, found[0]):
         return str(found[0])
-    return _look(rays, tag) or _why(said, rays, tag, seconds)
+    return _look(rays, tag) or _why(said, rays, tag, seconds, script)
 
 
 def _environment(environ: Mapping[str, str], env: Mapping[str, str], rays: RayJobs) -> dict[str, str]:
@@ -250,7 +252,7 @@ def _look(rays: RayJobs, tag: str) -> str | None:
     return None
 
 
-def _why(said: _Said, rays: RayJobs, tag: str, seconds: float) -> str:
+def _why(said: _Said, rays: RayJobs, tag: str, seconds: float, script: str) -> str:
     """No number, and Ray doesn't list it: say what happened, as far as anybody can know.
 
     Returns:
@@ -297,7 +299,7 @@ def _why(said: _Said, rays: RayJobs, tag: str, seconds: float) -> str:
         raise OutOfReach(
             "`synapse script submit` ended as if all were well, but no job was made."
             + (f" It said:\n{last}" * bool(last)),
-            hint="Submit again; if it stays so, run it by hand to see why: synapse script submit JOB/upload.py",
+            hint=f"Submit again; if it stays so, run it by hand to see why: synapse script submit JOB/{script}",
             code="submit-said-nothing",
         )
     raise OutOfReach(

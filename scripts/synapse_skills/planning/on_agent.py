@@ -367,10 +367,11 @@ def dry_run_there(home: Home) -> tuple[UploadReport | None, SkillsError | None, 
             raise
         return None, error, told
     bring_home(job, submission, ended)
-    if ended.report is not None and ended.report.quarantined:
+    report = ended.report if isinstance(ended.report, UploadReport) else None
+    if report is not None and report.quarantined:
         log = RayJobs(submission.dashboard).logs(job_id)
         _remember_unfit(home, [row for part in read_markers(log).get("unfit", []) for row in part["units"]])
-    if ended.report is None:
+    if report is None:
         why = " ".join(filter(None, (ended.info.message, ended.note, *ended.log_tail[-3:])))
         failed = SkillsError(
             f"The dry run {job_id} on the cluster gave no report: {printable(why)[-600:]}",
@@ -379,6 +380,6 @@ def dry_run_there(home: Home) -> tuple[UploadReport | None, SkillsError | None, 
         )
         failed.exit_code = EXIT_ENVIRONMENT
         return None, failed, told
-    if ended.report.exit_code not in (0, EXIT_FINDINGS, EXIT_ENVIRONMENT):
-        ended.report.exit_code = EXIT_FINDINGS
-    return ended.report, None, told
+    if report.exit_code not in (0, EXIT_FINDINGS, EXIT_ENVIRONMENT):
+        report.exit_code = EXIT_FINDINGS
+    return report, None, told
