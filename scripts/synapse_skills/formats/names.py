@@ -20,7 +20,7 @@ MAX_NAME_BYTES = 240
 _MAX_SUFFIX_BYTES = 32
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_()+,=@~ -]*(?:\.[A-Za-z0-9_-]{1,31})*")
 # What no common file system holds (controls, separators, what Windows forbids), what would break a list of names by
-# lines, letters that turn the direction of what follows, halves of characters, and what is none and has no place in XML.
+# lines, letters that turn the direction of what follows, halves of characters, and those that XML has no place for.
 _BAD = re.compile(
     r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]',
 )
