@@ -231,3 +231,15 @@ def test_stopped_by_a_signal_it_says_so_and_goes_on(export_job: ExportJob, monke
     export_job.do()
     assert clean(export_job) == whole
     assert engine.SAMPLE
+
+
+def test_what_was_edited_is_fetched_again_page_by_page(export_job: ExportJob) -> None:
+    """A page may hold fewer rows than were asked for by their ids: the others are not gone."""
+    made = export_job.label(*(row(number, boxes(1)) for number in range(9)))
+    export_job.plan_with(formats=SYNAPSE)
+    export_job.do()
+    export_job.box.set(max_page_size=3)
+    export_job.box.edit(*({"id": each["id"], "data": boxes(2)} for each in made[:7]))
+    export_job.do()
+    assert export_job.report()["records"]["exported"] == 9
+    assert export_job.report()["annotations"]["read"] == 7 * 2 + 2

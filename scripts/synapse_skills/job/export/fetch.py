@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from synapse_skills.job.export.payloads import Payloads
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
 from synapse_skills.job.export.spool import Kept, Spool
-from synapse_skills.job.export.walk import NotOrdered, Walk, gaps
+from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
 
 HELD_BYTES = 8 << 20
 UNKNOWN_BYTES = 1 << 16
@@ -168,7 +168,7 @@ class Fetcher:
         query = self.scope.listing(page_size=self.page_size)
         cursor = self.index.cursor
         following = query | (cursor or {})
-        seen = {tuple(sorted(following.items()))}
+        way = Way(self.index.count)
         while True:
             self._go_on()
             try:
@@ -177,21 +177,18 @@ class Fetcher:
                 if cursor is None:
                     raise
                 # It doesn't live for ever: from the start again, and every row is kept once all the same.
-                cursor, following, seen = None, query, set()
+                cursor, following, way = None, query, Way(self.index.count)
                 continue
             here: dict[str, Any] = {"t": "page", "next": listed.following}
             await self._store(listed.rows, lambda reached, here=here: here, None)  # type: ignore[misc]
             if not listed.following:
                 return
             following = query | listed.following
-            mark = tuple(sorted(following.items()))
-            if mark in seen:
-                raise OutOfReach("The backend's list leads in a circle.", code="list-in-circle", hint="Run it again.")
-            seen.add(mark)
+            way.went(listed)
 
     async def _some(self, limit: int) -> None:
         query = self.scope.listing(page_size=min(self.page_size, limit))
-        following = query
+        following, way = query, Way(self.index.count)
         while self.index.count() < limit:
             self._go_on()
             listed = await self._ask(following)
@@ -200,6 +197,7 @@ class Fetcher:
             if not listed.following:
                 return
             following = query | listed.following
+            way.went(listed)
 
     # -- again -----------------------------------------------------------------------------------------------------
 
@@ -254,16 +252,33 @@ class Fetcher:
 
     async def _fetch_again(self, keys: list[int]) -> list[int]:
         """Fetch some records once more; those that the backend no longer has."""
-        ids = self.index.ids_of(keys)
-        listed = await self._ask(self.scope.by_id(ids))
         wanted = set(keys)
-        rows = [row for row in listed.rows if row.key in wanted]
-        await self._store(rows, lambda reached: {"t": "again"}, None)
-        return sorted(wanted.difference(row.key for row in rows))
+        async for rows in self._by_id(self.index.ids_of(keys)):
+            found = [row for row in rows if row.key in wanted]
+            await self._store(found, lambda reached: {"t": "again"}, None)
+            wanted.difference_update(row.key for row in found)
+            if not wanted:
+                break
+        return sorted(wanted)
 
     async def _relist(self, row: Row) -> Row | None:
-        listed = await self._ask(self.scope.by_id([row.id]))
-        return next((each for each in listed.rows if each.key == row.key), None)
+        async for rows in self._by_id([row.id]):
+            if found := next((each for each in rows if each.key == row.key), None):
+                return found
+        return None
+
+    async def _by_id(self, ids: list[int]) -> AsyncIterator[list[Row]]:
+        """Some rows by their ids, page by page: a page may hold fewer than were asked for."""
+        query, asked = self.scope.by_id(ids), set(ids)
+        following, way = query, Way(lambda: len(asked))
+        while True:
+            listed = await self._ask(following)
+            yield listed.rows
+            # Who does not know `ids` lists everything.
+            if not listed.following or asked.isdisjoint(row.id for row in listed.rows):
+                return
+            following = query | listed.following
+            way.went(listed)
 
     # -- the parts -------------------------------------------------------------------------------------------------
 

@@ -170,7 +170,8 @@ class Index:
 
     def restless(self) -> list[int]:
         """Rows that, fetched again, were not in the state of the listing."""
-        return [key for key in self.changed() if self.database.execute("SELECT 1 FROM row WHERE key = ?", (key,))]
+        here = "SELECT 1 FROM row WHERE key = ?"
+        return [key for key in self.changed() if self.database.execute(here, (key,)).fetchone()]
 
     def gone(self) -> list[int]:
         """Rows that the spool has and the listing has not."""

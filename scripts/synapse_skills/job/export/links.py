@@ -15,6 +15,7 @@ from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
 from synapse_skills.job.export.spool import Kept
+from synapse_skills.job.export.walk import Way
 
 AT_ONCE = 100
 UNITS = "data_units/"
@@ -45,7 +46,7 @@ class Links:
         if self.scope.target != "task":
             del query["expand"]
         wanted = set(keys)
-        for row in await self._rows(self.scope.path, query, self.scope.target):
+        for row in await self._rows(self.scope.path, query, self.scope.target, self.index.ids_of(keys)):
             if row.key not in wanted:
                 continue
             record = read_row(row.as_received({"data"}), self.scope.target, payload=b"null")
@@ -70,21 +71,24 @@ class Links:
 
     async def _units(self, ids: list[int]) -> list[Row]:
         query = {"ids": ",".join(map(str, ids)), "page_size": AT_ONCE, "expand": "files"}
-        return await self._rows(UNITS, query, "data_unit")
+        return await self._rows(UNITS, query, "data_unit", ids)
 
-    async def _rows(self, path: str, query: dict[str, Any], target: str) -> list[Row]:
+    async def _rows(self, path: str, query: dict[str, Any], target: str, ids: list[int]) -> list[Row]:
         rows: list[Row] = []
-        following = query
+        following, asked, way = query, set(ids), Way(lambda: len(ids))
         while True:
             async with self.pace.slot():
                 parse = functools.partial(read_page, target=target)
                 listed = await self.api.get_as(path, following, parse, self.pace.bad)
             if not isinstance(listed, Listed):
                 raise OutOfReach(f"The backend answered {path} with nothing.", code="not-synapse")
-            rows += listed.rows
-            if not listed.following or not listed.rows:
+            here = [row for row in listed.rows if row.id in asked]
+            rows += here
+            # Who does not know `ids` lists everything.
+            if not listed.following or not here:
                 return rows
             following = query | listed.following
+            way.went(listed)
 
     async def fetch_units(self, ids: list[int]) -> int:
         """Keep data units in the spool, by their ids; how many the backend has."""

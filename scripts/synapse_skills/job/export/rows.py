@@ -188,9 +188,13 @@ def _row(members: dict[str, bytes], target: str) -> Row:
 
 def _number(members: dict[str, bytes], name: str) -> int:
     try:
-        return int(members[name])
+        number = int(members[name])
     except (KeyError, ValueError):
-        raise ValueError(f"a row without a number as its {name}") from None
+        number = -1
+    # No database has more, and ours holds no more.
+    if not 0 <= number < 2**63:
+        raise ValueError(f"a row without a number as its {name}")
+    return number
 
 
 def _parsed(raw: bytes) -> Any:

@@ -11,9 +11,14 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from synapse_skills.errors import OutOfReach
 from synapse_skills.job.export.rows import Listed, Row
 
 SMALLEST_TO_DIVIDE = 4  # pages
+MOST_EMPTY = 20
+"""Pages in a row without any row, and yet with a next one."""
+MOST_TWICE = 2_000
+"""Rows that are listed more than twice as often as there are different ones."""
 
 Ask = Callable[[int, int], Awaitable[Listed]]
 Take = Callable[[list[Row], int, int], Awaitable[None]]
@@ -115,6 +120,30 @@ class Walk:
         await self._take(listed.rows, reached, high)
         mine.high = max(reached, mine.low)
         mine.is_long = True
+
+
+class Way:
+    """The way along a list whose pages name the next one: notices when it leads round and round.
+
+    Args:
+        held: how many different rows there are by now.
+    """
+
+    def __init__(self, held: Callable[[], int]) -> None:
+        self._held = held
+        self._listed = 0
+        self._empty = 0
+
+    def went(self, listed: Listed) -> None:
+        """A page with another behind it.
+
+        Raises:
+            OutOfReach: it never ends. Rows that come and go meanwhile are listed twice now and then, not all of them.
+        """
+        self._listed += len(listed.rows)
+        self._empty = 0 if listed.rows else self._empty + 1
+        if self._empty > MOST_EMPTY or self._listed > 2 * self._held() + MOST_TWICE:
+            raise OutOfReach("The backend's list leads in a circle.", code="list-in-circle", hint="Run it again.")
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
