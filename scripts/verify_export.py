@@ -6,16 +6,19 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from synapse_skills.errors import EXIT_FINDINGS, EXIT_OK, printable, run
+from synapse_skills.errors import EXIT_FINDINGS, EXIT_OK, printable, redact, run
 
 EPILOG = """\
 examples:
   verify_export.py ~/datasets/cars
   verify_export.py ~/datasets/cars --json
+  verify_export.py s3://datasets/cars
 
-exit codes: 0 the export is whole and says of itself what is true · 1 findings, or nothing to inspect · 2 wrong usage
+What lies at a URL is fetched to this machine first, and removed again.
+
+exit codes: 0 the export is whole and says of itself what is true · 1 findings, or nothing to inspect · 2 wrong usage ·
+  3 the storage is out of reach, or there is no room for a copy
 """
 
 
@@ -27,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("output", type=Path, metavar="OUTPUT", help="the output folder of an export")
+    command.add_argument("output", metavar="OUTPUT", help="the output of an export: folder or URL")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return command
 
@@ -35,15 +38,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Verify, and show what was found."""
     args = parser().parse_args(argv)
-    from synapse_skills.job.export.verify import verify_output
+    from synapse_skills.job.export.reading_back import verify_place
     from synapse_skills.texts import human_bytes
 
-    found = verify_output(args.output)
+    found = verify_place(args.output)
     if args.json:
         print(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
         size = f"{found.files:,} files, {human_bytes(found.bytes)}; {found.records:,} records"
-        print(f"{printable(str(args.output))}: {size}")
+        print(f"{printable(redact(args.output))}: {size}")
         for part, count in sorted(found.items.items()):
             print(f"  {part or 'media':<12} {count:>10,}")
         for name, verified in found.formats.items():

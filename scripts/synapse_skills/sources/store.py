@@ -62,6 +62,10 @@ class Store(ABC):
         """A whole file; None if there is none."""
 
     @abstractmethod
+    def fetch(self, name: str, to: Path) -> bool:
+        """Copy a file of any size to one here; False if there is none."""
+
+    @abstractmethod
     def write(self, name: str, content: bytes | Path) -> None:
         """Write a file whole or not at all, over what is there."""
 
@@ -108,6 +112,15 @@ class LocalStore(Store):
                 return (self.folder / checked(name)).read_bytes()
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
+
+    def fetch(self, name: str, to: Path) -> bool:
+        """See `Store`."""
+        with _local(self.name):
+            try:
+                shutil.copyfile(self.folder / checked(name), to)
+            except FileNotFoundError:
+                return False
+        return True
 
     def write(self, name: str, content: bytes | Path) -> None:
         """See `Store`: a temporary neighbour, synced, then renamed over it."""
@@ -184,6 +197,24 @@ class RemoteStore(Store):
                 if found.word == "missing":
                     return None
                 raise
+
+        return patiently(once, f"{self.name}/{name}")
+
+    def fetch(self, name: str, to: Path) -> bool:
+        """See `Store`."""
+
+        def once() -> bool:
+            try:
+                with self.remote.read(checked(name)) as reading, to.open("wb") as stream:
+                    for chunk in reading.chunks:
+                        stream.write(chunk)
+                    if stream.tell() != reading.entry.size:
+                        raise Fault("cut")
+            except Fault as found:
+                if found.word == "missing":
+                    return False
+                raise
+            return True
 
         return patiently(once, f"{self.name}/{name}")
 
