@@ -33,8 +33,17 @@ def parser() -> argparse.ArgumentParser:
         prog="plan_export.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_argument("--target", metavar="T", help="assignment, ground_truth or task")
-    command.add_argument("--project", metavar="ID", help="project to export: number or title")
-    command.add_argument("--ground-truth-version", metavar="ID", help="version of a ground truth to export: its number")
+    # Several words are read as one title, or refused by name; argparse alone would say "unrecognized arguments".
+    command.add_argument(
+        "--project", action="extend", nargs="+", metavar="ID", help="project to export: number or title; one only"
+    )
+    command.add_argument(
+        "--ground-truth-version",
+        action="extend",
+        nargs="+",
+        metavar="ID",
+        help="version of a ground truth to export: its number; one only",
+    )
     command.add_argument("--format", action="extend", nargs="+", default=[], metavar="F", help="formats to write")
     command.add_argument("--filter", metavar="JSON", help="filters as one JSON object: see --keys filters")
     command.add_argument("--split", metavar="R", help="parts, such as 80/20 or 70/20/10; none for no split")
@@ -82,8 +91,8 @@ def flags_of(args: argparse.Namespace) -> dict[str, Any]:
         flags |= read_classes(args.classes)
     own = {
         "target": args.target,
-        "project": args.project,
-        "ground_truth_version": args.ground_truth_version,
+        "project": " ".join(args.project) if args.project else None,
+        "ground_truth_version": " ".join(args.ground_truth_version) if args.ground_truth_version else None,
         "formats": [part for word in args.format for part in word.split(",") if part] or None,
         "split.ratios": args.split,
         "originals": args.originals,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planning.conversation import asked, understood
+import pytest
+
+import plan_export
+from planning.conversation import asked, codes, understood
 from planning.export_talk import CARS, MIXED, VERSION, Exporter
-from synapse_skills.planning import Document
+from synapse_skills.planning import Document, filter_flag
 
 DONE = {"formats": "coco", "split.ratios": "none", "originals": "none"}
 
@@ -97,3 +100,37 @@ def test_a_value_that_no_record_has_is_answered_with_those_there_are(exporter: E
     problem = exporter.say("filter.review=reject", "filter.discarded=any", project=MIXED).problems[0]
     assert problem["code"] == "nothing-matches"
     assert "confirmed (3), rejected (2)" in problem["fix"] and "Did you mean rejected?" in problem["fix"]
+
+
+# ---- several at once
+
+
+@pytest.mark.parametrize("said", ["3,4", "3 4", "3; 4", [3, 4], ["Cars 2026", "Mixed"]])
+def test_several_projects_are_refused_by_name_with_what_to_do(exporter: Exporter, said: Any) -> None:
+    document = exporter.say(project=said, **DONE)
+    assert (document.status, document.exit_code) == ("blocked", 1)
+    (problem,) = document.problems
+    assert problem["code"] == "several-scopes"
+    assert "one project, and 2 were named" in problem["examples"][0] and "--classes FILE" in problem["fix"]
+    assert not (exporter.folder / "synapse-jobs").exists()
+
+
+def test_several_versions_and_several_in_a_filter_are_refused_too(exporter: Exporter) -> None:
+    for said in ({"ground_truth_version": [VERSION, 6]}, filter_flag({"project": [CARS, MIXED]})):
+        assert codes(exporter.say(**said)) == ["several-scopes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--project", "3", "4"], "3 4"),
+        (["--project", "3", "--project", "4"], "3 4"),
+        (["--project", "Cars", "2026"], "Cars 2026"),
+    ],
+)
+def test_words_after_project_are_one_answer(words: list[str], said: str) -> None:
+    assert plan_export.flags_of(plan_export.parser().parse_args(words)) == {"project": said}
+
+
+def test_a_title_of_several_words_is_no_list_of_projects(exporter: Exporter) -> None:
+    assert understood(exporter.say(project="cars 2026"), "project")["value"] == CARS

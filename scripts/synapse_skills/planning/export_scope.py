@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, printable
@@ -18,6 +19,27 @@ VERSION_KEY = "ground_truth_version"
 def scope_of(settled: Settled) -> int:
     """The number of the project, or of the ground truth's version."""
     return int(settled[VERSION_KEY if settled["target"] == GROUND_TRUTH else "project"])
+
+
+def _one_only(answer: Any, what: str) -> None:
+    """Refuse several at once.
+
+    Raises:
+        FindingError: `several-scopes`: more than one was named.
+    """
+    words = answer if isinstance(answer, list) else re.split(r"[\s,;]+", answer.strip()) if _is_several(answer) else ()
+    if len(words) < 2:
+        return
+    raise FindingError(
+        f"An export is of one {what}, and {len(words):,} were named: {', '.join(shown(word) for word in words[:5])}.",
+        hint="Plan one export for each, all with the same --classes FILE, so that a class has the same number in every "
+        "one. --answers synapse-jobs/FIRST/answers.json repeats the other answers.",
+        code="several-scopes",
+    )
+
+
+def _is_several(answer: Any) -> bool:
+    return isinstance(answer, str) and re.fullmatch(r"\d+([\s,;]+\d+)+", answer.strip()) is not None
 
 
 def _of_project(facts: ExportFacts, project: int) -> Inferred:
@@ -126,6 +148,7 @@ def _project_number(answer: Any, facts: ExportFacts) -> int:
 def _parse_project(answer: Any, facts: ExportFacts, settled: Settled) -> int:
     if VERSION_KEY in facts.answers:
         raise BadAnswer("A version of a ground truth was named too: take one of the two back with null.")
+    _one_only(answer, "project")
     return _project_number(answer, facts)
 
 
@@ -161,6 +184,7 @@ def _ask_version(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Refus
 
 
 def _parse_version(answer: Any, facts: ExportFacts, settled: Settled) -> int:
+    _one_only(answer, "version of a ground truth")
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows = [(int(row["id"]), _truth_name(row)) for row in facts.ground_truths()]
