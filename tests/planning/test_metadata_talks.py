@@ -248,14 +248,14 @@ def test_a_table_that_changes_between_two_rounds_is_another_plan(user: User) -> 
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("nowhere.xlsx", "no-table"), ("s3://bucket/meta.xlsx", "table-in-storage"), ("p001/a.png", "bad-table")],
+    [("nowhere.xlsx", "no-table"), ("https://host/meta.xlsx", "table-in-storage"), ("p001/a.png", "bad-table")],
 )
 def test_a_table_that_is_none_is_a_refusal(user: User, name: str, code: str) -> None:
     user.files(units(1, "a.png"))
     document = user.say_request(Request({"sources": "scans", "data_collection": str(PLAIN), "metadata.table": name}))
     assert (document.status, document.exit_code, codes(document)) == ("blocked", 1, [code])
     if code == "no-table":
-        assert "storage was not looked at" in document.problems[0]["examples"][0]
+        assert "in the source or in the working folder" in document.problems[0]["examples"][0]
 
 
 def test_a_broken_table_in_the_source_is_asked_about(user: User) -> None:

@@ -69,7 +69,7 @@ def test_a_wrong_share_folder_and_host_are_told_apart(tree: SmbTree, pauses: lis
     tree.write("a.png")
     host = tree.url.rpartition("/data/")[0]
     for url, code, says in (
-        (f"{host}/nope/x", "source-missing", "no such bucket, share"),
+        (f"{host}/nope/x", "source-missing", "no such bucket or share"),
         (f"{host}/data/nope/x", "source-missing", "the share \\\\127.0.0.1\\data exists"),
         (host, "source-missing", "names no share"),
         (f"{tree.url}/a.png", "source-not-a-folder", "is a file"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from synapse_skills.errors import FindingError, printable
+from synapse_skills.planning.metadata_far import fetch_from, fetch_table, is_far
 from synapse_skills.planning.on_agent import in_mirror, is_there
 
 if TYPE_CHECKING:
@@ -50,17 +51,14 @@ def found_tables(sources: Sequence[Source]) -> list[Path]:
 def resolve_table(text: str, sources: Sequence[Source]) -> tuple[Path, bool]:
     """Where a table is that somebody has named, and whether it was found in a source by a relative path.
 
-    Absolute paths are taken as they are; others are looked for in the sources, then in the working folder.
+    Absolute paths are taken as they are; others are looked for in the sources, then in the working folder. One at a
+    URL is fetched.
 
     Raises:
-        FindingError: `table-in-storage`: a storage can't be looked at; `no-table`: there is no such file.
+        FindingError: `no-table`: there is no such file; others of `fetch_table`. OutOfReach: its place is out of reach.
     """
-    if "://" in text or text.casefold().startswith("storage:"):
-        raise FindingError(
-            f"The table {printable(text)} lies in a storage, which this version can't read.",
-            hint="Copy it to this machine and name its path.",
-            code="table-in-storage",
-        )
+    if is_far(text):
+        return fetch_table(text), False
     path = Path(text).expanduser()
     if path.is_absolute():
         if path.is_file():
@@ -74,10 +72,11 @@ def resolve_table(text: str, sources: Sequence[Source]) -> tuple[Path, bool]:
             return _plain(source.root() / path), True
     if (Path.cwd() / path).is_file():
         return _plain(Path.cwd() / path), False
+    if fetched := fetch_from(sources, text):
+        return fetched, True
     raise FindingError(
-        f"There is no file {printable(text)} in the source or in the working folder. The storage was not looked at: "
-        "this version reads local folders only.",
-        hint="Check the path, or give the absolute one; a table in a storage has to be copied here first.",
+        f"There is no file {printable(text)} in the source or in the working folder.",
+        hint="Check the path, or give the absolute one, or a URL such as s3://bucket/table.xlsx.",
         code="no-table",
     )
 

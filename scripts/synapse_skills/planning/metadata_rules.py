@@ -23,6 +23,7 @@ from synapse_skills.planning.metadata_cover import (
     unknown_columns,
 )
 from synapse_skills.planning.metadata_facts import NONE, Meta, fields_of, frozen, schema_of, sidecars_of, table_of
+from synapse_skills.planning.metadata_far import far_name
 from synapse_skills.planning.metadata_values import CONSTANTS, FOLDERS, SAID
 from synapse_skills.planning.on_agent import true_path
 from synapse_skills.planning.sources import sources_of
@@ -102,7 +103,7 @@ def metadata_rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
                 kind="table",
                 table=METADATA_TABLE,
                 sha256=rows.sha256,
-                file=true_path(table.path, sources_of(settled)),
+                file=far_name(table.path) or true_path(table.path, sources_of(settled)),
                 sheet=table.sheet,
                 key=settled["metadata.key"],
                 fields={name: field for name, field in renamed.items() if field is not None},

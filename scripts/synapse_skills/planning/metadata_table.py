@@ -33,6 +33,8 @@ from synapse_skills.planning.metadata_facts import (
     tables_in_source,
     unit_keys,
 )
+from synapse_skills.planning.metadata_far import far_name, is_far
+from synapse_skills.planning.metadata_far import inside as lies_inside
 from synapse_skills.planning.on_agent import bring_table, true_path
 from synapse_skills.planning.sources import sources_of
 
@@ -94,6 +96,8 @@ def _missing(facts: Facts, settled: Settled) -> list[str]:
 
 def _inside(path: Path, settled: Settled) -> str:
     """A table as the user knows it: by its name in the source."""
+    if url := far_name(path):
+        return printable(url)
     for source in sources_of(settled):
         if not source.is_remote and path.is_relative_to(source.root()):
             return printable(str(path.relative_to(source.root())))
@@ -111,7 +115,7 @@ def _told(facts: Facts, path: Path) -> str:
 
 def _set_aside(facts: Facts, settled: Settled, path: Path) -> None:
     """The table is no data, even where a specification takes its extension."""
-    inside = []
+    inside = lies_inside(far_name(path) or "", sources_of(settled))
     for number, source in enumerate(sources_of(settled)):
         if not source.is_remote and path.is_relative_to(source.root()):
             inside.append((number, unicodedata.normalize("NFC", path.relative_to(source.root()).as_posix())))
@@ -133,7 +137,7 @@ def _parse_table(answer: Any, facts: Facts, settled: Settled) -> str:
     read(facts, path)
     _set_aside(facts, settled, path)
     # A path in the source stays relative: the same answers hold for next week's folder.
-    return word if in_source or Path(word).is_absolute() else true_path(path, sources_of(settled))
+    return word if in_source or Path(word).is_absolute() or is_far(word) else true_path(path, sources_of(settled))
 
 
 def _check_suffix(path: Path) -> None:

@@ -34,7 +34,7 @@ _AGAIN = "Wait, then run it again: it goes on where it was."
 TABLE = {
     "missing": _Row("source-missing", "is not there", "Check the spelling."),
     "a-file": _Row("source-not-a-folder", "is a file, not a folder", "Name the folder that holds it."),
-    "no-bucket": _Row("source-missing", "is not there: no such bucket, share or host folder", "Check the name."),
+    "no-bucket": _Row("source-missing", "is not there: no such bucket or share", "Check the name."),
     "denied": _Row(
         "source-denied",
         "may not be read with this login",
