@@ -28,6 +28,7 @@ READ_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
 MAX_RETRY_AFTER_S = 60.0
 MAX_TOLD = 20
+MAX_ANSWER_BYTES = 1 << 30
 LATER = (425, 429)
 """Refused, but only for now; whoever asks again does no harm."""
 
@@ -59,6 +60,25 @@ class Answer:
     body: Any = None
     reason: str = ""
     retry_after: float = 0.0
+
+
+class TooLarge(Exception):
+    """An answer that no memory should hold."""
+
+
+async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        TooLarge: it is longer than `limit`, as it came or unpacked.
+    """
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > limit:
+            response.close()
+            raise TooLarge(f"more than {limit:,} bytes")
+    return bytes(content)
 
 
 @functools.cache
@@ -249,7 +269,10 @@ class Api:
             async with session.request(
                 method, self.url(path), params=query or None, data=data, headers=headers, allow_redirects=False
             ) as response:
-                return self._understand(response.status, response.headers, await response.read(), parse)
+                content = await read_at_most(response, MAX_ANSWER_BYTES)
+                return self._understand(response.status, response.headers, content, parse)
+        except TooLarge as error:
+            return Answer("unknown", response.status, reason=str(error))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Answer("unsent", reason=_reason(error))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

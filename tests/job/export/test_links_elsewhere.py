@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from export_fixture import ExportJob, boxes, row
 from synapse_skills.backend import TransferFailed
 from synapse_skills.backend.storage_link import storage_link
 from synapse_skills.export_plan import FormatPlan
+from synapse_skills.job.export import payloads
 
 
 class Elsewhere:
@@ -94,3 +96,16 @@ def test_a_link_leads_where_it_says(said: str, leads_to: str) -> None:
 def test_a_link_to_nowhere_is_not_followed(said: str) -> None:
     with pytest.raises(TransferFailed, match="its link is"):
         storage_link("http://backend.test", said)
+
+
+def test_a_payload_that_no_memory_should_hold_is_left_alone(
+    export_job: ExportJob, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that is small until it is unpacked; and it is not asked for again at once."""
+    monkeypatch.setattr(payloads, "MAX_BYTES", 1 << 20)
+    elsewhere.answers["/bomb"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * (2 << 20)))
+    export_job.plan_with(formats=(FormatPlan(name="coco"),))
+    export_job.label(row(1, {"mode": "presigned", "presigned_url": f"{elsewhere.host}/bomb"}), row(2))
+    export_job.do(expect=5)
+    assert export_job.report()["records"] == {"read": 2, "exported": 1, "quarantined": 1, "left_out": 0}
+    assert len(elsewhere.asked) == 2  # and once more for what was lacking

@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from synapse_skills.backend import Api, Pace, TransferFailed
+from synapse_skills.backend.api import TooLarge, read_at_most
 from synapse_skills.backend.storage_link import storage_link
 from synapse_skills.backend.trying import WAIT_STATUSES, Busy, Tries, retry_after
 from synapse_skills.job.export.rows import Row, is_json
@@ -17,6 +18,8 @@ ATTEMPTS = 5
 REISSUES = 3
 TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=60)
 EXPIRED = (400, 401, 403)
+MAX_BYTES = 256 << 20
+"""A million annotations take less."""
 
 
 class Expired(Exception):
@@ -72,7 +75,10 @@ class Payloads:
                     raise Expired
                 if response.status >= 300:
                     raise TransferFailed(f"{name}: the storage answered {response.status}", again=True)
-                content = await response.read()
+                try:
+                    content = await read_at_most(response, MAX_BYTES)
+                except TooLarge as error:
+                    raise TransferFailed(f"{name}: {error}", again=False) from None
             if not is_json(content):
                 raise Busy("something that is not JSON in place of a payload")
 

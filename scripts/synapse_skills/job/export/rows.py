@@ -23,6 +23,7 @@ _QUERY = re.compile(rb'([A-Za-z][A-Za-z0-9+.-]*:(?:\\?/){2}(?:[^"?\\\s]|\\.)*)\?
 _OWN_URL = re.compile(rb'("(?:presigned_)?url"\s*:\s*"(?:[^"?\\]|\\.)*)\?(?:[^"\\]|\\.)*"')
 
 _DECODER = json.JSONDecoder()
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
 class _Page(msgspec.Struct):
@@ -51,7 +52,7 @@ class Row:
     def head(self) -> dict[str, Any]:
         """The row without its payload, parsed."""
         if self._head is None:
-            self._head = {name: _parsed(raw) for name, raw in self.members.items() if name != "data"}
+            self._head = {name: _told(raw) for name, raw in self.members.items() if name != "data"}
         return self._head
 
     @property
@@ -107,7 +108,7 @@ def read_page(content: bytes, target: str) -> Listed:
         page = msgspec.json.decode(content, type=_Page)
         members = [{name: bytes(raw) for name, raw in row.items()} for row in page.results]
         count, following = page.count, page.next
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         members, count, following = _freely(content)
     rows = [_row(each, target) for each in members]
     query = dict(parse_qsl(urlsplit(following).query, keep_blank_values=True)) if following else {}
@@ -141,7 +142,7 @@ def _members(text: str, at: int) -> tuple[dict[str, str], int]:
         if not isinstance(name, str) or text[at : at + 1] != ":":
             raise ValueError("no object")
         start = _past_white(text, at + 1)
-        _, end = _DECODER.raw_decode(text, start)
+        end = _end(text, start)
         found[name] = text[start:end]
         at = _past_comma(text, end, "}")
     return found, at + 1
@@ -154,10 +155,23 @@ def _elements(text: str) -> list[str]:
     found = []
     at = _past_white(text, 1)
     while text[at : at + 1] != "]":
-        _, end = _DECODER.raw_decode(text, at)
+        end = _end(text, at)
         found.append(text[at:end])
         at = _past_comma(text, end, "]")
     return found
+
+
+def _end(text: str, at: int) -> int:
+    """Where the value that begins here ends; one that nests too deep for any parser is measured by its brackets."""
+    try:
+        return _DECODER.raw_decode(text, at)[1]
+    except RecursionError:
+        depth = 0
+        for found in _BRACKET.finditer(text, at):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found.group(), 0)
+            if not depth:
+                return found.end()
+        raise ValueError("a value without an end") from None
 
 
 def _past_comma(text: str, at: int, end: str) -> int:
@@ -181,7 +195,7 @@ def _row(members: dict[str, bytes], target: str) -> Row:
     wrapper = None
     data = members.get("data", b"").lstrip()
     if data[:1] == b"{" and b'"mode"' in data and len(data) < 1 << 16:
-        parsed = _parsed(data)
+        parsed = _told(data)
         wrapper = is_wrapper(parsed) if isinstance(parsed, Mapping) else None
     return Row(key, identity, members, wrapper)
 
@@ -207,13 +221,24 @@ def _parsed(raw: bytes) -> Any:
             raise ValueError(f"a row that can't be read ({type(error).__name__})") from None
 
 
+def _told(raw: bytes) -> Any:
+    """The same for what may say nothing: None for what nests too deep to be read."""
+    try:
+        return _parsed(raw)
+    except ValueError:
+        return None
+
+
 def is_json(content: bytes) -> bool:
-    """Whether this is JSON, as far as Python reads it."""
+    """Whether this is JSON, as far as Python reads it; what nests deeper than that seems to be."""
     try:
         msgspec.json.decode(content, type=msgspec.Raw)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         try:
             json.loads(content)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            whole = content.strip()
+            return whole[:1] + whole[-1:] in (b"[]", b"{}")
+        except ValueError:
             return False
     return True
