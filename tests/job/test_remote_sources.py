@@ -8,7 +8,7 @@ import pytest
 
 from job_fixture import PNG, killing
 from remote_fixture import LABEL_STORAGE, SECRET, MixedJob
-from sources.trees import Front, s3_error
+from sources.trees import Fault, Front, s3_error
 
 UNITS = 7
 STAGER = "synapse_skills.job.upload.staging:Stager"
@@ -132,6 +132,32 @@ def test_what_changes_after_the_listing_is_named(mixed: MixedJob, content: bytes
     assert mixed.there() == mixed.wanted()
 
 
+def test_a_token_that_expires_in_the_middle_ends_the_run_and_the_next_goes_on(mixed: MixedJob, s3: Front) -> None:
+    mixed.units(UNITS)
+    fetched: set[str] = set()
+
+    def expired_after_three(asked: str) -> Fault | None:
+        if len(fetched) == 3:
+            return s3_error(400, "ExpiredToken")
+        if asked.startswith("GET") and ".json" in asked:
+            fetched.add(asked)
+        return None
+
+    s3.refuse = expired_after_three
+    try:
+        mixed.run(expect=3)
+    finally:
+        s3.refuse = lambda asked: None
+    told = mixed.problem("source-login")
+    assert "ExpiredToken" in told["examples"][0]
+    report = mixed.report()
+    assert (report["quarantined"], report["failed"]) == (0, 0)
+    assert report["created"] + report["pending"] == UNITS
+    mixed.run()
+    assert mixed.there() == mixed.wanted()
+
+
+@pytest.mark.heavy
 def test_access_that_is_lost_ends_the_run_and_the_next_goes_on(mixed: MixedJob, s3: Front) -> None:
     mixed.units(UNITS)
 

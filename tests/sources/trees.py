@@ -141,6 +141,8 @@ class Front:
     def __init__(self, behind: int) -> None:
         self.faults: list[Fault] = []
         self.asked: list[str] = []
+        self.refuse: Callable[[str], Fault | None] = lambda asked: None
+        """Looks at every request, such as `GET /bucket/key`, and may say what is answered to it."""
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -148,9 +150,13 @@ class Front:
 
             def _pass(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                front.asked.append(f"{self.command} {self.path}")
+                asked = f"{self.command} {self.path}"
+                front.asked.append(asked)
                 if front.faults:
                     front.faults.pop(0)(self)
+                    return
+                if refusal := front.refuse(asked):
+                    refusal(self)
                     return
                 onward = http.client.HTTPConnection("127.0.0.1", behind, timeout=30)
                 onward.request(self.command, self.path, body, dict(self.headers.items()))
