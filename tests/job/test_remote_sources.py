@@ -73,6 +73,7 @@ def test_killed_in_the_middle_it_goes_on(mixed: MixedJob, target: str, nth: int,
     assert not mixed.staged
 
 
+@pytest.mark.heavy
 def test_what_is_unfit_is_quarantined_when_it_is_here(mixed: MixedJob) -> None:
     mixed.units(3)
     mixed.tree.put("labels/patient_001.json", b'{"note": "<script>alert(1)</script>"}')

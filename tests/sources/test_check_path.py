@@ -1,21 +1,45 @@
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from synapse_skills import errors
 from synapse_skills.sources import check
 from synapse_skills.texts import human_bytes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check_path.py"
 
 
-def run(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *args], capture_output=True, text=True, timeout=60)
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*args: str) -> Done:
+    """The script as it is called, in this process: to start another one takes a second."""
+    loaded = importlib.util.spec_from_file_location("check_path_script", SCRIPT)
+    assert loaded is not None
+    assert loaded.loader is not None
+    script = importlib.util.module_from_spec(loaded)
+    loaded.loader.exec_module(script)
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            code = errors.run(script.main, args)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Done(code, out.getvalue(), error.getvalue())
 
 
 def run_json(*args: str) -> tuple[int, dict[str, Any]]:
@@ -45,6 +69,12 @@ def test_out_of_reach_is_3(tmp_path: Path, path: str, code: str) -> None:
 @pytest.mark.parametrize("args", [[], ["x", "--limit", "0"], ["x", "--limit", "many"], ["x", "--nope"], ["x", "y"]])
 def test_wrong_usage_is_2(args: list[str]) -> None:
     assert run(*args).returncode == 2
+
+
+def test_it_is_a_script(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "nope"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"], done.stderr) == (3, "source-missing", "")
 
 
 def test_no_file_is_1(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def files(ssh: SshServer, tmp_path: Path) -> SftpTree:
     return tree
 
 
+@pytest.mark.heavy
 def test_a_key_logs_in(files: SftpTree, ssh: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SYNAPSE_SFTP_PASSWORD")
     plain = ssh.user_key.export_private_key().decode()
@@ -57,6 +58,7 @@ def test_a_key_logs_in(files: SftpTree, ssh: SshServer, tmp_path: Path, monkeypa
     assert codes_of(files.source()) == "source-login"
 
 
+@pytest.mark.heavy
 def test_a_wrong_password_is_said_without_it(files: SftpTree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNAPSE_SFTP_PASSWORD", "a-wrong-password")
     with pytest.raises(OutOfReach, match="refused the login: as someone") as caught:
@@ -65,6 +67,7 @@ def test_a_wrong_password_is_said_without_it(files: SftpTree, monkeypatch: pytes
     assert "a-wrong-password" not in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_an_unknown_host_and_another_key_are_refused(
     files: SftpTree, ssh: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +90,7 @@ def test_an_unknown_host_and_another_key_are_refused(
     assert codes_of(files.source()) == "source-host-key"
 
 
+@pytest.mark.heavy
 def test_links_out_and_closed_folders_are_problems(files: SftpTree, ssh: SshServer, inventory: Inventory) -> None:
     files.write("closed/x.png")
     (ssh.root / "outside.txt").write_text("x")
