@@ -33,6 +33,7 @@ class ClassesPlan(_Model):
         order: names as they are written; their place is their id.
         map: class as it was labelled → name as it is written (rename, merge).
         drop: labelled classes that are left out by consent.
+        keep: if not empty, the only written names that are kept: all other classes are left out by consent.
         unknown: what happens to a class that is in none of the three: an error, appended, or lost.
         unlabelled: what happens to an annotation without a class where a format needs one.
     """
@@ -40,6 +41,7 @@ class ClassesPlan(_Model):
     order: tuple[str, ...] = ()
     map: dict[str, str] = Field(default_factory=dict)
     drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     unknown: Literal["fail", "add", "drop"] = "fail"
     unlabelled: Literal["fail", "drop"] = "fail"
 
@@ -56,16 +58,20 @@ class ClassesPlan(_Model):
 
 class SplitPlan(_Model):
     """Parts of the dataset: `ratios` of train, val, test; by what they are kept together; the seed of the hash; whether
-    each class has its share in every part.
+    each class has its share in every part; whether the category of each record already says its part: then nothing is
+    dealt, and `ratios` are what was found.
     """
 
     ratios: dict[Literal["train", "val", "test"], float]
     by: str = Field(default="record", pattern=r"^(record|data_unit|checksum|category|meta\..+)$")
     seed: int = 0
     stratify: Literal["none", "class"] = "none"
+    own: bool = False
 
     @model_validator(mode="after")
     def _one_whole(self) -> SplitPlan:
+        if self.own and (self.by != "category" or self.stratify != "none"):
+            raise ValueError("split.own: the category says the part, so nothing else can")
         if not self.ratios or any(ratio <= 0 for ratio in self.ratios.values()):
             raise ValueError("split.ratios: each must be above 0")
         if abs(sum(self.ratios.values()) - 1) > 1e-6:
@@ -100,6 +106,9 @@ class ExportPlan(_Model):
     ground_truth_version: int | None = Field(default=None, ge=1, description="The scope of a ground truth.")
     filter: dict[str, Any] = Field(default_factory=dict, description="Friendly filters; see the filters reference.")
     formats: tuple[FormatPlan, ...] = Field(min_length=1)
+    tools: tuple[str, ...] = Field(
+        default=(), description="If not empty, only annotations of these tools are exported; all others are left out."
+    )
     classes: ClassesPlan = ClassesPlan()
     geometry: Literal["clamp", "drop", "fail"] = Field(
         default="clamp", description="What becomes of geometry that runs out of its picture."
@@ -109,6 +118,9 @@ class ExportPlan(_Model):
         default="best", description="Several records of one data unit: confirmed, else reviewed, else newest."
     )
     losses: tuple[str, ...] = Field(default=(), description="FORMAT:REASON accepted: what that format may lose so.")
+    replaces: tuple[str, ...] = Field(
+        default=(), description="Formats of an earlier export in the output that may be removed."
+    )
     split: SplitPlan | None = None
     originals: Literal["none", "optional", "required"] = "none"
     naming: Literal["original", "id"] = Field(

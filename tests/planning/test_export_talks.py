@@ -109,6 +109,7 @@ def test_everything_known_at_once(exporter: Exporter) -> None:
         "order": ["truck", "car"],
         "map": {},
         "drop": [],
+        "keep": [],
         "unknown": "fail",
         "unlabelled": "fail",
     }
@@ -137,6 +138,7 @@ def test_a_change_of_mind_is_shown(exporter: Exporter) -> None:
         "ratios": {"train": 0.7, "val": 0.2, "test": 0.1},
         "by": "data_unit",
         "seed": 4,
+        "own": False,
         "stratify": "class",
     }
 
@@ -250,29 +252,48 @@ def test_a_format_that_is_none_is_asked_again(exporter: Exporter, said: str) -> 
 def test_mixed_tools_ask_what_becomes_of_what_a_format_can_not_hold(exporter: Exporter) -> None:
     everything = {"filter.discarded": "any", "filter.review": "any", "formats": "yolo"}
     document = exporter.say(project=MIXED, **everything)
-    rotated = asked(document, "formats.yolo.rotated")
+    assert keys(document)[:3] == ["tools", "formats.yolo.rotated", "classes.unlabelled"]
+    rotated, tools = asked(document, "formats.yolo.rotated"), asked(document, "tools")
     assert rotated["options"][0]["value"] == "envelope" and "1 of 6" in rotated["question"]
-    asked(document, "formats.yolo.polygon")
-    asked(document, "classes.unlabelled")
-    sets = ["formats.yolo.rotated=envelope", "formats.yolo.polygon=lose", "classes.unlabelled=drop"]
+    assert "yolo holds 1 polygon only in another shape" in tools["question"]
+    assert [option["value"] for option in tools["options"]] == [
+        ["bounding_box"],
+        ["bounding_box", "polygon"],
+        "stop",
+    ]
+    sets = ["tools=bounding_box,polygon", "formats.yolo.rotated=envelope", "classes.unlabelled=drop"]
     sets += ["empty=drop", "split.ratios=none", "originals=none"]
     ready = exporter.say(*sets, project=MIXED)
     assert ready.status == "ready"
     plan = exporter.plan("Mixed")
-    assert plan["formats"] == [{"name": "yolo", "options": {"rotated": "envelope", "polygon": "lose"}}]
-    assert plan["losses"] == ["yolo:not-held"]
+    # Who exports polygons as YOLO has said that they may be boxes.
+    assert plan["formats"] == [{"name": "yolo", "options": {"rotated": "envelope", "polygon": "box"}}]
+    assert (plan["tools"], plan["losses"]) == (["bounding_box", "polygon"], [])
     assert plan["classes"]["order"] == ["car", "van", "bus", "road"]
     assert plan["empty"] == "drop"
+    exporter.say("tools=bounding_box", project=MIXED)
+    plan = exporter.plan("Mixed")
+    assert plan["tools"] == ["bounding_box"] and plan["classes"]["order"] == ["car", "van", "bus"]
 
 
 def test_a_loss_without_an_option_is_asked_and_may_stop_it(exporter: Exporter) -> None:
-    sets = ["filter.discarded=any", "filter.review=any", "classes.unlabelled=drop", "formats.yolo_obb.polygon=lose"]
-    document = exporter.say("formats=yolo_pose", *sets[:3], project=MIXED)
-    losses = [key for key in keys(document) if key.startswith("losses.yolo_pose.")]
-    assert losses
-    stopped = exporter.say(f"{losses[0]}=stop", project=MIXED)
-    assert "would-be-lost" in codes(stopped) and stopped.status == "blocked"
-    assert losses[0] not in keys(exporter.say(f"{losses[0]}=accept", project=MIXED))
+    sets = ["filter.discarded=any", "filter.review=any", "classes.unlabelled=drop", "tools=all"]
+    document = exporter.say("formats=yolo_pose", *sets, project=MIXED)
+    question = asked(document, "losses.yolo_pose")
+    assert "1 polygon-not-held: polygon has no place" in question["question"]
+    assert "would-be-lost" in codes(exporter.say("losses.yolo_pose=stop", project=MIXED))
+    assert (
+        "Lost are also" in asked(exporter.say("losses.yolo_pose=rotated", project=MIXED), "losses.yolo_pose")["error"]
+    )
+    assert "losses.yolo_pose" not in keys(exporter.say("losses.yolo_pose=accept", project=MIXED))
+
+
+def test_what_is_lost_by_another_tool_is_not_accepted_with_it(exporter: Exporter) -> None:
+    sets = ["filter.discarded=any", "filter.review=any", "classes.unlabelled=drop", "formats.yolo.rotated=envelope"]
+    exporter.say("formats=yolo", "tools=bounding_box", "losses.yolo=zero-area", *sets, project=MIXED)
+    question = asked(exporter.say("tools=all", "formats.yolo.polygon=lose", "losses.yolo=null", project=MIXED), "empty")
+    assert question["options"]
+    assert understood(exporter.rounds[-1], "losses.yolo")["value"] == ["polygon-not-held"]
 
 
 @pytest.mark.parametrize("said", ["formats.coco.rotated=sideways", "losses.coco.rotated=maybe"])

@@ -25,14 +25,18 @@ class Classes:
         if plan.unknown == "add":
             known = set(names)
             for label in seen:
-                if label not in known and label not in mapping and label not in dropped:
+                if label not in known and label not in mapping and label not in dropped and not plan.keep:
                     known.add(label)
                     names.append(label)
+        kept = set(plan.keep or names)
         self.names = tuple(names)
         self._plan = plan
-        self._places = {name: number for number, name in enumerate(names) if name not in dropped}
+        self._places = {name: number for number, name in enumerate(names) if name not in dropped and name in kept}
         for label, name in mapping.items():
-            self._places[label] = self._places[name]
+            if name in self._places:
+                self._places[label] = self._places[name]
+            else:
+                self._places.pop(label, None)
         self._dropped = dropped
 
     def place(self, annotation: Annotation) -> int | str:
@@ -43,4 +47,4 @@ class Classes:
         place = self._places.get(label)
         if place is not None:
             return place
-        return DROPPED if label in self._dropped else UNKNOWN
+        return DROPPED if label in self._dropped or self._plan.keep else UNKNOWN

@@ -5,22 +5,20 @@ from __future__ import annotations
 from synapse_skills.planning.export_classes import CLASSES
 from synapse_skills.planning.export_filters import COUNTED, FILTER, FILTERS_FAMILY, SCOPE_COUNT
 from synapse_skills.planning.export_formats import FORMATS_ROW, LOSSES_FAMILY, OPTIONS_FAMILY
-from synapse_skills.planning.export_place import ON_WORKER, OUTPUT, ROOM, STORAGE
+from synapse_skills.planning.export_place import ON_WORKER, OUTPUT, REPLACES, ROOM, STORAGE
 from synapse_skills.planning.export_scope import NAME, SCOPE
 from synapse_skills.planning.export_shape import (
-    BY,
     DUPLICATES,
     EMPTY,
     GEOMETRY,
     NAMING,
     ORIGINALS,
     PAGE_SIZE,
-    RATIOS,
-    SEED,
     STATE,
-    STRATIFY,
     WORKERS,
 )
+from synapse_skills.planning.export_split import BY, RATIOS, SEED, STRATIFY
+from synapse_skills.planning.export_tools import TOOLS
 from synapse_skills.planning.interview import Table
 
 EXPORT: Table = (
@@ -31,6 +29,7 @@ EXPORT: Table = (
     FILTERS_FAMILY,
     FORMATS_ROW,
     COUNTED,
+    TOOLS,
     OPTIONS_FAMILY,
     *CLASSES,
     GEOMETRY,
@@ -45,6 +44,7 @@ EXPORT: Table = (
     NAMING,
     STORAGE,
     OUTPUT,
+    REPLACES,
     ON_WORKER,
     ROOM,
     PAGE_SIZE,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from synapse_skills.export_plan import ClassesPlan
 from synapse_skills.planning.answers import MAX_ANSWERS_BYTES, one_of, shown
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of
+from synapse_skills.planning.export_tools import ALL_CLASSES, options_of, tools_of
 from synapse_skills.planning.interview import (
     Ask,
     BadAnswer,
@@ -34,17 +37,24 @@ def classes_of(settled: Settled) -> ClassesPlan:
         order=tuple(settled.get("classes.order") or dict.fromkeys(mapping.values())),
         map=mapping,
         drop=tuple(settled.get("classes.drop") or ()),
+        keep=tuple(settled.get("classes.keep") or ()),
         unknown=settled.get("classes.unknown", "fail"),
         unlabelled=settled.get("classes.unlabelled", "fail"),
     )
 
 
-def configured(project: Mapping[str, Any]) -> list[str]:
-    """The classes of a project's configuration in their order, in either of the two shapes that it comes in."""
+def configured(project: Mapping[str, Any], without: Collection[str] = ()) -> list[str]:
+    """The classes of a project's configuration in their order, in either of the two shapes that it comes in.
+
+    Args:
+        without: tools whose classes are not wanted.
+    """
     configuration = project.get("configuration")
     tools = configuration.get("classification") if isinstance(configuration, Mapping) else None
     names: dict[str, None] = {}
-    for given in tools.values() if isinstance(tools, Mapping) else ():
+    for tool, given in tools.items() if isinstance(tools, Mapping) else ():
+        if tool in without:
+            continue
         listed = given.get("classification_schema") if isinstance(given, Mapping) else given
         for entry in listed if isinstance(listed, list) else ():
             name = entry.get("code") if isinstance(entry, Mapping) else entry
@@ -67,7 +77,7 @@ def _configured(facts: ExportFacts, settled: Settled) -> list[str]:
     if not isinstance(number, int):
         return []
     try:
-        return configured(facts.project(int(number)))
+        return configured(facts.project(int(number)), _tools_without_place(facts, settled))
     except SkillsError:
         if settled["target"] != "ground_truth":
             raise
@@ -76,9 +86,37 @@ def _configured(facts: ExportFacts, settled: Settled) -> list[str]:
 
 def needs_classes(facts: ExportFacts, settled: Settled) -> bool:
     """Whether any format asks for the class of an annotation: its writer says so of the sample."""
-    sample = sample_of(facts, settled)
-    asking = {"unknown-class", "unlabelled"}
-    return any(asking & set(facts.lost(sample, name, {}, ClassesPlan())) for name in settled["formats"])
+    return bool(_asking(facts, settled))
+
+
+def _asking(facts: ExportFacts, settled: Settled) -> list[str]:
+    """The formats that ask for the class of an annotation."""
+    sample, asking = sample_of(facts, settled), {"unknown-class", "unlabelled"}
+    return [name for name in settled["formats"] if asking & set(facts.tried(sample, name, {}, ClassesPlan()).lost)]
+
+
+def _held(facts: ExportFacts, settled: Settled) -> tuple[Counter[str], Counter[str]]:
+    """Classes and tools of the sample that some format holds, whatever becomes of the classes."""
+    labels: Counter[str] = Counter()
+    tools: Counter[str] = Counter()
+    for name in _asking(facts, settled):
+        done = facts.tried(
+            sample_of(facts, settled), name, options_of(settled, name), ALL_CLASSES, tools=tools_of(facts, settled)
+        )
+        labels |= done.labels
+        tools |= done.kept
+    return labels, tools
+
+
+def _tools_without_place(facts: ExportFacts, settled: Settled) -> set[str]:
+    """Tools whose classes no format needs: not exported, or held by none of them."""
+    from typing import get_args
+
+    from synapse_skills.annotations.model import Tool
+
+    exported, seen = tools_of(facts, settled), sample_of(facts, settled).tools
+    left_out = {tool for tool in get_args(Tool) if exported and tool not in exported}
+    return left_out | {tool for tool in seen if tool not in _held(facts, settled)[1]}
 
 
 def _decide_order(facts: ExportFacts, settled: Settled) -> Inferred | None:
@@ -89,16 +127,22 @@ def _decide_order(facts: ExportFacts, settled: Settled) -> Inferred | None:
     own = _configured(facts, settled)
     mapping, dropped = settled.get("classes.map") or {}, set(settled.get("classes.drop") or ())
     order = dict.fromkeys(mapping.get(name, name) for name in own if name not in dropped)
-    seen = [name for name in sorted(sample_of(facts, settled).classes, key=natural) if name not in dropped]
+    held = _held(facts, settled)[0]
+    seen = [name for name in sorted(held, key=natural) if name not in dropped]
     more = [name for name in dict.fromkeys(mapping.get(name, name) for name in seen) if name not in order]
     # A name that others are given exists from then on.
     more += [name for name in dict.fromkeys(mapping.values()) if name not in order and name not in more]
+    if keep := settled.get("classes.keep"):
+        names = [name for name in [*order, *more] if name in keep]
+        return Inferred([*names, *(name for name in keep if name not in names)], "the classes of classes.keep")
     if order:
         because = f"{len(order):,} classes in the order of the project's configuration" + (
             f", then {len(more):,} that only the records have: {', '.join(map(printable, more[:3]))}" if more else ""
         )
     else:
         because = f"no project's configuration names classes: the {len(more):,} of the sample, in natural order"
+    if rest := [name for name in sample_of(facts, settled).classes if name not in held and name not in order]:
+        because += f"; without {len(rest):,} that only tools have which no format of these holds"
     return Inferred([*order, *more], because)
 
 
@@ -128,7 +172,7 @@ ORDER = Decision(
     "The classes in their order, which is their number: a list. --classes FILE gives it in a file.",
     _decide_order,
     _parse_order,
-    needs=("formats", RECORDS, "classes.map", "classes.drop"),
+    needs=("formats", RECORDS, "classes.map", "classes.drop", "classes.keep"),
 )
 
 
@@ -141,6 +185,25 @@ def _parse_map(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str, s
     return mapping
 
 
+def _parse_keep(answer: Any, facts: ExportFacts, settled: Settled) -> list[str]:
+    names, mapping = _names(answer), settled.get("classes.map") or {}
+    known = {*_configured(facts, settled), *sample_of(facts, settled).classes} - set(mapping) | {*mapping.values()}
+    if wrong := next((name for name in names if name not in known), None):
+        near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
+        renamed = f" It is written as {shown(mapping[wrong])}." if wrong in mapping else ""
+        meant = f" Did you mean {printable(near[0])}?" if near and not renamed else ""
+        raise BadAnswer(f"There is no class {shown(wrong)}.{renamed}{meant}")
+    return names
+
+
+KEEP = Decision(
+    "classes.keep",
+    "Keep classes",
+    "The only classes that are kept, as they are written: a list. Annotations of all others are lost by consent.",
+    lambda facts, settled: None,
+    _parse_keep,
+    needs=("formats", RECORDS, "classes.map"),
+)
 DROP = Decision(
     "classes.drop",
     "Drop classes",
@@ -165,11 +228,11 @@ def _unknown_in(facts: ExportFacts, settled: Settled) -> dict[str, int]:
     """Classes of the sample that are neither listed nor renamed nor dropped, the most frequent first."""
     plan = classes_of(settled)
     known = {*plan.order, *plan.map, *plan.drop}
-    return {name: count for name, count in sample_of(facts, settled).classes.most_common() if name not in known}
+    return {name: count for name, count in _held(facts, settled)[0].most_common() if name not in known}
 
 
 def _decide_unknown(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
-    if "classes.order" not in settled:
+    if "classes.order" not in settled or "classes.keep" in settled:
         return None
     unknown = _unknown_in(facts, settled)
     add = Option("Append them", "add", "They follow the list, in natural order")
@@ -195,7 +258,8 @@ def _decide_unknown(facts: ExportFacts, settled: Settled) -> Inferred | Ask | No
 
 def _parse_unknown(answer: Any, facts: ExportFacts, settled: Settled) -> str:
     word = one_of("add", "fail", "drop")(answer, facts, settled)
-    unknown = _unknown_in(facts, settled) if "classes.order" in settled else {}
+    is_open = "classes.order" in settled and "classes.keep" not in settled
+    unknown = _unknown_in(facts, settled) if is_open else {}
     if word == "fail" and unknown:
         refusal = Refuse(
             "unknown-class",
@@ -219,11 +283,16 @@ UNKNOWN = Decision(
 )
 
 
-def _decide_unlabelled(facts: ExportFacts, settled: Settled) -> Ask | None:
+def _decide_unlabelled(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
     if "classes.order" not in settled:
         return None
-    sample = sample_of(facts, settled)
-    lost = {name: facts.lost(sample, name, {}, classes_of(settled))["unlabelled"] for name in settled["formats"]}
+    sample, tools = sample_of(facts, settled), tools_of(facts, settled)
+    lost = {
+        name: facts.tried(sample, name, options_of(settled, name), classes_of(settled), tools=tools).lost["unlabelled"]
+        for name in settled["formats"]
+    }
+    if "classes.keep" in settled:
+        return Inferred("drop", "only the classes of classes.keep are kept")
     if not any(lost.values()):
         return None
     return Ask(
@@ -256,14 +325,14 @@ UNLABELLED = Decision(
     needs=("classes.unknown",),
 )
 
-CLASSES = (DROP, MAP, ORDER, UNKNOWN, UNLABELLED)
+CLASSES = (DROP, MAP, KEEP, ORDER, UNKNOWN, UNLABELLED)
 
 
 # ---- from a file
 
 
 def read_classes(path: Path) -> dict[str, Any]:
-    """The answers that `--classes FILE` gives: a text with a class a line, a JSON list, or `{order, map, drop}`.
+    """The answers that `--classes FILE` gives: a text with a class a line, a JSON list, or `{order, map, drop, keep}`.
 
     Raises:
         UsageError: it can't be read, or is none of these.
@@ -292,7 +361,7 @@ def read_classes(path: Path) -> dict[str, Any]:
         raise _bad_file(where) from None
     if isinstance(document, list):
         return {"classes.order": document}
-    if not set(document) <= {"order", "map", "drop"}:
+    if not set(document) <= {"order", "map", "drop", "keep"}:
         raise _bad_file(where)
     return {f"classes.{name}": value for name, value in document.items()}
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, OutOfReach, UsageError
+from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, OutOfReach, UsageError, redact
+from synapse_skills.export_plan import ExportPlan
+from synapse_skills.job.export.output import finished_formats
 from synapse_skills.plan import plan_bytes, plan_hash
 from synapse_skills.planning.answers import merge, parse_set, read_answers
 from synapse_skills.planning.document import Document, Request, shown_path
@@ -14,11 +18,17 @@ from synapse_skills.planning.export_build import build_export_plan
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
 from synapse_skills.planning.export_home import find_export_home
+from synapse_skills.planning.export_split import OWN, reached
 from synapse_skills.planning.export_summary import export_summary
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.interview import Outcome, Settled, check_keys, fold, is_known
+from synapse_skills.planning.summary import diff
 from synapse_skills.report import write_bytes
 
+ENOUGH = 20
+"""So many sampled records tell that a part is empty."""
+SAID = ("records-in-scope", "records-without-filter", "classes")
+"""What a dry run tells, and the document has said already."""
 _SCOPES = {
     "project": "project",
     "ground_truth_version": "ground_truth_version",
@@ -116,13 +126,39 @@ def _finish(document: Document, home: Home, facts: ExportFacts, settled: Settled
     document.problems += [
         problem.model_dump(mode="json")
         for problem in report.problems
-        if problem.code not in known and (problem.severity != "error" or report.exit_code != EXIT_OK)
+        if problem.code not in {*known, *SAID} and (problem.severity != "error" or report.exit_code != EXIT_OK)
     ]
     if report.exit_code != EXIT_OK:
         document.status = "blocked"
         document.exit_code = EXIT_ENVIRONMENT if report.exit_code == EXIT_ENVIRONMENT else EXIT_FINDINGS
         return
+    document.problems += _replaced(home, plan, before) + _empty_parts(facts, settled)
     document.status, document.exit_code = "ready", EXIT_OK
     document.plan = shown_path(home.plan)
     document.hash = plan_hash(plan_bytes(plan))
     document.summary = export_summary(plan, facts, settled, before)
+
+
+def _replaced(home: Home, plan: ExportPlan, before: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """That a finished export will be written over by another plan."""
+    there = finished_formats(Path(plan.output)) if "://" not in plan.output and plan.storage is None else []
+    if not there or before is None or not diff(before, plan.model_dump(mode="json")):
+        return []
+    told = f"{plan.output} holds a finished export as {', '.join(there)}, made by another plan: it is replaced"
+    return [_warning("replaces-export", told, "To keep it, name another job with --name, or another --output.")]
+
+
+def _empty_parts(facts: ExportFacts, settled: Settled) -> list[dict[str, Any]]:
+    """Parts of the split that come out empty."""
+    counts, whole = reached(facts, settled)
+    empty = [part for part, count in counts.items() if not count]
+    if not empty or not (whole or sum(counts.values()) >= ENOUGH):
+        return []
+    told = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+    by = settled.get("split.by", "record")
+    fix = f"What is kept together by {by} is too large: another split.by or split.seed, or split.ratios={OWN}."
+    return [_warning("empty-part", f"the split comes to {told}", fix)]
+
+
+def _warning(code: str, example: str, fix: str) -> dict[str, Any]:
+    return {"code": code, "severity": "warning", "count": 1, "examples": [redact(example)], "fix": fix}

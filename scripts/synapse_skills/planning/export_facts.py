@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError
 from synapse_skills.planning.asking import Asking
-from synapse_skills.planning.export_sample import SAMPLE, Sample, read_sample, trial
+from synapse_skills.planning.export_kept import kept_rows
+from synapse_skills.planning.export_sample import SAMPLE, Sample, Trial, read_sample, trial
 from synapse_skills.planning.home import Home
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class ExportFacts(Asking):
         super().__init__()
         self.home: Home | None = None
         self.answers = dict(answers)
+        self.said = frozenset(answers)
+        self.asked: set[str] = set()
 
     def projects(self) -> list[dict[str, Any]]:
         """All projects, by id."""
@@ -71,7 +73,9 @@ class ExportFacts(Asking):
         def find() -> Sample:
             from synapse_skills.job.export.sample import sample_of
 
-            rows = sample_of(self.backend(), target, scope, filter, SAMPLE)
+            home = self.home.folder if self.home is not None else None
+            key = (self.backend().login.host, target, scope, _key(filter), self.count(target, scope, filter))
+            rows = kept_rows(home, key, lambda: sample_of(self.backend(), target, scope, filter, SAMPLE))
             return read_sample(rows, target, scope, filter)
 
         return self.once(("sample", target, scope, _key(filter)), find)
@@ -94,7 +98,7 @@ class ExportFacts(Asking):
             known = ", ".join(self.formats())
             raise FindingError(f"There is no format {name!r}.", hint=f"One of {known}.", code="no-format") from None
 
-    def lost(
+    def tried(
         self,
         sample: Sample,
         name: str,
@@ -102,10 +106,12 @@ class ExportFacts(Asking):
         classes: ClassesPlan,
         *,
         geometry: str = "clamp",
-    ) -> Counter[str]:
-        """What a format loses of the sample, by reason."""
-        key = ("lost", id(sample), name, _key(options), classes.model_dump_json(), geometry)
-        return self.once(key, lambda: trial(sample, self.form(name), options, classes, geometry=geometry))
+        tools: Sequence[str] = (),
+    ) -> Trial:
+        """What a format makes of the sample."""
+        whole = self.form(name).complete(options)
+        key = ("tried", id(sample), name, _key(whole), classes.model_dump_json(), geometry, tuple(sorted(tools)))
+        return self.once(key, lambda: trial(sample, self.form(name), whole, classes, geometry=geometry, tools=tools))
 
 
 def _key(value: Mapping[str, Any]) -> str:

@@ -239,8 +239,8 @@ def _values_seen(name: str, said: Any, facts: ExportFacts, settled: Settled) -> 
         return f"No record looked at has a {name}."
     counted = [(value, count_of(facts, settled, {name: value})) for value, _ in told.most_common(5) if "," not in value]
     words = said if isinstance(said, list) else [said]
-    near = [each for word in words for each in difflib.get_close_matches(str(word).casefold(), told, n=1)]
-    meant = f" Did you mean {printable(near[0])}?" if near else ""
+    likely = [each for word in words for each in difflib.get_close_matches(str(word).casefold(), told, n=1)]
+    meant = f" Did you mean {printable(likely[0])}?" if likely else ""
     return f"There is {name} {', '.join(f'{printable(value)} ({count:,})' for value, count in counted)}.{meant}"
 
 
@@ -282,8 +282,8 @@ def _decide_records(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
             count=max(1, len(sample.unread)),
             examples=tuple(sample.unread[:3]),
         )
-    seen = f"{len(sample.records):,} of them were looked at" if len(sample.records) < left else "all were looked at"
-    return Inferred(left, f"{left:,} of {whole:,} records; {seen}" if said else f"no filter; {seen}")
+    looked = f"{len(sample.records):,} of them were looked at" if len(sample.records) < left else "all were looked at"
+    return Inferred(left, f"{left:,} of {whole:,} records; {looked}" if said else f"no filter; {looked}")
 
 
 COUNTED = Decision(
@@ -292,5 +292,6 @@ COUNTED = Decision(
     "Records that the filters leave: counted, not said.",
     _decide_records,
     _counted,
-    needs=("filter.*",),
+    # Not of `filter.*`: while a filter is asked about, all that it may leave is looked at, and nothing waits for it.
+    needs=("filter",),
 )

@@ -6,16 +6,17 @@ import difflib
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synapse_skills.export_plan import ClassesPlan, FormatPlan
-from synapse_skills.formats.reasons import in_words
+from synapse_skills.export_plan import FormatPlan
+from synapse_skills.formats.reasons import TOOL_LEFT_OUT, in_words
 from synapse_skills.planning.answers import number_of, shown, text_list
 from synapse_skills.planning.export_classes import classes_of
 from synapse_skills.planning.export_facts import ExportFacts
-from synapse_skills.planning.export_filters import IN_SCOPE, sample_of
-from synapse_skills.planning.export_sample import Sample
+from synapse_skills.planning.export_filters import IN_SCOPE, RECORDS, sample_of
+from synapse_skills.planning.export_sample import Sample, Trial
+from synapse_skills.planning.export_tools import ALL_CLASSES, best_options, options_of, places_of, tools_of
 from synapse_skills.planning.interview import (
     Ask,
     BadAnswer,
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
     from synapse_skills.formats.base import Format
     from synapse_skills.formats.base import Option as FormatOption
 
-ALL_CLASSES = ClassesPlan(unknown="add", unlabelled="drop")
-"""For comparing formats: no class is in the way."""
 ACCEPT, STOP = "accept", "stop"
-CLASS_REASONS = frozenset({"unknown-class", "unlabelled", "dropped"})
+OWN_ROWS = frozenset({"unknown-class", "unlabelled", "dropped", TOOL_LEFT_OUT})
+"""Reasons that rows of their own ask about: classes and tools."""
 _REASON = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _YOLO = re.compile(r"yolo_?(?:v?\d+)?[nsmlx]?(?:_(seg|segment|segmentation|pose|obb|detect))?")
 
@@ -45,7 +45,7 @@ _YOLO = re.compile(r"yolo_?(?:v?\d+)?[nsmlx]?(?:_(seg|segment|segmentation|pose|
 
 def _held(facts: ExportFacts, sample: Sample, form: Format) -> int:
     """Annotations of the sample that a format holds as it is written by default."""
-    lost = facts.lost(sample, form.name, {}, ALL_CLASSES)
+    lost = facts.tried(sample, form.name, {}, ALL_CLASSES).lost
     return max(0, sample.total - sum(count for reason, count in lost.items() if reason != "unlabelled"))
 
 
@@ -141,12 +141,6 @@ FORMATS_ROW = Decision(
 # ---- how each is written
 
 
-def options_of(settled: Settled, name: str) -> dict[str, Any]:
-    """The options of a format that were decided."""
-    start = f"formats.{name}."
-    return {key.removeprefix(start): value for key, value in settled.items() if key.startswith(start)}
-
-
 def formats_of(settled: Settled) -> tuple[FormatPlan, ...]:
     """The formats as the plan has them."""
     return tuple(FormatPlan(name=name, options=options_of(settled, name)) for name in settled["formats"])
@@ -154,41 +148,54 @@ def formats_of(settled: Settled) -> tuple[FormatPlan, ...]:
 
 def _spared(facts: ExportFacts, settled: Settled, form: Format, option: FormatOption) -> dict[Any, Counter[str]]:
     """What is lost with each choice of an option, by reason."""
-    sample, others = sample_of(facts, settled), options_of(settled, form.name)
+    sample, others, tools = sample_of(facts, settled), options_of(settled, form.name), tools_of(facts, settled)
     return {
-        choice: facts.lost(sample, form.name, {**others, option.name: choice}, ALL_CLASSES) for choice in option.choices
+        choice: facts.tried(sample, form.name, {**others, option.name: choice}, ALL_CLASSES, tools=tools).lost
+        for choice in option.choices
     }
 
 
-def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settled: Settled) -> Ask | None:
+def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
+    if form.is_raw or form.by_script:
+        return None
+    sample, tools = sample_of(facts, settled), tools_of(facts, settled)
+    if tools:
+        best = best_options(facts, sample.only(tools), form, options_of(settled, form.name)).get(option.name)
+        shaped = [tool for tool in places_of(facts, settled).shaped.get(form.name, ()) if tool in tools]
+        rest = [tool for tool in tools if tool not in shaped]
+        # Whoever exports a tool that the format has only in another shape has said that it may have that shape.
+        if shaped and best is not None and not _spares(facts, settled, form, option, rest):
+            return Inferred(best, f"tools holds {', '.join(shaped)}, and {form.name} loses the least so")
     lost = _spared(facts, settled, form, option)
     default = option.choices[0]
-    best = min(option.choices, key=lambda choice: sum(lost[choice].values()))
-    spared = sum(lost[default].values()) - sum(lost[best].values())
+    best = min(option.choices, key=lambda choice: lost[choice].total())
+    spared = lost[default].total() - lost[best].total()
     if spared <= 0:
         return None
-    choices = sorted(option.choices, key=lambda choice: choice != best)
-    others = [
-        other.name
-        for other in facts.formats().values()
-        if other.name not in settled["formats"]
-        and not (other.is_raw or other.by_script)
-        and not sum(facts.lost(sample_of(facts, settled), other.name, {}, ALL_CLASSES).values())
-    ]
-    more = f" Or take another format: {', '.join(others)} would hold all as it is." if others else ""
+    facts.asked.add(f"formats.{form.name}.{option.name}")
     return Ask(
-        f"{form.name} can't hold {spared:,} of {sample_of(facts, settled).total:,} sampled annotations as they are. "
-        f"{option.doc}{more}",
+        f"{form.name} can't hold {spared:,} of {sample.total:,} sampled annotations as they are. {option.doc}",
         tuple(
             Option(
-                str(choice),
+                f"{option.name}: {choice}",
                 choice,
-                _effect(sum(lost[choice].values()) - sum(lost[best].values()))
-                + (" (default)" if choice == default else ""),
+                _effect(lost[choice].total() - lost[best].total()) + (" (default)" if choice == default else ""),
             )
-            for choice in choices
+            for choice in sorted(option.choices, key=lambda choice: choice != best)
         ),
     )
+
+
+def _spares(facts: ExportFacts, settled: Settled, form: Format, option: FormatOption, tools: Sequence[str]) -> bool:
+    """Whether an option keeps anything of these tools that would be lost otherwise."""
+    if not tools:
+        return False
+    sample, others = sample_of(facts, settled), options_of(settled, form.name)
+    lost = [
+        facts.tried(sample, form.name, {**others, option.name: choice}, ALL_CLASSES, tools=tools).lost.total()
+        for choice in option.choices
+    ]
+    return min(lost) < lost[0]
 
 
 def _effect(more: int) -> str:
@@ -229,83 +236,129 @@ OPTIONS_FAMILY = Family(
 # ---- what is lost all the same
 
 
-def losses_in(facts: ExportFacts, settled: Settled, name: str) -> Counter[str]:
-    """What a format loses of the sample by what was decided, classes aside: those have rows of their own."""
+def trial_of(facts: ExportFacts, settled: Settled, name: str) -> Trial:
+    """What becomes of the sample in a format by what was decided; what is asked about as is likely."""
+    sample, tools, options = sample_of(facts, settled), tools_of(facts, settled), options_of(settled, name)
+    form = facts.form(name)
+    if any(f"formats.{name}.{option.name}" in facts.asked for option in form.options):
+        options = best_options(facts, sample.only(tools) if tools else sample, form, options)
     geometry = settled.get("geometry", "clamp")
-    lost = facts.lost(
-        sample_of(facts, settled), name, options_of(settled, name), classes_of(settled), geometry=geometry
-    )
-    return Counter({reason: count for reason, count in lost.items() if reason not in CLASS_REASONS})
+    return facts.tried(sample, name, options, classes_of(settled), geometry=geometry, tools=tools)
 
 
-def _decide_loss(name: str, reason: str, facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
-    count = losses_in(facts, settled, name).get(reason, 0)
-    if not count:
-        return None
+def losses_in(facts: ExportFacts, settled: Settled, name: str) -> Counter[str]:
+    """What a format loses of the sample, classes and tools aside: those have rows of their own."""
+    lost = trial_of(facts, settled, name).lost
+    return Counter({reason: count for reason, count in lost.items() if reason not in OWN_ROWS})
+
+
+def _open_losses(name: str, facts: ExportFacts, settled: Settled) -> tuple[dict[str, int], str]:
+    """Losses that were not accepted one by one, and why they need no question; '' if they do."""
+    lost = losses_in(facts, settled, name)
+    still = {reason: count for reason, count in lost.most_common() if f"losses.{name}.{reason}" not in settled}
+    because = [_follows(name, reason, count, facts, settled) for reason, count in still.items()]
+    return still, "; ".join(dict.fromkeys(because)) if all(because) else ""
+
+
+def _follows(name: str, reason: str, count: int, facts: ExportFacts, settled: Settled) -> str:
+    """What was said that a loss follows from."""
     if reason == "outside" and settled.get("geometry") == "drop":
-        return Inferred(ACCEPT, f"{count:,} in the sample; follows from geometry=drop")
+        return f"{count:,} {reason} in the sample: follows from geometry=drop"
     form = facts.form(name)
     for option in form.options:
-        chosen = options_of(settled, name).get(option.name)
-        if chosen is not None and any(
-            lost.get(reason, 0) < count for choice, lost in _spared(facts, settled, form, option).items()
+        key = f"formats.{name}.{option.name}"
+        if key in facts.answers and any(
+            lost.get(reason, 0) < count for lost in _spared(facts, settled, form, option).values()
         ):
-            return Inferred(ACCEPT, f"{count:,} in the sample; follows from formats.{name}.{option.name}={chosen}")
+            return f"{count:,} {reason} in the sample: follows from {key}={settled.get(key)}"
+    return ""
+
+
+def _decide_losses(name: str, facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
+    still, because = _open_losses(name, facts, settled)
+    if not still:
+        return None
+    if because:
+        return Inferred(list(still), because)
+    told = "; ".join(f"{count:,} {in_words(reason)}" for reason, count in still.items())
     total = sample_of(facts, settled).total
     return Ask(
-        f"{count:,} of {total:,} sampled annotations will be lost in {name} ({in_words(reason)}). Is that all right?",
+        f"{sum(still.values()):,} of {total:,} sampled annotations will be lost in {name}: {told}. Is that all right?",
         (
             Option(
-                "Yes, without them", ACCEPT, "They are counted in the report by reason; synapse_json holds them all"
+                "Yes, without them",
+                list(still),
+                "They are counted in the report by reason; synapse_json holds them all",
             ),
             Option("Stop", STOP, "Mend them in Synapse, or take another format with formats=…"),
         ),
     )
 
 
-def _parse_loss(name: str, reason: str, answer: Any, facts: ExportFacts, settled: Settled) -> str:
-    word = str(answer).strip().casefold()
-    if word == ACCEPT:
-        return ACCEPT
-    if word == STOP:
+def _parse_losses(name: str, answer: Any, facts: ExportFacts, settled: Settled) -> list[str]:
+    still, because = _open_losses(name, facts, settled)
+    words = text_list(answer, facts, settled)
+    if words == [STOP]:
+        told = ", ".join(still) or "some"
         refusal = Refuse(
             "would-be-lost",
-            f"{name} would lose annotations ({in_words(reason)}).",
-            f"Mend them in Synapse, take another format, or say losses.{name}.{reason}={ACCEPT}.",
+            f"{name} would lose annotations ({told}).",
+            f"Mend them in Synapse, take another format, or say losses.{name}={ACCEPT}.",
         )
         raise Stopped(refusal, STOP)
-    raise BadAnswer(f"{shown(answer)} is neither {ACCEPT} nor {STOP}.")
+    agreed = list(still) if words == [ACCEPT] else words
+    if wrong := next((word for word in agreed if not _REASON.fullmatch(word)), None):
+        raise BadAnswer(f"{shown(wrong)} is no reason of a loss: say {ACCEPT} or {STOP}, or list reasons.")
+    more = [reason for reason in still if reason not in agreed]
+    if more and not because:
+        raise BadAnswer(f"Lost are also: {', '.join(more)}.")
+    return [*agreed, *more]
+
+
+def _parse_loss(name: str, reason: str, answer: Any, facts: ExportFacts, settled: Settled) -> str:
+    if str(answer).strip().casefold() == ACCEPT:
+        return ACCEPT
+    raise BadAnswer(f"{shown(answer)} is not {ACCEPT}. To stop, say losses.{name}={STOP}.")
 
 
 def _expand_losses(facts: ExportFacts, settled: Settled, answers: Mapping[str, Any]) -> Iterator[Decision]:
     for name in settled["formats"]:
-        reasons = dict(losses_in(facts, settled, name))
         # What the sample does not show may be in the rest: a run that met it says the reason, and it can be accepted.
         start = f"losses.{name}."
-        for key in answers:
-            reason = key.removeprefix(start)
-            if key.startswith(start) and _REASON.fullmatch(reason):
-                reasons.setdefault(reason, 0)
-        for reason in sorted(reasons, key=lambda reason: (-reasons[reason], reason)):
+        reasons = [key.removeprefix(start) for key in answers if key.startswith(start)]
+        for reason in sorted(reason for reason in reasons if _REASON.fullmatch(reason)):
             yield Decision(
-                f"losses.{name}.{reason}",
+                start + reason,
                 "Losses",
-                f"Whether {name} may lose annotations ({in_words(reason)}): {ACCEPT} or {STOP}.",
-                functools.partial(_decide_loss, name, reason),
+                f"Whether {name} may lose annotations ({in_words(reason)}): {ACCEPT}.",
+                lambda facts, settled: None,
                 functools.partial(_parse_loss, name, reason),
             )
+        yield Decision(
+            f"losses.{name}",
+            f"Lost {name}"[:12],
+            f"The reasons for which {name} may lose annotations, as a list; `{ACCEPT}`: those of the sample; `{STOP}`.",
+            functools.partial(_decide_losses, name),
+            functools.partial(_parse_losses, name),
+        )
 
 
 LOSSES_FAMILY = Family(
     "losses.*",
     "Losses",
-    "`losses.FORMAT.REASON=accept`: annotations that this format may lose for this reason, see troubleshooting.md.",
+    "`losses.FORMAT=accept`: what the sample shows this format to lose; `losses.FORMAT.REASON=accept` says one reason, "
+    "see formats.md. `stop` ends it there.",
     _expand_losses,
-    needs=("formats.*", "classes.unlabelled", "geometry"),
+    needs=("formats", RECORDS),
 )
 
 
 def accepted(settled: Settled) -> tuple[str, ...]:
     """The losses that the plan allows, `FORMAT:REASON`."""
-    keys = [key.split(".", 2) for key, value in settled.items() if key.startswith("losses.") and value == ACCEPT]
-    return tuple(sorted(f"{name}:{reason}" for _, name, reason in keys))
+    found: set[str] = set()
+    for key, value in settled.items():
+        _, _, rest = key.partition("losses.")
+        name, _, reason = rest.partition(".")
+        if key.startswith("losses."):
+            found |= {f"{name}:{each}" for each in ([reason] if reason else value)}
+    return tuple(sorted(found))

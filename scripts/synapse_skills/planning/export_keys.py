@@ -58,7 +58,7 @@ _REASONS = """
 ## Why an annotation can be lost
 
 `losses.FORMAT.REASON=accept` consents to a loss; without consent the export ends with exit 5. The report counts each,
-with examples.
+with examples. `not-held` is said of each tool, such as `keypoint-not-held`, or of a kind of media: `video-not-held`.
 
 | reason | means |
 |---|---|

@@ -9,12 +9,12 @@ from typing import Any
 
 from synapse_skills.errors import SkillsError, printable
 from synapse_skills.job.export.delivery import check_place
-from synapse_skills.job.export.output import MARKER
-from synapse_skills.planning.answers import one_of, shown, text, whole
+from synapse_skills.job.export.output import MARKER, finished_formats
+from synapse_skills.planning.answers import one_of, shown, text, text_list, whole
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of
 from synapse_skills.planning.export_shape import NONE
-from synapse_skills.planning.interview import BadAnswer, Decision, Inferred, Refuse, Settled
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled, Stopped
 from synapse_skills.sources.address import STORAGE as STORAGE_KIND
 from synapse_skills.sources.address import Address, is_url, parse_address
 from synapse_skills.texts import human_bytes
@@ -104,6 +104,52 @@ ON_WORKER = Decision(
     "On the cluster an output on the worker's own disk: `refuse` (it goes with that machine), or `accept`.",
     _nothing,
     one_of("refuse", "accept"),
+)
+
+
+def _decide_replaces(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
+    gone = _would_go(settled)
+    if not gone:
+        return None
+    return Ask(
+        f"{printable(settled['output'])} holds a finished export as {', '.join(gone)}, which this one would remove. "
+        "May it?",
+        (
+            Option("No, keep it", "keep", "Then name another folder with --output, or another job with --name"),
+            Option("Yes, remove it", gone, "Only what this export writes is there afterwards"),
+        ),
+    )
+
+
+def _would_go(settled: Settled) -> list[str]:
+    """Formats of a finished export in the output that are not among those of this one."""
+    if "storage" in settled or is_url(settled["output"]):
+        return []
+    return [name for name in finished_formats(Path(settled["output"])) if name not in settled["formats"]]
+
+
+def _parse_replaces(answer: Any, facts: ExportFacts, settled: Settled) -> list[str]:
+    words = text_list(answer, facts, settled)
+    gone = _would_go(settled)
+    if words == ["keep"] and gone:
+        refusal = Refuse(
+            "would-remove",
+            f"The output holds a finished export as {', '.join(gone)}.",
+            "Name another folder with --output, or another job with --name; and take this back: --set replaces=null.",
+        )
+        raise Stopped(refusal, "keep")
+    if missing := [name for name in gone if name not in words]:
+        raise BadAnswer(f"The output also holds a finished export as {', '.join(missing)}.")
+    return sorted(words)
+
+
+REPLACES = Decision(
+    "replaces",
+    "Replace",
+    "Formats of a finished export in the output that this one may remove: a list.",
+    _decide_replaces,
+    _parse_replaces,
+    needs=("formats", "output"),
 )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from synapse_skills.annotations.model import Box, Keypoint, Polygon, Polyline, Skeleton
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Sample:
     records: Sequence[Record] = ()
     unread: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    _only: dict[tuple[str, ...], Sample] = field(default_factory=dict)
 
     def media(self) -> Iterator[tuple[Record, Media]]:
         """All media of all records."""
@@ -51,6 +54,13 @@ class Sample:
         """All annotations that can be understood."""
         for _, media in self.media():
             yield from media.annotations
+
+    def only(self, tools: Sequence[str]) -> Sample:
+        """The same records with annotations of these tools alone; the same object for the same tools."""
+        key = tuple(sorted(tools))
+        if key not in self._only:
+            self._only[key] = Sample([_only(record, key) for record in self.records])
+        return self._only[key]
 
     @cached_property
     def tools(self) -> Counter[str]:
@@ -133,6 +143,14 @@ class Sample:
         return sum(count_annotations(record.document) for record in self.records)
 
 
+def _only(record: Record, tools: Sequence[str]) -> Record:
+    media = [
+        msgspec.structs.replace(each, annotations=[one for one in each.annotations if one.tool in tools])
+        for each in record.document.media
+    ]
+    return msgspec.structs.replace(record, document=msgspec.structs.replace(record.document, media=media))
+
+
 def read_sample(rows: Sequence[bytes], target: str, scope: int, filter: Mapping[str, Any]) -> Sample:
     """Rows as they were received → what they hold; one that can't be read is told, and does not stop the others."""
     import json
@@ -160,19 +178,60 @@ def read_sample(rows: Sequence[bytes], target: str, scope: int, filter: Mapping[
     return sample
 
 
+@dataclass
+class Trial:
+    """What became of the annotations of a sample in a format.
+
+    Attributes:
+        lost: by reason, as a report says it.
+        tools: lost, by tool and reason; those that could not be read have the tool ''.
+        left_out: by the tools that are not exported.
+        labels: classes of what is written.
+        kept: written, by tool.
+        hollow: pictures without anything written in them; `media` of how many.
+    """
+
+    lost: Counter[str] = field(default_factory=Counter)
+    tools: Counter[tuple[str, str]] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    hollow: int = 0
+    media: int = 0
+
+    def lose(self, tool: str, reason: str, count: int = 1) -> None:
+        """Count annotations as lost."""
+        if count:
+            self.lost[reason] += count
+            self.tools[tool, reason] += count
+
+    @property
+    def written(self) -> int:
+        """Annotations that are written."""
+        return sum(self.kept.values())
+
+
 def trial(
-    sample: Sample, form: Format, options: Mapping[str, Any], classes: ClassesPlan, *, geometry: str = "clamp"
-) -> Counter[str]:
-    """Write the sample into a folder that is thrown away; annotations that the format does not hold, by reason."""
+    sample: Sample,
+    form: Format,
+    options: Mapping[str, Any],
+    classes: ClassesPlan,
+    *,
+    geometry: str = "clamp",
+    tools: Sequence[str] = (),
+) -> Trial:
+    """Write the sample into a folder that is thrown away, and count."""
     from synapse_skills.annotations import size_of
     from synapse_skills.annotations.labels import natural
     from synapse_skills.formats.base import Item, Settings
     from synapse_skills.formats.classes import Classes
-    from synapse_skills.job.export.write import OTHER_MEDIA
+    from synapse_skills.formats.reasons import TOOL_LEFT_OUT, not_held
+    from synapse_skills.job.export.write import reason_of
 
-    lost: Counter[str] = Counter()
+    done = Trial()
     if form.is_raw or form.by_script:
-        return lost
+        done.kept.update(each.tool for each in sample.annotations())
+        done.kept[""] += sample.total - done.written
+        return done
     settings = Settings(
         classes=Classes(classes, sorted(sample.classes, key=natural)),
         geometry=geometry,
@@ -181,21 +240,35 @@ def trial(
     )
     with TemporaryDirectory(prefix="synapse-sample-") as folder:
         writer, pixels = form.write(Path(folder), settings), 0
-        paints = form.paints or settings.options.get("segmentation") == "yes"
         for number, (record, media) in enumerate(sorted(sample.media(), key=lambda pair: pair[0].key)):
+            ours = [each for each in media.annotations if not tools or each.tool in tools]
+            for each in media.annotations:
+                if tools and each.tool not in tools:
+                    done.lose(each.tool, TOOL_LEFT_OUT)
             if form.media and media.kind not in form.media:
-                lost[OTHER_MEDIA] += len(media.annotations)
+                for each in ours:
+                    done.lose(each.tool, not_held(media.kind))
                 continue
             width, height = size_of(record, media) or _room_for(media)
             pixels += width * height
-            if paints and pixels > MAX_PIXELS:
+            if form.paints and pixels > MAX_PIXELS:
                 break
-            item = Item(record, media, f"{number}.jpg", width=width, height=height)
+            part = msgspec.structs.replace(media, annotations=ours)
+            losses = writer.write(Item(record, part, f"{number}.jpg", width=width, height=height))
             # An annotation is lost once, whatever the writer says of it.
-            lost.update({id(loss.annotation): loss.reason for loss in writer.write(item)}.values())
+            gone = {id(loss.annotation): loss for loss in losses}
+            for loss in gone.values():
+                done.lose(loss.annotation.tool, reason_of(form, loss))
+            kept = [each for each in ours if id(each) not in gone]
+            done.kept.update(each.tool for each in kept)
+            done.labels.update(each.label for each in kept if each.label is not None)
+            done.media += 1
+            done.hollow += not kept
         writer.close()
-    lost.update(issue.code for record in sample.records for issue in record.document.issues if issue.counts)
-    return +lost
+    for record in sample.records:
+        for issue in record.document.issues:
+            done.lose("", issue.code, int(bool(issue.counts)))
+    return done
 
 
 def _room_for(media: Media) -> tuple[int, int]:

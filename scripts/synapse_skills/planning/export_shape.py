@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from synapse_skills.planning.answers import number_of, one_of, shown, text, whole
+from synapse_skills.planning.answers import one_of, shown, text, whole
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, filter_of, sample_of
-from synapse_skills.planning.export_formats import ALL_CLASSES, options_of
+from synapse_skills.planning.export_formats import trial_of
 from synapse_skills.planning.export_scope import scope_of
+from synapse_skills.planning.export_tools import ALL_CLASSES, options_of, tools_of
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Settled
 from synapse_skills.texts import human_bytes
 
 NONE = "none"
-PARTS = ("train", "val", "test")
-_BY = re.compile(r"record|data_unit|checksum|category|meta\..+")
 
 
 def _nothing(facts: ExportFacts, settled: Settled) -> None:
     return None
 
 
-def _is_dataset(facts: ExportFacts, settled: Settled) -> bool:
+def is_dataset(facts: ExportFacts, settled: Settled) -> bool:
     """Whether a trainer will load it: then parts and pictures are a question."""
     return any(facts.form(name).needs_size for name in settled["formats"])
 
@@ -37,7 +35,14 @@ def _decide_geometry(facts: ExportFacts, settled: Settled) -> Inferred | None:
         return None
     sample = sample_of(facts, settled)
     outside = max(
-        facts.lost(sample, form.name, options_of(settled, form.name), ALL_CLASSES, geometry="drop")["outside"]
+        facts.tried(
+            sample,
+            form.name,
+            options_of(settled, form.name),
+            ALL_CLASSES,
+            geometry="drop",
+            tools=tools_of(facts, settled),
+        ).lost["outside"]
         for form in forms
     )
     if not outside:
@@ -61,6 +66,12 @@ GEOMETRY = Decision(
 def _decide_empty(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
     sample = sample_of(facts, settled)
     looked = len(sample.records)
+    if not sample.nulls and "empty" not in facts.answers:
+        for name in settled["formats"]:
+            done = trial_of(facts, settled, name) if facts.form(name).needs_size else None
+            if done is not None and done.hollow:
+                told = f"{done.hollow:,} of {done.media:,} sampled pictures have no object in {name}"
+                return Inferred("keep", f"{told}: kept, as a trainer's negatives; empty=drop leaves records out")
     if sample.nulls:
         return Ask(
             f"{sample.nulls:,} of {looked:,} sampled records were never labelled. A trainer takes them for pictures "
@@ -83,7 +94,7 @@ EMPTY = Decision(
     "Records without annotations: `keep` (as pictures without objects) or `drop`.",
     _decide_empty,
     one_of("keep", "drop"),
-    needs=(RECORDS,),
+    needs=("formats", RECORDS),
 )
 
 
@@ -115,90 +126,6 @@ DUPLICATES = Decision(
 )
 
 
-# ---- split
-
-
-def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
-    if not _is_dataset(facts, settled):
-        return Inferred(NONE, "no format of a trainer is among them")
-    count = settled[RECORDS]
-    return Ask(
-        "Shall the records be split into parts for training?",
-        (
-            Option("No split", NONE, "One part with everything"),
-            Option(
-                "80/20", {"train": 0.8, "val": 0.2}, f"About {count * 4 // 5:,} train, {count - count * 4 // 5:,} val"
-            ),
-            Option("70/20/10", {"train": 0.7, "val": 0.2, "test": 0.1}, "train, val and test"),
-        ),
-    )
-
-
-def _parse_ratios(answer: Any, facts: ExportFacts, settled: Settled) -> Any:
-    if isinstance(answer, str) and answer.strip().casefold() in (NONE, "no", "no split"):
-        return NONE
-    if isinstance(answer, str):
-        answer = dict(zip(PARTS, re.split(r"[/:,]", answer), strict=False)) if "/" in answer or ":" in answer else {}
-    if isinstance(answer, list):
-        answer = dict(zip(PARTS, answer, strict=False))
-    ratios = {name: number_of(value) for name, value in answer.items()} if isinstance(answer, dict) else {}
-    if not ratios or not set(ratios) <= set(PARTS) or not all(value and value > 0 for value in ratios.values()):
-        raise BadAnswer(f'{shown(answer)} is no split such as 80/20 or {{"train": 0.8, "val": 0.2}}; or say none.')
-    total = sum(value for value in ratios.values() if value)
-    whole_one = next((one for one in (1, 10, 100) if abs(total - one) < 1e-6 * one), None)
-    if whole_one is None:
-        raise BadAnswer(f"The parts add up to {total:g}, not to 100.")
-    return {name: round((ratios[name] or 0) / whole_one, 6) for name in PARTS if name in ratios}
-
-
-RATIOS = Decision(
-    "split.ratios",
-    "Split",
-    "Parts: `80/20`, `70/20/10`, or as an object of train, val and test; `none` for no split.",
-    _decide_ratios,
-    _parse_ratios,
-    needs=("formats", RECORDS),
-)
-
-
-def _decide_by(facts: ExportFacts, settled: Settled) -> Inferred | None:
-    if settled["split.ratios"] == NONE:
-        return None
-    sample = sample_of(facts, settled)
-    if sample.groups:
-        told = f"{sample.groups:,} of {len(sample.records):,} sampled records share a group with another one"
-        return Inferred("meta.group", f"{told}: a group never stands in two parts")
-    if sample.knows_units:
-        return Inferred("data_unit", "the records of one data unit never stand in two parts")
-    return Inferred("record", "the records do not tell their data units")
-
-
-def _parse_by(answer: Any, facts: ExportFacts, settled: Settled) -> str:
-    word: str = text(answer, facts, settled)
-    if not _BY.fullmatch(word):
-        raise BadAnswer(f"{shown(word)} is none of record, data_unit, checksum, category, meta.KEY.")
-    return word
-
-
-BY = Decision(
-    "split.by",
-    "Split by",
-    "What stays together: `record`, `data_unit`, `checksum`, `category` or `meta.KEY`.",
-    _decide_by,
-    _parse_by,
-    needs=("split.ratios",),
-)
-STRATIFY = Decision(
-    "split.stratify",
-    "Stratify",
-    "`class` gives each class its share in every part, as far as what is kept together allows; `none` unless given. "
-    "More data may then move records from part to part.",
-    _nothing,
-    one_of("none", "class"),
-)
-SEED = Decision("split.seed", "Seed", "Another number splits otherwise; 0 unless given.", _nothing, whole(0))
-
-
 # ---- originals and names
 
 
@@ -213,7 +140,7 @@ def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
         Option("Yes, where there", "optional", f"{size}; what is missing is counted"),
         Option("No, annotations only", NONE, "The files stay where they are"),
     ]
-    if not _is_dataset(facts, settled):
+    if not is_dataset(facts, settled):
         options = [options[2], options[0], options[1]]
     return Ask("Are the original files to be exported with the annotations?", tuple(options))
 

@@ -9,10 +9,11 @@ from synapse_skills.errors import printable
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.plan import plan_bytes, plan_hash
 from synapse_skills.planning.export_facts import ExportFacts
-from synapse_skills.planning.export_filters import sample_of
-from synapse_skills.planning.export_formats import losses_in
+from synapse_skills.planning.export_filters import RECORDS, sample_of
+from synapse_skills.planning.export_formats import trial_of
 from synapse_skills.planning.export_place import needed_bytes
 from synapse_skills.planning.export_scope import scope_of
+from synapse_skills.planning.export_split import reached
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.summary import MAX_CHANGES, MAX_LINES, changed_lines, diff, wrapped
 from synapse_skills.texts import human_bytes
@@ -49,17 +50,18 @@ def _what(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
 
 
 def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
-    sample, lines = sample_of(facts, settled), []
+    lines: list[str] = []
     for each in plan.formats[:MAX_FORMATS]:
         options = ", ".join(f"{name}={value}" for name, value in each.options.items())
-        lost = losses_in(facts, settled, each.name)
-        told = "; ".join(f"{count:,} {reason}" for reason, count in lost.most_common(MAX_LOSSES))
-        loses = f"loses of {sample.total:,} in the sample: {told}" if told else "loses nothing of the sample"
-        lines.append(f"  format      {each.name}{f' ({options})' if options else ''}: {loses}")
+        lines.append(
+            f"  format      {each.name}{f' ({options})' if options else ''}: {_made(each.name, facts, settled)}"
+        )
     if len(plan.formats) > MAX_FORMATS:
         lines.append(f"  format      and {', '.join(each.name for each in plan.formats[MAX_FORMATS:])}")
     if plan.losses:
         lines.append(f"  may lose    {', '.join(plan.losses)}")
+    if plan.tools:
+        lines.append(f"  tools       {', '.join(plan.tools)}; annotations of others are left out")
     classes = plan.classes
     if classes.order:
         more = f", … ({len(classes.order):,} in all)" if len(classes.order) > MAX_NAMES else ""
@@ -70,15 +72,25 @@ def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     if classes.map:
         pairs = [f"{printable(label)} → {printable(name)}" for label, name in list(classes.map.items())[:MAX_NAMES]]
         lines.append(f"  renamed     {', '.join(pairs)}{', …' if len(classes.map) > MAX_NAMES else ''}")
+    if classes.keep:
+        lines.append("  keep        only these classes; annotations of others are lost by consent")
     if classes.drop:
         lines.append(f"  dropped     {', '.join(map(printable, classes.drop[:MAX_NAMES]))}")
     outside = {"clamp": "cut at the edge of its picture", "drop": "lost", "fail": "lost, and exit 5"}
     empty = "kept, as pictures without objects" if plan.empty == "keep" else "left out"
     several = {"best": "confirmed, else reviewed, else newest", "newest": "the newest", "all": "all of them"}
     lines.append(f"  outside     {outside[plan.geometry]}")
-    lines.append(f"  empty       {empty}; several records of one data unit: {several[plan.duplicates]}")
+    lines.append(f"  empty       {empty}")
+    lines.append(f"  duplicates  of several records of one data unit: {several[plan.duplicates]}")
     if plan.split:
         parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in plan.split.ratios.items())
+        counts, whole = reached(facts, settled)
+        if counts:
+            parts += f" ({', '.join(f'{name} {count:,}' for name, count in counts.items())}"
+            parts += ")" if whole else " of the sample)"
+        if plan.split.own:
+            lines.append(f"  split       as the records' own category has it: {parts}")
+            return lines
         stratified = ", each class in every part" if plan.split.stratify == "class" else ""
         lines.append(f"  split       {parts}, by {plan.split.by}, seed {plan.split.seed}{stratified}")
     else:
@@ -86,9 +98,26 @@ def _how(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     return lines
 
 
+def _made(name: str, facts: ExportFacts, settled: Settled) -> str:
+    """What a format writes and loses, and how many of its pictures show nothing."""
+    form, sample = facts.form(name), sample_of(facts, settled)
+    if form.by_script:
+        return "what convert in the script makes of it"
+    done = trial_of(facts, settled, name)
+    of = f"{sample.total:,}" + ("" if len(sample.records) >= settled[RECORDS] else " in the sample")
+    told = ", ".join(f"{count:,} {reason}" for reason, count in done.lost.most_common(MAX_LOSSES))
+    more = f", and {len(done.lost) - MAX_LOSSES} reasons more" if len(done.lost) > MAX_LOSSES else ""
+    line = f"writes {done.written:,} of {of}"
+    line += f", loses {done.lost.total():,} ({told}{more})" if told else ", loses nothing"
+    if form.needs_size and done.hollow:
+        line += f"; {done.hollow:,} of {done.media:,} pictures without an object"
+    return line
+
+
 def _where(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     originals = {"none": "not exported", "optional": "where they are there", "required": "all; none without its file"}
-    lines = [f"  originals   {originals[plan.originals]}; files named by {plan.naming}"]
+    named = {"original": "as the original file is called", "id": "by the number of the record"}
+    lines = [f"  originals   {originals[plan.originals]}; names: {named[plan.naming]}"]
     unsized = sample_of(facts, settled).unsized
     if unsized:
         lines.append(f"  sizes       of {unsized:,} sampled pictures no record tells: read from the pictures")

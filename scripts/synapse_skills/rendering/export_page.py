@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synapse_skills.formats import FORMATS
-from synapse_skills.formats.reasons import REASONS
+from synapse_skills.formats.reasons import words_of
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE
 from synapse_skills.job.export.reporting import consents
 from synapse_skills.job.export.write import ORIGINAL_MISSING, QUARANTINED
@@ -159,7 +159,7 @@ def _formats(result: ExportResult) -> list[FormatRow]:
         lost = [
             Lost(
                 reason,
-                REASONS.get(reason, ""),
+                words_of(reason, ""),
                 count,
                 consents(result.plan, name, reason),
                 # The records that were set aside are named by themselves.

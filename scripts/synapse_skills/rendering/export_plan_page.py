@@ -10,7 +10,7 @@ from typing import Any
 from synapse_skills.export_plan import ExportPlan, read_export_plan
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format
-from synapse_skills.formats.reasons import REASONS
+from synapse_skills.formats.reasons import words_of
 from synapse_skills.plan import plan_hash
 from synapse_skills.rendering.export_page import TARGETS, scope_words
 from synapse_skills.rendering.export_result import last_export_report
@@ -123,7 +123,7 @@ def _format(planned: PlannedExport, name: str, options: dict[str, Any]) -> dict[
         "holds": [(tool, _becomes(known, options, tool)) for tool in tools] if known else [],
         "counts": counts,
         "read": planned.report.annotations.read if planned.report is not None else 0,
-        "lost": [(REASONS.get(reason, reason), count) for reason, count in counts.lost.items()] if counts else [],
+        "lost": [(words_of(reason), count) for reason, count in counts.lost.items()] if counts else [],
     }
 
 
@@ -139,7 +139,7 @@ def _becomes(format: Format, options: dict[str, Any], tool: str) -> str:
 
 def _accepted(key: str) -> tuple[str, str]:
     name, _, reason = key.partition(":")
-    return name, REASONS.get(reason, reason)
+    return name, words_of(reason)
 
 
 def _rules(plan: ExportPlan) -> list[tuple[str, str]]:

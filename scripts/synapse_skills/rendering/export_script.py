@@ -26,8 +26,11 @@ def render_export(plan: ExportPlan) -> bytes:
             classes=literal(list(plan.classes.order)),
             rename=literal(dict(plan.classes.map)),
             drop=literal(list(plan.classes.drop)),
+            keep_classes=literal(list(plan.classes.keep)),
+            tools=literal(list(plan.tools)),
             is_custom=any(each.name == "custom" for each in plan.formats),
             split_by=_BY.get(by, "what their meta says, as plan.json has it"),
+            is_own=plan.split is not None and plan.split.own,
             stratified="; each class has its share in every part" if _is_stratified(plan) else "",
         )
     )

@@ -57,6 +57,8 @@ class Export:
         classes: names in their order; their place is their number.
         rename: class as it was labelled → name in `classes`.
         drop: labelled classes to leave out.
+        keep_classes: names in `classes`: all other classes are left out.
+        tools: only annotations of these tools.
         split: part → its share, such as `{"train": 0.8, "val": 0.2}`; None for no split.
         originals: none, optional or required.
         output: where it goes.
@@ -74,6 +76,8 @@ class Export:
         classes: Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
+        keep_classes: Sequence[str] = (),
+        tools: Sequence[str] = (),
         split: Mapping[str, float] | None = None,
         originals: str = "none",
         output: str | None = None,
@@ -87,6 +91,8 @@ class Export:
         self.classes = classes
         self.rename = rename or {}
         self.drop = drop
+        self.keep_classes = keep_classes
+        self.tools = tools
         self.split = split
         self.originals = originals
         self.output = output
@@ -165,7 +171,9 @@ class Export:
         said = plan.model_dump() | {
             "formats": [{"name": name, "options": dict(options)} for name, options in self.formats.items()],
             "classes": plan.classes.model_dump()
-            | {"order": tuple(self.classes), "map": dict(self.rename), "drop": tuple(self.drop)},
+            | {"order": tuple(self.classes), "map": dict(self.rename), "drop": tuple(self.drop)}
+            | {"keep": tuple(self.keep_classes)},
+            "tools": tuple(self.tools),
             "split": None
             if self.split is None
             else (plan.split.model_dump() if plan.split else {}) | {"ratios": dict(self.split)},

@@ -11,17 +11,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from synapse_skills.annotations import NeedsPayload, Unreadable, count_annotations, file_of, size_of
+from synapse_skills.annotations import NeedsPayload, Unreadable, file_of, size_of
 from synapse_skills.annotations.labels import natural
 from synapse_skills.annotations.model import Record
 from synapse_skills.export_plan import ExportPlan, SplitPlan
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.records import read_head, read_record
 from synapse_skills.job.export.strata import Strata, part_at, share_of
+from synapse_skills.job.export.wanted import Wanted
 
 REVIEWED = frozenset({"confirmed", "approved", "accepted", "passed", "done", "completed", "reviewed"})
 PAYLOAD_MISSING = "payload-missing"
 UNREADABLE = "unreadable-record"
+NO_PART = "no-part"
+OWN_PARTS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+"""What categories call the parts of a dataset."""
 FILED = ("image", "video", "audio", "pcd")
 """Kinds of media that are files; a prompt may be nothing but its text."""
 BATCH = 500
@@ -81,6 +88,7 @@ class Decider:
         self.on_record = on_record
         self.labels: set[str] = set()
         self._strata: Strata | None = None
+        self._wanted = Wanted(plan)
 
     # -- first: what every row says of itself ----------------------------------------------------------------------
 
@@ -189,7 +197,7 @@ class Decider:
             record, quarantined = self._read(key)
             if record is None:
                 return "", quarantined, "", "", key
-            if self.plan.empty == "drop" and not count_annotations(record.document):
+            if self.plan.empty == "drop" and self._wanted.is_empty(record.document):
                 return "empty", "", "", "", key
             if self.plan.classes.unknown == "add":
                 self.labels.update(_labels(record))
@@ -198,7 +206,9 @@ class Decider:
             record = read_head(self.index, key, self.plan.target)
         if self.plan.split is not None:
             part = part_of(record, self.plan.split.by)
-            split = split_of(part, self.plan.split)
+            split = own_part(record) if self.plan.split.own else split_of(part, self.plan.split)
+            if split not in self.plan.split.ratios:
+                return left_out, quarantined or NO_PART, "", part, key
             if self._strata is not None:
                 self._strata.add(part, _labels(record))
         return left_out, quarantined, split, part, key
@@ -266,6 +276,12 @@ def parts_of(split: SplitPlan | None) -> tuple[str, ...]:
 def split_of(part: str, plan: SplitPlan) -> str:
     """The part of the split that a group is in: decided by its name and the seed alone, whatever else there is."""
     return part_at(share_of(f"{plan.seed}:{part}"), plan)
+
+
+def own_part(record: Record) -> str:
+    """The part of the split that a record's own category names; '' if it names none."""
+    category = record.category if record.category is not None else record.meta.get("category")
+    return OWN_PARTS.get(category.strip().casefold(), "") if isinstance(category, str) else ""
 
 
 def part_of(record: Record, by: str) -> str:

@@ -20,7 +20,7 @@ from synapse_skills.job.export.checks import check_plan, free_space
 from synapse_skills.job.export.decide import Decider, Failed, Keep
 from synapse_skills.job.export.delivery import Delivery
 from synapse_skills.job.export.fetch import Fetcher, Stopped
-from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.index import Index, reached
 from synapse_skills.job.export.links import Links
 from synapse_skills.job.export.originals import Originals, Store
 from synapse_skills.job.export.output import Output
@@ -106,6 +106,7 @@ class Engine:
                 self._run()
         except (Stopped, KeyboardInterrupt):
             self._interrupted = True
+            self.outcome.reached = reached(self._index, self.store.folder)
         except SkillsError as caught:
             error = caught
         except Failed as caught:
@@ -159,6 +160,8 @@ class Engine:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             output.claim()
+            if not output.is_staged:
+                output.keeps(self.plan)
             self.state.belongs_to(who.host, who.tenant, self.scope.number, self.scope.kind)
         self._open()
         try:

@@ -193,3 +193,17 @@ def remove_database(path: Path) -> None:
     """Remove a SQLite file with what lies beside it."""
     for ending in ("", "-journal", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def reached(index: Index | None, originals: Path) -> str:
+    """How far a run came that was ended, in words; '' if nobody can tell."""
+    if index is None:
+        return ""
+    try:
+        begun, here = (index.begun or {}).get("count"), index.count()
+    except sqlite3.Error:
+        return ""
+    of = f" of {int(begun):,}" if begun else ""
+    found = sum(path.is_file() for path in originals.rglob("*"))
+    more = f", and {found:,} files of originals" if found else ""
+    return f"{here:,}{of} records are fetched{more}; the output is not complete"

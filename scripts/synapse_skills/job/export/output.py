@@ -86,6 +86,15 @@ class Output:
                 code="output-denied",
             ) from None
 
+    def keeps(self, plan: ExportPlan) -> None:
+        """Refuse to remove what an earlier export of this job has finished here, without a word about it in the plan.
+
+        Raises:
+            FindingError: the output is complete, and holds formats that the plan neither writes nor replaces.
+        """
+        if gone := would_remove(self.folder, plan):
+            raise removal_refused(str(self.folder), gone)
+
     def _theirs(self) -> Any:
         try:
             return json.loads((self.folder / MARKER).read_bytes())
@@ -130,11 +139,7 @@ class Output:
 
     def _installed(self) -> set[str]:
         """Folders that an earlier export put here; a format may not be asked for any more."""
-        marks: set[str] = set()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads((self.folder / MANIFEST).read_bytes())
-            marks = {str(each["path"]).split("/")[0] for each in manifest["files"]}
-        return {name for name in marks if (self.folder / name).is_dir() and name not in (".", "..")}
+        return installed_in(self.folder)
 
     def finish(self, names: list[str], counts: Mapping[str, Any]) -> tuple[int, int]:
         """Write the manifest of what was installed, then `COMPLETE`; how many files and bytes that is."""
@@ -181,6 +186,42 @@ class Output:
             return (self.folder / COMPLETE).read_text(encoding="ascii").strip()
         except (OSError, UnicodeError):
             return ""
+
+
+def removal_refused(place: str, gone: list[str]) -> FindingError:
+    """The error of a plan that would remove finished formats."""
+    named = ", ".join(map(printable, gone))
+    return FindingError(
+        f"{printable(place)} holds a finished export as {named}, which this one would remove.",
+        hint=f"Name another place with --output, or plan with replaces={named.replace(', ', ',')}.",
+        code="would-remove",
+    )
+
+
+def installed_in(folder: Path) -> set[str]:
+    """Folders that the manifest of an output names."""
+    marks: set[str] = set()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        marks = {str(each["path"]).split("/")[0] for each in manifest["files"]}
+    return {name for name in marks if (folder / name).is_dir() and name not in (".", "..")}
+
+
+def finished_formats(folder: Path) -> list[str]:
+    """The formats of the finished export in an output; none if it is not finished."""
+    there = installed_in(folder) if (folder / COMPLETE).is_file() else set()
+    return sorted(there - {METADATA, ORIGINALS})
+
+
+def would_remove(folder: Path, plan: ExportPlan) -> list[str]:
+    """Formats of a finished export that a plan would remove, and has no word for it."""
+    return removed_by(plan, finished_formats(folder))
+
+
+def removed_by(plan: ExportPlan, there: list[str]) -> list[str]:
+    """Of the formats that are there, those that a plan would remove, and has no word for it."""
+    spared = {*(each.name for each in plan.formats), *plan.replaces}
+    return [name for name in there if name not in spared]
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
 from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT
 from synapse_skills.job.export.checksums import shares_of
-from synapse_skills.job.export.decide import Decided, parts_of
+from synapse_skills.job.export.decide import NO_PART, Decided, parts_of
 from synapse_skills.job.export.fetch import Fetched
 from synapse_skills.job.export.write import BROKEN, ORIGINAL_MISSING, Written
 from synapse_skills.job.worker import job_id, worker
@@ -32,6 +33,7 @@ FAR = 0.1
 FIXES = {
     "payload-missing": "Run it again: the payload is asked for once more.",
     "unreadable-record": "Open the record in Synapse and save it again, or leave it out with a filter.",
+    NO_PART: "Give it one of the split's own categories in Synapse, or split by ratios.",
     ORIGINAL_MISSING: "Mend the file in Synapse, or plan with originals=optional.",
 }
 
@@ -44,6 +46,7 @@ class Outcome:
     decided: Decided | None = None
     written: Written | None = None
     files: int = 0
+    reached: str = ""
     is_unchanged: bool = False
     earlier: Mapping[str, Any] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
@@ -53,9 +56,11 @@ def consents(plan: ExportPlan, name: str, reason: str) -> bool:
     """Whether the plan accepts that a format loses annotations for this reason."""
     if f"{name}:{reason}" in plan.losses:
         return True
+    if reason.endswith(f"-{NOT_HELD}") and f"{name}:{NOT_HELD}" in plan.losses:
+        return True  # said of all tools at once
     classes = plan.classes
     return (
-        reason == "dropped"
+        reason in ("dropped", TOOL_LEFT_OUT)
         or (reason == "unknown-class" and classes.unknown == "drop")
         or (reason == "unlabelled" and classes.unlabelled == "drop")
         or (reason == "outside" and plan.geometry == "drop")
@@ -76,6 +81,9 @@ def make_report(
     problems_of(plan, outcome, problems)
     if outcome.written is not None and not dry_run:
         _of_split(plan, outcome.written, problems)
+    if interrupted and outcome.reached:
+        fix = "Run it again: it goes on from there, and what is half written is written anew."
+        problems.add("interrupted", outcome.reached, severity="warning", fix=fix)
     if error is not None:
         problems.merge(Problem(code=error.code, examples=[str(error)], fix=error.hint))
     written, decided = outcome.written, outcome.decided
@@ -165,7 +173,7 @@ def _of_split(plan: ExportPlan, written: Written, problems: Problems) -> None:
     reached = shares_of({part: written.items.get(part, 0) for part in parts_of(plan.split)})
     wanted = dict(plan.split.ratios)
     told = ", ".join(f"{part} {share:.1%} of {wanted[part]:.0%}" for part, share in reached.items())  # type: ignore[index]
-    is_far = any(not share or abs(share - wanted[part]) > FAR for part, share in reached.items())  # type: ignore[index]
+    is_far = not plan.split.own and any(not share or abs(share - wanted[part]) > FAR for part, share in reached.items())  # type: ignore[index]
     fix = "Few records, or large groups: another split.seed, or split.stratify=class." if is_far else ""
     problems.add("split-reached", told, severity="warning" if is_far else "info", fix=fix)
     for number, example in enumerate(written.shared_examples):

@@ -41,11 +41,13 @@ class Strata:
         self._split = split
         self._map = classes.map
         self._dropped = set(classes.drop)
+        self._kept = set(classes.keep)
         database.executescript(_SCHEMA)
 
     def add(self, part: str, labels: Iterable[str]) -> None:
         """Take note of a record: its group, and the classes that were labelled in it."""
         names = {self._map.get(label, label) for label in labels} - self._dropped
+        names = names & self._kept if self._kept else names
         rows = [(part, _plain(name)) for name in sorted(names) if name] or [(part, "")]
         self._database.executemany("INSERT OR IGNORE INTO part_class VALUES (?, ?)", rows)
 

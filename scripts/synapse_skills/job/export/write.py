@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from synapse_skills.annotations import NeedsPayload, Unreadable, count_annotations, file_of, size_of
-from synapse_skills.annotations.model import Media, MediaFile, Record
+from synapse_skills.annotations.model import Annotation, Media, MediaFile, Record
 from synapse_skills.errors import printable
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Writer
 from synapse_skills.formats.classes import Classes
 from synapse_skills.formats.names import Names
+from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT, not_held
 from synapse_skills.job.export.checksums import Checksums
 from synapse_skills.job.export.contents import Contents
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.records import read_record
+from synapse_skills.job.export.wanted import Wanted
 from synapse_skills.report import MAX_EXAMPLES
 
 BATCH = 500
 QUARANTINED = "record-quarantined"
 ORIGINAL_MISSING = "original-missing"
-OTHER_MEDIA = "not-held"
 BROKEN = "writer-failed"
 RECORDS = "records.jsonl"
 
@@ -141,6 +144,7 @@ class Export:
         self._names = Names(plan.naming)
         self._classes = Classes(plan.classes, seen)
         self._contents = Contents(self._classes)
+        self._wanted = Wanted(plan)
         self._checksums = Checksums(index.database)
         self._has_folders = "class_json" in folders
         self._parts = [self._part(each.name, each.options, folders[each.name]) for each in plan.formats]
@@ -224,9 +228,15 @@ class Export:
                 self._checksums.add(checksum, split, item.name)
             listed(_line(item, part, checksum))
             self.done.items[split] = self.done.items.get(split, 0) + 1
-            self._contents.add(item)
+            ours, others = self._wanted.of(media)
+            part_of_it = replace(item, media=msgspec.structs.replace(media, annotations=ours)) if others else item
+            self._contents.add(part_of_it)
             for each in self._parts:
-                self._write(each, item)
+                # The payload as it came is the payload as it came, whatever its tools are.
+                whole = each.format.is_raw or not others
+                if not whole:
+                    self._leave_out(each, record, others)
+                self._write(each, item if whole else part_of_it)
             self._originals(item)
         self._lose_issues(record)
 
@@ -241,10 +251,18 @@ class Export:
         channels = self._channels(record, media) if self._channels is not None and media.kind == "image" else None
         return Item(record, media, name, split, width, height, folders, channels)
 
+    def _leave_out(self, part: _Part, record: Record, annotations: Sequence[Annotation]) -> None:
+        for each in annotations:
+            part.tally.lose(TOOL_LEFT_OUT, 1, printable(f"record {record.key}, {each.id}: {each.tool}")[:200])
+
     def _write(self, part: _Part, item: Item) -> None:
         annotations = item.media.annotations
         if part.format.media and item.media.kind not in part.format.media:
-            part.tally.lose(OTHER_MEDIA, len(annotations), f"record {item.record.key}: {item.media.kind or 'no media'}")
+            part.tally.lose(
+                not_held(item.media.kind),
+                len(annotations),
+                f"record {item.record.key}: {item.media.kind or 'no media'}",
+            )
             return
         try:
             losses = part.writer.write(item)
@@ -259,7 +277,7 @@ class Export:
         for loss in lost:
             detail = f": {loss.detail}" if loss.detail else ""
             example = f"record {item.record.key}, {loss.annotation.id}{detail}"
-            part.tally.lose(loss.reason, 1, printable(example)[:200])
+            part.tally.lose(reason_of(part.format, loss), 1, printable(example)[:200])
 
     def _lose_issues(self, record: Record) -> None:
         """Annotations that could not even be read: what holds the payload as it came holds them too."""
@@ -320,6 +338,12 @@ class Export:
             places.append(self._rest / item.split / item.name)
         there = [self._place(item.record, item.media, file, path) for path in dict.fromkeys(places)]
         self.done.originals += any(there)
+
+
+def reason_of(form: Format, loss: Loss) -> str:
+    """Why an annotation is lost: what has no place in a format is told apart by its tool, for consent to each."""
+    is_ours = loss.reason == NOT_HELD and not form.by_script
+    return not_held(loss.annotation.tool) if is_ours else loss.reason
 
 
 def _once(losses: Sequence[Loss]) -> list[Loss]:
