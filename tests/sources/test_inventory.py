@@ -123,7 +123,15 @@ def test_an_interrupted_walk_leaves_a_usable_inventory(tmp_path: Path, big_tree:
         assert inventory.walk([big_tree]).files == len(list(inventory.files())) == 8_000
 
 
-@pytest.mark.parametrize("wait_ms", [0, 15, 40, 80])
+@pytest.mark.parametrize(
+    "wait_ms",
+    [
+        pytest.param(0, marks=pytest.mark.heavy),
+        pytest.param(15, marks=pytest.mark.heavy),
+        40,
+        pytest.param(80, marks=pytest.mark.heavy),
+    ],
+)
 def test_killed_at_any_moment(tmp_path: Path, big_tree: Source, wait_ms: int) -> None:
     path = tmp_path / "i.sqlite"
     program = (
@@ -165,6 +173,7 @@ def test_memory_stays_flat(tmp_path: Path, big_tree: Source, monkeypatch: pytest
     assert peak < 1_500_000
 
 
+@pytest.mark.heavy
 def test_a_flat_folder_with_odd_names_stays_flat(tmp_path: Path) -> None:
     """Upper-case names all go into the comparison for twins: it must not gather them in memory."""
     root = tmp_path / "tree"
