@@ -439,6 +439,7 @@ def test_an_output_at_a_url(exporter: Exporter) -> None:
     assert "before it goes to its place" in room["because"]
 
 
+@pytest.mark.heavy
 def test_an_output_in_a_storage_of_the_backend(exporter: Exporter) -> None:
     document = exporter.say(**DONE, storage="11", project=CARS)
     # From here it can't be opened; the cluster may, so it is a warning.
