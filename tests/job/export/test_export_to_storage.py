@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+import verify_export
 from export_fixture import ExportJob, boxes, row
 from sources.trees import MemoryTree
-from synapse_skills.errors import FindingError, OutOfReach, SkillsError
+from synapse_skills.errors import FindingError, OutOfReach, SkillsError, run
 from synapse_skills.job.export import delivered
 from synapse_skills.sources import Store, open_store
 from synapse_skills.sources.store import RemoteStore
@@ -33,9 +34,7 @@ class AtStorage:
 
     def there(self) -> dict[str, str]:
         """Every file that is there, with its hash."""
-        return {
-            each.name: hashlib.sha256(self.store.read(each.name) or b"").hexdigest() for each in self.store.list()
-        }
+        return {each.name: hashlib.sha256(self.store.read(each.name) or b"").hexdigest() for each in self.store.list()}
 
     def staged(self) -> dict[str, str]:
         return self.job.bytes(self.job.state / "output")
@@ -192,7 +191,11 @@ def test_run_again_it_sends_only_what_has_changed(at: AtStorage, written: list[s
 def test_what_an_earlier_export_put_there_goes_and_other_peoples_files_stay(at: AtStorage) -> None:
     at.do()
     at.store.write("coco/notes.txt", b"mine")
-    at.job.plan_with(output=at.url, formats=at.job.plan.formats[:1])
+    coco = at.job.plan.formats[:1]
+    at.job.plan_with(output=at.url, formats=coco)
+    error = at.do(expect=1)
+    assert getattr(error, "code", "") == "would-remove" and at.url in str(error)
+    at.job.plan_with(output=at.url, formats=coco, replaces=("synapse_json",))
     at.do()
     assert not [name for name in at.there() if name.startswith("synapse_json/")]
     assert at.store.read("coco/notes.txt") == b"mine"
@@ -202,7 +205,10 @@ def test_what_an_earlier_export_put_there_goes_and_other_peoples_files_stay(at: 
     assert at.job.problem("delivered")["count"] == 1
 
 
-@pytest.mark.parametrize("error", [OutOfReach("it is away", code="source-timeout"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [OutOfReach("it is away", code="source-timeout"), pytest.param(KeyboardInterrupt(), marks=pytest.mark.heavy)],
+)
 def test_cut_off_it_sends_the_rest(
     at: AtStorage, written: list[str], monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -219,6 +225,7 @@ def test_cut_off_it_sends_the_rest(
     assert (at.job.state / "output" / "COMPLETE").stat().st_mtime_ns == staged
 
 
+@pytest.mark.heavy
 def test_another_state_knows_by_the_manifest_alone(at: AtStorage, written: list[str]) -> None:
     at.do()
     written.clear()
@@ -258,3 +265,14 @@ def test_a_path_in_a_storage_of_the_backend_is_one_url(export_job: ExportJob) ->
     plan = export_job.plan_with(output="sets/cars", storage=12)
     assert plan.place == "storage://12/sets/cars"
     assert "OUTPUT = 'storage://12/sets/cars'" in (export_job.job / "export.py").read_text()
+
+
+def test_what_is_there_is_read_back(at: AtStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(verify_export.main, [at.url]) == 2
+    at.do()
+    assert run(verify_export.main, [at.url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["records"] == 5
+    name = "coco/annotations/instances.json"
+    at.store.write(name, (at.store.read(name) or b"").replace(b"car", b"cat"))
+    assert run(verify_export.main, [at.url]) == 1
+    assert f"{name}: other bytes than were written" in capsys.readouterr().out

@@ -18,7 +18,18 @@ import msgspec
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.delivered import Delivered
-from synapse_skills.job.export.output import COMPLETE, MANIFEST, MARKER, OURS, Output, marker_of
+from synapse_skills.job.export.output import (
+    COMPLETE,
+    MANIFEST,
+    MARKER,
+    METADATA,
+    ORIGINALS,
+    OURS,
+    Output,
+    marker_of,
+    removal_refused,
+    removed_by,
+)
 from synapse_skills.job.progress import Progress
 from synapse_skills.job.state import State
 from synapse_skills.report import Problems
@@ -84,6 +95,7 @@ class Delivery:
 
     def __init__(self, plan: ExportPlan, state: State, progress: Progress, problems: Problems, *, workers: int) -> None:
         self.name = str(parse_address(plan.place))
+        self._plan = plan
         self._mine = marker_of(plan)
         self._state = state
         self._progress = progress
@@ -113,6 +125,7 @@ class Delivery:
             FindingError: it holds something else than this job's output. OutOfReach: it can't be opened or written.
         """
         if not self._is_empty_or_ours():
+            self._keeps()
             return
         if not self.store.create(MARKER, _json(self._mine)) and not self._is_ours():
             raise self._not_ours()
@@ -126,6 +139,13 @@ class Delivery:
         self._is_empty_or_ours()
         self.store.write(PROBE, b"")
         self.store.delete(PROBE)
+
+    def _keeps(self) -> None:
+        """Refuse to remove what an earlier export has finished there, without a word about it in the plan."""
+        if self.store.exists(COMPLETE) and (manifest := self.store.read(MANIFEST)) is not None:
+            folders = {each.path.partition("/")[0] for each in _files(manifest)} - {METADATA, ORIGINALS}
+            if gone := removed_by(self._plan, sorted(folders)):
+                raise removal_refused(self.name, gone)
 
     def _is_empty_or_ours(self) -> bool:
         """Whether it is empty, and not ours yet."""
