@@ -123,7 +123,7 @@ class State:
             return
         try:
             theirs = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             theirs = {}
         theirs = theirs if isinstance(theirs, dict) else {}
         differences = [key for key in ("host", "tenant", what) if theirs.get(key) != mine[key]]

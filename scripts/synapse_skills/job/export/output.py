@@ -121,7 +121,11 @@ class Output:
     def drop_partials(self) -> None:
         """Remove what is half written."""
         for path in self.folder.glob(f"*{PARTIAL}"):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                # A link would be written through, to wherever it leads.
+                path.unlink()
 
     def install(self, names: list[str]) -> None:
         """Put what is verified in its place; from here until `finish` the output is not complete."""
