@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,3 +204,10 @@ def test_the_verifier_finds_what_is_wrong(tmp_path: Path, old: str, new: str, co
     assert codes(FORMAT.verify(tmp_path)) == [code]
     path.unlink()
     assert codes(FORMAT.verify(tmp_path)) == ["unreadable"]
+
+
+def test_an_id_that_can_call_nothing_stays_what_others_join_by(tmp_path: Path) -> None:
+    ids = ["-wDG_x1", "-2+cmd|' /C calc'!A0", "=1"]
+    rows = table(tmp_path, *(msgspec.structs.replace(annotation(CAT), id=each) for each in ids))
+    assert [row["annotation_id"] for row in rows] == ["-wDG_x1", "'-2+cmd|' /C calc'!A0", "'=1"]
+    assert FORMAT.verify(tmp_path).problems == []

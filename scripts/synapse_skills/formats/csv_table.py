@@ -9,14 +9,16 @@ text`, then an `attr.` column for each attribute that any annotation has, in the
 - `text`: of an entity what it holds, of a prompt or an answer its texts.
 
 A spreadsheet runs what begins like a formula: text that begins with one of `= + - @`, a tab or a line break gets an
-apostrophe before it. Numbers never do. A cell of an attribute is its text or number, else JSON. Records without
-annotations have no row.
+apostrophe before it. Numbers never do, nor ids that are nothing but letters, digits, `-` and `_`: they can't call
+anything, and must stay what other tables join by. A cell of an attribute is its text or number, else JSON. Records
+without annotations have no row.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +50,9 @@ COLUMNS = (
 AGAIN = "Export again; if it comes back, say so to whoever maintains this."
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBERS = ("x", "y", "width", "height", "rotation")
+ID = COLUMNS.index("annotation_id")
 _FIRST_NUMBER = COLUMNS.index("x")
 
 Cell = str | int | float | None
@@ -100,16 +104,16 @@ class CsvTable:
             waiting.seek(0)
             for line in waiting:
                 row, attributes = msgspec.json.decode(line)
-                cells = [self._cell(value) for value in row]
+                cells = [self._cell(value, is_id=at == ID) for at, value in enumerate(row)]
                 cells += [self._cell(_plain(attributes[name])) if name in attributes else "" for name in names]
                 table.writerow(cells)
 
-    def _cell(self, value: Cell) -> str:
+    def _cell(self, value: Cell, *, is_id: bool = False) -> str:
         if value is None:
             return ""
         if not isinstance(value, str):
             return _number(value)
-        if value.startswith(_DANGEROUS):
+        if value.startswith(_DANGEROUS) and not (is_id and _PLAIN_ID.fullmatch(value)):
             self.notes["formula-escaped"] = self.notes.get("formula-escaped", 0) + 1
             return f"'{value}"
         return value
@@ -228,7 +232,8 @@ def _wrong(row: list[str]) -> str | None:
     except (ValueError, msgspec.DecodeError) as error:
         return str(error)
     for number, cell in enumerate(row):
-        if cell.startswith(_DANGEROUS) and not _is_number(cell):
+        is_plain = _is_number(cell) or (number == ID and _PLAIN_ID.fullmatch(cell))
+        if cell.startswith(_DANGEROUS) and not is_plain:
             return f"cell {number + 1} begins like a formula"
     return None
 
@@ -247,7 +252,13 @@ FORMAT = Format(
     media=(),
     holds=dict.fromkeys(get_args(Tool), "exact"),
     needs_size=False,
-    options=(Option("bom", ("no", "yes"), "Begin with a byte order mark: Excel reads Korean only so."),),
+    options=(
+        Option(
+            "bom",
+            ("yes", "no"),
+            "Begin with a byte order mark: Excel reads Korean only so, and readers of tables leave it away.",
+        ),
+    ),
     write=CsvTable,
     verify=verify,
 )

@@ -82,11 +82,11 @@ def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
         more = f"; split.ratios={OWN} keeps the records' own parts ({_told(own)})" if len(own) > 1 else ""
         return Inferred(NONE, f"no format of a trainer is among them{more}")
     count = settled[RECORDS]
-    whose = "the ground truth has it" if settled["target"] == GROUND_TRUTH else "their category says"
+    whose = "As in the ground truth" if settled["target"] == GROUND_TRUTH else "As their category says"
     return Ask(
         "Shall the records be split into parts for training?",
         (
-            *([Option(f"As {whose}", OWN, _told(own))] if len(own) > 1 else []),
+            *([Option(whose, OWN, _told(own))] if len(own) > 1 else []),
             Option("No split", NONE, "One part with everything"),
             Option(
                 "80/20", {"train": 0.8, "val": 0.2}, f"About {count * 4 // 5:,} train, {count - count * 4 // 5:,} val"

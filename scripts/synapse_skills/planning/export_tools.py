@@ -23,7 +23,7 @@ ALL_CLASSES = ClassesPlan(unknown="add", unlabelled="drop")
 """For comparing formats: no class is in the way."""
 ALL, STOP = "all", "stop"
 BOX, POLYGON = "bounding_box", "polygon"
-CLOSE = 0.9
+CLOSE = 0.8
 """A box and the extent of a polygon that overlap so far are of one object."""
 MANY_PAIRS = 0.2
 
@@ -153,13 +153,14 @@ def _decide_tools(facts: ExportFacts, settled: Settled) -> Ask | None:
         return None
     places = places_of(facts, settled)
     told = [line for form in forms if (line := _told(form.name, places, sample.tools))]
-    pairs = paired(facts, settled) if {BOX, POLYGON} <= set(places.held) else 0
+    trainers = [form.name for form in forms if form.needs_size]
+    pairs = paired(facts, settled) if trainers and {BOX, POLYGON} <= set(places.held) else 0
     pairs = pairs if pairs >= max(1, MANY_PAIRS * sample.tools[BOX]) else 0
     is_double = bool(pairs) and {BOX, POLYGON} <= set(places.plain)
     if is_double:
         told.append(
             f"{pairs:,} of {sample.tools[BOX]:,} bounding_box lie around a polygon of the same class: "
-            f"{', '.join(form.name for form in forms)} would hold those objects twice"
+            f"{', '.join(trainers)} would hold those objects twice"
         )
     if not told:
         return None
