@@ -155,6 +155,7 @@ class Engine:
             self.delivery = Delivery(self.plan, self.state, self.progress, self.outcome.problems, workers=self.workers)
             where.claim_store(self.delivery)
         else:
+            output.check_place(self.state.folder)
             where.check_folder(output.folder)
         if self.options.dry_run:
             shutil.rmtree(self.folder, ignore_errors=True)

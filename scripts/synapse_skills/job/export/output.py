@@ -56,6 +56,22 @@ class Output:
         self.is_staged = is_staged
         self._mine = marker_of(plan)
 
+    def check_place(self, state: Path) -> None:
+        """Make sure that it is a place of its own: `--fresh` removes what lies in the state.
+
+        Raises:
+            UsageError: it is no path. FindingError: it lies in the state.
+        """
+        shown = printable(str(self.folder))
+        if "\0" in str(self.folder):
+            raise UsageError(f"{shown} is no path.", hint="Name another one with --output.", code="not-a-folder")
+        if self.folder.resolve().is_relative_to(state.resolve()):
+            raise FindingError(
+                f"{shown} lies in the state of this job, which is removed by --fresh.",
+                hint="Name a folder beside it with --output.",
+                code="output-not-ours",
+            )
+
     def claim(self) -> None:
         """Make it ours, or find that it is somebody else's.
 
