@@ -27,7 +27,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = ("collections", "collection", "storages", "projects", "ground-truths", "agents")
-    command.add_argument("kind", choices=kinds, help="what to list; `collection ID` lists its file specifications")
+    plural = {"project": "projects", "storage": "storages", "agent": "agents", "ground-truth": "ground-truths"}
+    command.add_argument(
+        "kind",
+        type=lambda word: plural.get(word, word),
+        choices=kinds,
+        help="what to list; `collection ID` lists its file specifications",
+    )
     command.add_argument("id", nargs="?", metavar="ID", help="number of the collection")
     command.add_argument("--search", default="", metavar="TEXT", help="only those whose name holds TEXT")
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")

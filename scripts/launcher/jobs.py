@@ -66,16 +66,16 @@ def prepare(arguments: List[str]) -> List[str]:
     digest = _check_plan(job)
     if approved is not None and approved.lower() != digest:
         raise LaunchError(
-            "The approval {} is for another plan; this one is {}.".format(approved[:64], digest),
-            "Show the user the plan as it is now, and run it with --approve {} once they agree.".format(digest),
+            "The approval {} is not for this plan: it was changed since, or it is another job's.".format(approved[:64]),
+            "Plan again, show the user the plan as it is now, and run it with its hash once they agree.",
             "not-approved",
             FINDINGS,
         )
     if job.uploads and approved is None and "--dry-run" not in before_end:
         raise LaunchError(
             "An upload runs only after the user has agreed to its plan.",
-            "Show the user the plan, and run it with --approve {} once they agree; "
-            "or check it with --dry-run, which sends nothing.".format(digest),
+            "Show the user the plan, and run it with --approve and its hash once they agree; "
+            "or check it with --dry-run, which sends nothing.",
             "not-approved",
             FINDINGS,
         )

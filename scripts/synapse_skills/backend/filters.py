@@ -90,9 +90,19 @@ def _between(name: str, what: str, column: str, *, task: bool = False) -> Iterat
 
 _ALL = (
     Filter(
-        "status", "words", "How far the labelling is, as the backend says it.", _both("status_label"), ("status_label",)
+        "status",
+        "words",
+        "How far the labelling is, as the backend says it; the values that there are stand in the planner's question.",
+        _both("status_label"),
+        ("status_label",),
     ),
-    Filter("review", "words", "How far the review is.", _both("status_review"), ("status_review",)),
+    Filter(
+        "review",
+        "words",
+        "What the review says, such as `confirmed` or `rejected`; those not reviewed yet have none.",
+        _both("status_review"),
+        ("status_review",),
+    ),
     Filter("labeler", "numbers", "Ids of who labelled.", _both("users", "labelers"), ("user", "labeler")),
     Filter("reviewer", "numbers", "Ids of who reviewed.", _both("reviewers"), ("reviewer",)),
     Filter("tags", "words", "Tags of the record.", _both("tags")),
@@ -105,7 +115,13 @@ _ALL = (
         {"assignment": "is_discard_confirmed"},
         ("is_discard_confirmed",),
     ),
-    Filter("confirmed", "flag", "Whether the record is confirmed.", {"assignment": "is_confirmed"}, ("is_confirmed",)),
+    Filter(
+        "confirmed",
+        "flag",
+        "Whether the record has been confirmed for good: a mark of its own, beside `review`.",
+        {"assignment": "is_confirmed"},
+        ("is_confirmed",),
+    ),
     *_between("created", "Made", "created", task=True),
     *_between("submitted", "Submitted by its labeler", "label_submitted"),
     *_between("labeled", "Last labelled", "last_labeled"),

@@ -133,8 +133,8 @@ class _Checks:
         elif self.approve is not None and self.approve.lower() != digest:
             self._problem(
                 "not-approved",
-                f"The approval {printable(self.approve[:64])} is for another plan; this one is {digest}.",
-                f"Show the user the plan as it is now, and submit with --approve {digest} once they agree.",
+                f"The approval {printable(self.approve[:64])} is not for this plan: it has changed, or is another's.",
+                "Plan again, show the user the plan as it is now, and submit with its hash once they agree.",
             )
         elif self.approve is None and not self.dry_run:
             self._problem(

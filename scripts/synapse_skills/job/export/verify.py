@@ -14,7 +14,7 @@ from synapse_skills.errors import UsageError, printable
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Verified
 from synapse_skills.job.export.checksums import shares_of
-from synapse_skills.job.export.output import COMPLETE, MANIFEST, MANIFEST_VERSION, METADATA, OURS, SUMMARY, walk
+from synapse_skills.job.export.output import COMPLETE, MANIFEST, MANIFEST_VERSION, MARKER, METADATA, OURS, SUMMARY, walk
 from synapse_skills.job.export.write import RECORDS
 from synapse_skills.report import Problem, Problems
 
@@ -131,11 +131,18 @@ def verify_output(folder: Path) -> Inspected:
     return found
 
 
+def _unfinished(folder: Path) -> str:
+    """What to do about a folder without COMPLETE: it may be none of ours."""
+    if (folder / MARKER).is_file():
+        return "Run the export again: it goes on."
+    return "This is no output of an export: name the folder that the plan calls `output`."
+
+
 def _manifest(folder: Path, problems: Problems) -> _Manifest | None:
     try:
         said = (folder / COMPLETE).read_text(encoding="ascii").strip()
     except (OSError, UnicodeError):
-        problems.add("incomplete", f"no {COMPLETE} in {folder.name}", fix="Run the export again: it goes on.")
+        problems.add("incomplete", f"no {COMPLETE} in {folder.name}", fix=_unfinished(folder))
         said = ""
     try:
         content = (folder / MANIFEST).read_bytes()
