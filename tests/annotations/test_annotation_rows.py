@@ -149,6 +149,16 @@ def test_no_file_is_none(places: Json) -> None:
     assert stem_source(found, "image_1") == ""
 
 
+@pytest.mark.parametrize(
+    ("medium", "name"), [("prompt_1", "q.txt"), ("text_1", "q.txt"), ("image_1", ""), ("audio_1", "")]
+)
+def test_a_text_of_no_specification_is_the_file_of_a_text_only(medium: str, name: str) -> None:
+    """Lists of assignments name the file without its specification: beside a picture a .txt is about that picture."""
+    data = {"annotations": {medium: []}, "annotationsData": {medium: []}}
+    found = bare(data, file={"file_name_original": "q.txt", "url": "http://h/q.txt", "is_primary": True})
+    assert stem_source(found, medium) == name
+
+
 def test_a_file_that_is_only_a_path() -> None:
     found = bare(data_unit={"files": {"image_1": {"path_original": "set/a.png"}}})
     assert file_of(found, "image_1") == MediaFile("image_1", "set/a.png")

@@ -13,6 +13,7 @@ _ENTRY_KEYS = frozenset({"url", "file_name_original", "path", "path_original", "
 _NAMES = ("file_name_original", "name", "filename", "path_original", "path")
 _LINKS = ("url", "presigned_url")
 _SIDECARS = (".json", ".xml", ".txt", ".csv", ".yaml", ".yml")
+_TEXTS = ("text", "prompt")
 _BY_SUFFIX = {
     "image": (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".avif", ".dcm"),
     "video": (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"),
@@ -133,8 +134,11 @@ def main_file(files: tuple[MediaFile, ...]) -> MediaFile | None:
     return next((file for file in fit if file.is_primary), fit[0] if fit else None)
 
 
-def _is_sidecar(file: MediaFile) -> bool:
-    if file.spec.startswith(("text", "prompt")) or (file.spec.startswith("data_") and file.spec[5:].isdecimal()):
+def _is_sidecar(file: MediaFile, kind: str = "") -> bool:
+    """Whether a file is of another one; for a medium of this kind a .txt of no specification is the file itself."""
+    if kind in _TEXTS and not file.spec and file.name.lower().endswith(".txt"):
+        return False
+    if file.spec.startswith(_TEXTS) or (file.spec.startswith("data_") and file.spec[5:].isdecimal()):
         return False
     return file.name.lower().endswith(_SIDECARS) or file.spec.startswith("data_meta")
 
@@ -146,9 +150,8 @@ def file_of(record: Record, media: Media | str) -> MediaFile | None:
     for file in files:
         if file.spec == key:
             return file
-    others = {each.key for each in record.document.media} - {key}
-    free = [file for file in files if file.spec not in others and not _is_sidecar(file)]
-    kind = kind_of(key)
+    others, kind = {each.key for each in record.document.media} - {key}, kind_of(key)
+    free = [file for file in files if file.spec not in others and not _is_sidecar(file, kind)]
     primary = [file for file in free if file.is_primary and _kind_fits(file, kind)]
     if primary and not others:
         return primary[0]
