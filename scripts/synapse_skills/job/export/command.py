@@ -76,8 +76,8 @@ class Export:
         classes: Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
-        keep_classes: Sequence[str] = (),
-        tools: Sequence[str] = (),
+        keep_classes: Sequence[str] | None = None,
+        tools: Sequence[str] | None = None,
         split: Mapping[str, float] | None = None,
         originals: str = "none",
         output: str | None = None,
@@ -172,8 +172,8 @@ class Export:
             "formats": [{"name": name, "options": dict(options)} for name, options in self.formats.items()],
             "classes": plan.classes.model_dump()
             | {"order": tuple(self.classes), "map": dict(self.rename), "drop": tuple(self.drop)}
-            | {"keep": tuple(self.keep_classes)},
-            "tools": tuple(self.tools),
+            | {"keep": plan.classes.keep if self.keep_classes is None else tuple(self.keep_classes)},
+            "tools": plan.tools if self.tools is None else tuple(self.tools),
             "split": None
             if self.split is None
             else (plan.split.model_dump() if plan.split else {}) | {"ratios": dict(self.split)},
