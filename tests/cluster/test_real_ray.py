@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import subprocess
 import time
@@ -14,15 +15,18 @@ from typing import Any
 
 import pytest
 
+from export_fixture import row
 from job_fixture import PNG, SPECS
 from launcher.environments import environment
 from launcher.messages import LaunchError
 from rendering.plans import plan
-from sandbox_fixture import COLLECTION, Sandbox, sandboxes
+from sandbox_fixture import COLLECTION, PROJECT, Sandbox, sandboxes
+from sources.trees import S3Tree, s3_server
 from synapse_skills.cluster.local_ray import LocalRay
 from synapse_skills.cluster.processes import Running, still_runs
 from synapse_skills.cluster.submission import JobHome
 from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_OK, OutOfReach
+from synapse_skills.export_plan import ClassesPlan, ExportPlan, FormatPlan
 from synapse_skills.plan import Expected, Limits, SourcePlan, plan_bytes, plan_hash
 from synapse_skills.rendering import render_job
 
@@ -85,6 +89,17 @@ class Cluster:
         render_job(made, home / "job")
         (home / "plan.json").write_bytes(plan_bytes(made))
         return Job(home, plan_hash(plan_bytes(made)), state)
+
+    def export(self, name: str, **changes: Any) -> Job:
+        """An export of the sandbox's project in its home."""
+        home = self.folder / "synapse-jobs" / name
+        made = ExportPlan(
+            name=name, target="assignment", project=PROJECT, formats=(FormatPlan(name="coco"),),
+            classes=ClassesPlan(order=("car", "person")), **changes,
+        )  # fmt: skip
+        render_job(made, home / "job")
+        (home / "plan.json").write_bytes(plan_bytes(made))
+        return Job(home, plan_hash(plan_bytes(made)), Path(str(made.state)))
 
     def run(self, *words: str, code: int, env: dict[str, str] | None = None) -> str:
         done = subprocess.run(
@@ -282,3 +297,56 @@ def test_a_job_that_is_killed_goes_on(cluster: Cluster) -> None:
     assert last["already"] >= before
     cluster.whole(job, MANY)
     assert JobHome(job.home).submissions()[0].ended is not None
+
+
+def test_an_export_goes_to_a_storage_and_its_report_comes_home(cluster: Cluster) -> None:
+    rows = [{"project": PROJECT, **row(number)} for number in range(12)]
+    cluster.box.post("/_sandbox/label", {"records": rows})
+    with s3_server():
+        tree = S3Tree()
+        env = {name: value for name, value in os.environ.items() if name.startswith("SYNAPSE_S3_")}
+        job = cluster.export("sets", output=f"{tree.url}/sets", state=f"{tree.url}/state")
+
+        def submit(*flags: str, code: int = EXIT_OK) -> dict[str, Any]:
+            words = (str(SCRIPTS / "submit.py"), str(job.home), *flags, "--json")
+            document: dict[str, Any] = json.loads(cluster.run(*words, code=code, env=env))
+            return document
+
+        refused = submit("--approve", job.hash, code=EXIT_FINDINGS)
+        assert [each["code"] for each in refused["refusals"]] == ["no-dry-run", "place-not-proved", "place-not-proved"]
+        dry = submit("--dry-run", "--wait")["job"]
+        assert (dry["status"], dry["report"]["mode"], dry["report"]["exit_code"]) == ("SUCCEEDED", "dry-run", 0)
+        # Of the output there is nothing yet; the state has its report.
+        assert not [name for name in tree.keys if "/sets/" in name]
+        submit("--approve", job.hash)
+        ended = cluster.status(job, "--follow")
+        report = ended["report"]
+        assert (ended["status"], report["records"]["exported"]) == ("SUCCEEDED", 12)
+        coco = report["annotations"]["formats"]["coco"]
+        assert report["annotations"]["read"] == coco["written"] + sum(coco["lost"].values()) == 18
+        assert job.kept("report.json") == report and report["job_id"] == ended["job_id"]
+        there = json.loads(tree._backend.get_object(tree.bucket, "data/sets/coco/annotations/instances.json").value)
+        assert (len(there["images"]), len(there["annotations"])) == (12, 18)
+        # Another worker would find nothing to send.
+        again = submit("--approve", job.hash, "--wait")["job"]["report"]
+        assert [each["examples"][0][:22] for each in again["problems"] if each["code"] == "delivered"] == [
+            "0 files (0 bytes) put "
+        ]
+        assert env["SYNAPSE_S3_SECRET_ACCESS_KEY"] not in json.dumps([dry, ended, again])
+
+
+def test_an_export_to_the_workers_own_disk_needs_the_plans_word(cluster: Cluster) -> None:
+    output = cluster.folder / "shared" / "own"
+    cluster.box.post("/_sandbox/label", {"records": [{"project": PROJECT, **row(90)}]})
+    job = cluster.export("own", output=str(output), state=str(cluster.folder / "shared" / "own-state"))
+    cluster.submit(job, "--dry-run", "--wait")
+    assert "output-may-not-last" in [each["code"] for each in job.kept("dry_run.json")["problems"]]
+    refused = cluster.submit(job, "--approve", job.hash, code=EXIT_FINDINGS)["refusals"]
+    assert [each["code"] for each in refused] == ["output-may-not-last"] and not output.exists()
+    consent = cluster.export(
+        "own", output=str(output), state=str(cluster.folder / "shared" / "own-state"), output_on_worker="accept"
+    )
+    cluster.submit(consent, "--dry-run", "--wait")
+    ended = cluster.submit(consent, "--approve", consent.hash, "--wait")["job"]
+    said = next(each for each in ended["report"]["problems"] if each["code"] == "output-on-worker")
+    assert "kubectl cp" in said["fix"] and (output / "COMPLETE").is_file()
