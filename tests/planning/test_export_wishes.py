@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import plan_export
 from planning.conversation import asked, codes, understood
 from planning.export_talk import CARS, MIXED, VERSION, Exporter
 from synapse_skills.planning import Document, filter_flag
+from synapse_skills.planning.export_kept import kept_rows
 
 DONE = {"formats": "coco", "split.ratios": "none", "originals": "none"}
 
@@ -134,3 +136,46 @@ def test_words_after_project_are_one_answer(words: list[str], said: str) -> None
 
 def test_a_title_of_several_words_is_no_list_of_projects(exporter: Exporter) -> None:
     assert understood(exporter.say(project="cars 2026"), "project")["value"] == CARS
+
+
+# ---- tools, classes, parts
+
+
+def test_only_some_classes_are_kept_and_the_nearest_is_named(exporter: Exporter) -> None:
+    said = {"project": CARS, "classes.map": {"truck": "vehicle"}, **DONE}
+    error = asked(exporter.say("classes.keep=vehicel", **said), "classes.keep")["error"]
+    assert "Did you mean vehicle?" in error
+    assert "It is written as" in asked(exporter.say("classes.keep=truck", **said), "classes.keep")["error"]
+    document = exporter.say("classes.keep=vehicle", **said)
+    classes = exporter.plan()["classes"]
+    assert (classes["order"], classes["keep"], classes["unlabelled"]) == (["vehicle"], ["vehicle"], "drop")
+    assert "loses 6 (6 dropped)" in document.summary
+
+
+def test_tools_that_there_are_not(exporter: Exporter) -> None:
+    assert "bounding_box (12)" in asked(exporter.say("tools=polygon", project=CARS, **DONE), "tools")["error"]
+    assert "There is no tool" in asked(exporter.say("tools=boxes", project=CARS, **DONE), "tools")["error"]
+
+
+def test_a_split_by_category_needs_categories_and_ratios(exporter: Exporter) -> None:
+    said = {"formats": "coco", "project": CARS, "originals": "none"}
+    assert "category that is train" in asked(exporter.say("split.ratios=own", **said), "split.ratios")["error"]
+    assert '"half"' in asked(exporter.say("split.ratios=half", **said), "split.ratios")["error"]
+    document = exporter.say("split.ratios=none", "split.by=category", **said)
+    assert "There is no split" in asked(document, "split.by")["error"]
+
+
+def test_records_are_looked_at_once_in_a_conversation(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter.say(project=CARS)
+    kept = list((exporter.home() / ".sample").iterdir())
+    assert len(kept) == 1
+
+    def never(*given: object) -> list[bytes]:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(sys.modules["synapse_skills.job.export.sample"], "sample_of", never)
+    assert exporter.say("formats=coco", project=CARS).status == "questions"
+    monkeypatch.undo()
+    kept[0].write_bytes(kept[0].read_bytes()[:-3])
+    rows = kept_rows(exporter.home(), ("x",), lambda: [b"1\n2", b""])
+    assert kept_rows(exporter.home(), ("x",), lambda: []) == rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from synapse_skills.job.export.command import LAST_EXPORT
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import ANY
 from synapse_skills.planning.export_formats import plain_name
+from synapse_skills.planning.export_kept import FOLDER as KEPT_ROWS
 from synapse_skills.planning.export_scope import GROUND_TRUTH, SCOPE, VERSION_KEY, scope_of
 from synapse_skills.planning.home import JOBS, Home, find_home, slug
 from synapse_skills.planning.interview import Settled, fold
@@ -159,6 +161,7 @@ def _going_on(home: Home) -> Home:
         return home
     own = {**waiting.own}
     waiting.answers.unlink(missing_ok=True)
+    shutil.rmtree(waiting.folder / KEPT_ROWS, ignore_errors=True)
     with contextlib.suppress(OSError):
         waiting.folder.rmdir()
     return replace(home, own=own)
