@@ -90,9 +90,13 @@ def needs_classes(facts: ExportFacts, settled: Settled) -> bool:
 
 
 def _asking(facts: ExportFacts, settled: Settled) -> list[str]:
-    """The formats that ask for the class of an annotation."""
+    """The formats that ask for the class of an annotation; one of the script's own may, so it does."""
     sample, asking = sample_of(facts, settled), {"unknown-class", "unlabelled"}
-    return [name for name in settled["formats"] if asking & set(facts.tried(sample, name, {}, ClassesPlan()).lost)]
+    return [
+        name
+        for name in settled["formats"]
+        if facts.form(name).by_script or asking & set(facts.tried(sample, name, {}, ClassesPlan()).lost)
+    ]
 
 
 def _held(facts: ExportFacts, settled: Settled) -> tuple[Counter[str], Counter[str]]:

@@ -230,6 +230,7 @@ def trial(
     done = Trial()
     if form.is_raw or form.by_script:
         done.kept.update(each.tool for each in sample.annotations())
+        done.labels.update(each.label for each in sample.annotations() if each.label is not None)
         done.kept[""] += sample.total - done.written
         return done
     settings = Settings(
