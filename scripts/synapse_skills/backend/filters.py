@@ -90,18 +90,10 @@ def _between(name: str, what: str, column: str, *, task: bool = False) -> Iterat
 
 _ALL = (
     Filter(
-        "status",
-        "words",
-        "How far the labelling is, as the backend says it; the values that there are stand in the planner's question.",
-        _both("status_label"),
-        ("status_label",),
+        "status", "words", "How far the labelling is, as the backend says it.", _both("status_label"), ("status_label",)
     ),
     Filter(
-        "review",
-        "words",
-        "What the review says, such as `confirmed` or `rejected`; those not reviewed yet have none.",
-        _both("status_review"),
-        ("status_review",),
+        "review", "words", "What the review says: `confirmed`, `rejected`.", _both("status_review"), ("status_review",)
     ),
     Filter("labeler", "numbers", "Ids of who labelled.", _both("users", "labelers"), ("user", "labeler")),
     Filter("reviewer", "numbers", "Ids of who reviewed.", _both("reviewers"), ("reviewer",)),
@@ -118,7 +110,7 @@ _ALL = (
     Filter(
         "confirmed",
         "flag",
-        "Whether the record has been confirmed for good: a mark of its own, beside `review`.",
+        "Whether it is confirmed: a mark beside `review`.",
         {"assignment": "is_confirmed"},
         ("is_confirmed",),
     ),
