@@ -16,7 +16,7 @@ from synapse_skills.job.export.command import LAST_EXPORT
 from synapse_skills.job.export.decide import parts_of
 from synapse_skills.job.export.output import COMPLETE, METADATA, SUMMARY
 from synapse_skills.job.export.write import RECORDS
-from synapse_skills.job.places import cache_of
+from synapse_skills.job.places import cache_for, cache_of
 from synapse_skills.rendering.export_sample import Sampled, sample_records
 from synapse_skills.rendering.job import SCRIPTS, is_edited
 from synapse_skills.report import ExportReport
@@ -138,7 +138,7 @@ def read_export(folder: Path, *, state: Path | None = None, output: Path | None 
     home, job = find_export(folder)
     plan = read_export_plan(job / "plan.json")
     place = _state(plan, home, state)
-    where = Path(output or plan.output).expanduser().absolute()
+    where = output.expanduser().absolute() if output is not None else _output(plan, place, named=state is not None)
     try:
         report = _last(place)
         is_complete = (where / COMPLETE).is_file()
@@ -205,6 +205,15 @@ def _state(plan: ExportPlan, home: Path, named: Path | None) -> Path:
     if plan.state and is_url(plan.state):
         return cache_of(str(parse_address(plan.state)))
     return Path(plan.state).expanduser() if plan.state else home / "state"
+
+
+def _output(plan: ExportPlan, state: Path, *, named: bool) -> Path:
+    """Where the output lies here: what went to a storage was made and verified in the job's working files first."""
+    if not is_url(plan.place):
+        return Path(plan.output).expanduser().absolute()
+    is_remote = plan.state is not None and is_url(plan.state) and not named
+    working = state if is_remote else cache_for(state.absolute(), named_by_plan=plan.state is not None and not named)
+    return working / "output"
 
 
 def _last(state: Path) -> ExportReport | None:

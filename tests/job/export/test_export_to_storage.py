@@ -14,6 +14,7 @@ from export_fixture import ExportJob, boxes, row
 from sources.trees import MemoryTree
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, run
 from synapse_skills.job.export import delivered
+from synapse_skills.rendering.export_result import read_export
 from synapse_skills.sources import Store, open_store
 from synapse_skills.sources.store import RemoteStore
 
@@ -276,3 +277,11 @@ def test_what_is_there_is_read_back(at: AtStorage, capsys: pytest.CaptureFixture
     at.store.write(name, (at.store.read(name) or b"").replace(b"car", b"cat"))
     assert run(verify_export.main, [at.url]) == 1
     assert f"{name}: other bytes than were written" in capsys.readouterr().out
+
+
+def test_its_page_shows_what_was_made_here(at: AtStorage) -> None:
+    at.do()
+    result = read_export(at.job.home)
+    assert result.is_complete
+    assert result.output == at.job.state / "output"
+    assert len(result.sample) == 5
