@@ -92,9 +92,7 @@ _ALL = (
     Filter(
         "status", "words", "How far the labelling is, as the backend says it.", _both("status_label"), ("status_label",)
     ),
-    Filter(
-        "review", "words", "What the review says: `confirmed`, `rejected`.", _both("status_review"), ("status_review",)
-    ),
+    Filter("review", "words", "As reviewed: `confirmed`, `rejected`.", _both("status_review"), ("status_review",)),
     Filter("labeler", "numbers", "Ids of who labelled.", _both("users", "labelers"), ("user", "labeler")),
     Filter("reviewer", "numbers", "Ids of who reviewed.", _both("reviewers"), ("reviewer",)),
     Filter("tags", "words", "Tags of the record.", _both("tags")),
@@ -107,13 +105,7 @@ _ALL = (
         {"assignment": "is_discard_confirmed"},
         ("is_discard_confirmed",),
     ),
-    Filter(
-        "confirmed",
-        "flag",
-        "Whether it is confirmed: a mark beside `review`.",
-        {"assignment": "is_confirmed"},
-        ("is_confirmed",),
-    ),
+    Filter("confirmed", "flag", "A mark beside `review`.", {"assignment": "is_confirmed"}, ("is_confirmed",)),
     *_between("created", "Made", "created", task=True),
     *_between("submitted", "Submitted by its labeler", "label_submitted"),
     *_between("labeled", "Last labelled", "last_labeled"),
