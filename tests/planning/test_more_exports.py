@@ -53,7 +53,7 @@ def instances(folder: Path, part: str = "") -> Path:
 
 def test_a_table_for_a_spreadsheet(exporter: Exporter, export_box: Sandbox) -> None:
     """CSV with a byte order mark: Korean, quotes, line breaks, and cells that would be formulas."""
-    first = {"project": "표", "formats": "csv", "formats.csv.bom": "yes"}
+    first = {"project": "표", "formats": "csv"}
     talk, done = to_the_end(exporter, export_box, first, by="csv")
     assert len(talk.rounds) <= 2
     rows = table(done.of("csv") / "annotations.csv")

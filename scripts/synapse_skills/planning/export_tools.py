@@ -70,6 +70,8 @@ def best_options(facts: ExportFacts, sample: Sample, form: Format, said: Mapping
 def places_of(facts: ExportFacts, settled: Settled) -> Places:
     """See `Places`; by what was said of options so far."""
 
+    said = {form.name: _said(facts, form) for form in _forms(facts, settled)}
+
     def find() -> Places:
         sample = sample_of(facts, settled)
         tools = list(sample.tools)
@@ -78,7 +80,7 @@ def places_of(facts: ExportFacts, settled: Settled) -> Places:
         homeless: dict[str, tuple[str, ...]] = {}
         for form in _forms(facts, settled):
             best = facts.tried(sample, form.name, best_options(facts, sample, form, {}), ALL_CLASSES)
-            default = facts.tried(sample, form.name, {}, ALL_CLASSES)
+            default = facts.tried(sample, form.name, said[form.name], ALL_CLASSES)
             kept, unlabelled = default.kept, {tool for tool, reason in default.tools if reason == "unlabelled"}
             whole = {tool for tool in tools if kept[tool] or tool in unlabelled}
             plain &= whole
@@ -88,6 +90,12 @@ def places_of(facts: ExportFacts, settled: Settled) -> Places:
         return Places(tuple(sorted(plain)), shaped, homeless, tuple(sorted(held)))
 
     return facts.once(("places", id(sample_of(facts, settled)), tuple(settled["formats"])), find)
+
+
+def _said(facts: ExportFacts, form: Format) -> dict[str, Any]:
+    """Options of a format that somebody has given already: what they hold is no question any more."""
+    given = {option: facts.answers.get(f"formats.{form.name}.{option.name}") for option in form.options}
+    return {option.name: value for option, value in given.items() if value in option.choices}
 
 
 def _forms(facts: ExportFacts, settled: Settled) -> list[Format]:
