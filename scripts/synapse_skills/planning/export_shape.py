@@ -22,8 +22,8 @@ def _nothing(facts: ExportFacts, settled: Settled) -> None:
 
 
 def is_dataset(facts: ExportFacts, settled: Settled) -> bool:
-    """Whether a trainer will load it: then parts and pictures are a question."""
-    return any(facts.form(name).needs_size for name in settled["formats"])
+    """Whether a trainer will load it: then parts and pictures are a question. A format of pictures alone is for one."""
+    return any(facts.form(name).needs_size or facts.form(name).media for name in settled["formats"])
 
 
 # ---- geometry
