@@ -201,7 +201,11 @@ def test_mask_pictures_and_panoptic_at_once(exporter: Exporter, export_box: Sand
 def test_several_formats_and_everything_else_as_it_comes(exporter: Exporter, export_box: Sandbox) -> None:
     """Who takes what stands first is never left with less than was said."""
     first = {"project": "Street", "formats": ["coco", "yolo", "synapse_json"]}
-    talk, done = to_the_end(exporter, export_box, first, by="json")
+    talk, done = to_the_end(exporter, export_box, first, {"originals": "Yes, all"}, by="json")
+    standard = {"annotations/street_0.json", "images/street_0.png"}
+    assert standard <= set(names_in(done.of("synapse_json")))
+    assert {"classes.json", "annotations/instances.json", "images/street_0.png"} <= set(names_in(done.of("coco")))
+    assert {"data.yaml", "classes.txt", "labels/train/street_0.txt"} <= set(names_in(done.of("yolo")))
     assert codes(talk.rounds[-1]).count("would-be-lost") == 0
     for form, counts in done.report["annotations"]["formats"].items():
         assert done.report["annotations"]["read"] == counts["written"] + sum(counts["lost"].values()), form
