@@ -101,6 +101,41 @@ class Remote(ABC):
         """Let go of connections."""
 
 
+class Tree(Remote):
+    """A place that is listed folder by folder."""
+
+    @abstractmethod
+    def folder(self, prefix: str) -> Iterator[Entry]:
+        """What lies directly in a folder, whose prefix ends with a slash (or is ''); folders end with a slash too.
+
+        Raises:
+            Fault: it can't be listed.
+        """
+
+    def list(self, *, recursive: bool = True, done: frozenset[str] | set[str] = frozenset()) -> Iterator[Entry]:
+        """Depth first: sizes and times come with the names. A folder that may not be read is said and passed by."""
+        deep = [""]
+        while deep:
+            prefix = deep.pop()
+            if prefix and prefix.partition("/")[0] in done:
+                continue
+            below: list[str] = []
+            try:
+                for entry in self.folder(prefix):
+                    if entry.key.endswith("/") and recursive:
+                        below.append(entry.key)
+                    else:
+                        yield entry
+            except Fault as error:
+                if error.word not in ("denied", "missing") or not prefix:
+                    raise
+                if error.word == "denied":
+                    yield Entry(prefix.rstrip("/"), 0, 0, "unreadable-folder")
+            if recursive and prefix:
+                yield Entry(prefix, 0, 0)
+            deep.extend(sorted(below, reverse=True))
+
+
 def version_of(seconds: float, tag: str) -> int:
     """A number for a version: the second of the change, and a print of the tag in its nanoseconds.
 

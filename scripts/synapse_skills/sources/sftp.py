@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from synapse_skills.errors import keep_secret
 from synapse_skills.sources.address import Address
 from synapse_skills.sources.faults import Fault, fault, timeout_s
-from synapse_skills.sources.remote import CHUNK, Entry, Reading, Remote
+from synapse_skills.sources.remote import CHUNK, Entry, Reading, Tree
 
 PREFIX = "SYNAPSE_SFTP_"
 _PAGE = 500
@@ -102,7 +102,7 @@ class _Loop:
 _LOOP = _Loop()
 
 
-class Sftp(Remote):
+class Sftp(Tree):
     """A folder of an SSH server."""
 
     def __init__(self, address: Address, login: SftpLogin, *, root: str = "") -> None:
@@ -224,34 +224,8 @@ class Sftp(Remote):
 
     # ---- what a place can do
 
-    def list(self, *, recursive: bool = True, done: frozenset[str] | set[str] = frozenset()) -> Iterator[Entry]:
-        """Depth first, folder by folder, a few hundred names at a time: sizes and times come with the names."""
-        self._client()
-        deep = [""]
-        while deep:
-            prefix = deep.pop()
-            if prefix.partition("/")[0] in done and prefix:
-                continue
-            below: list[str] = []
-            try:
-                for name, attributes in self._folder(prefix):
-                    entry = self._entry(prefix + name, attributes)
-                    if not entry.key.endswith("/"):
-                        yield entry
-                    elif recursive:
-                        below.append(entry.key)
-                    else:
-                        yield entry
-            except Fault as error:
-                if error.word not in ("denied", "missing") or not prefix:
-                    raise
-                if error.word == "denied":
-                    yield Entry(prefix.rstrip("/"), 0, 0, "unreadable-folder")
-            if recursive and prefix:
-                yield Entry(prefix, 0, 0)
-            deep.extend(sorted(below, reverse=True))
-
-    def _folder(self, prefix: str) -> Iterator[tuple[str, Any]]:
+    def folder(self, prefix: str) -> Iterator[Entry]:
+        """A few hundred names at a time."""
         found = self._client().scandir(f"{self._root}/{prefix}")
 
         async def page() -> list[tuple[str, Any]]:
@@ -264,7 +238,8 @@ class Sftp(Remote):
             return rows
 
         while rows := self._run(page()):
-            yield from rows
+            for name, attributes in rows:
+                yield self._entry(prefix + name, attributes)
 
     def _entry(self, key: str, attributes: Any) -> Entry:
         mode = attributes.permissions or 0
@@ -303,7 +278,7 @@ class Sftp(Remote):
             raise
         if not stat.S_ISDIR(found.permissions or 0):
             raise Fault("a-file")
-        for _ in self._folder(""):
+        for _ in self.folder(""):
             return
 
     def _nearest(self) -> str:

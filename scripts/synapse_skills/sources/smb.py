@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from synapse_skills.errors import keep_secret
 from synapse_skills.sources.address import Address
 from synapse_skills.sources.faults import Fault, fault, timeout_s
-from synapse_skills.sources.remote import CHUNK, Entry, Reading, Remote
+from synapse_skills.sources.remote import CHUNK, Entry, Reading, Tree
 
 PREFIX = "SYNAPSE_SMB_"
 _MISSING_HINT = (
@@ -59,7 +59,7 @@ def login_from_environment(address: Address) -> SmbLogin:
     raise Fault("login", f"{missing} was found", hint=_MISSING_HINT)
 
 
-class Smb(Remote):
+class Smb(Tree):
     """A folder of a share."""
 
     def __init__(self, address: Address, login: SmbLogin) -> None:
@@ -134,30 +134,8 @@ class Smb(Remote):
         path = key.replace("/", "\\")
         return f"{self._root}\\{path}" if path else self._root
 
-    def list(self, *, recursive: bool = True, done: frozenset[str] | set[str] = frozenset()) -> Iterator[Entry]:
-        """Depth first, folder by folder; sizes and times come with the names."""
-        deep = [""]
-        while deep:
-            prefix = deep.pop()
-            if prefix and prefix.partition("/")[0] in done:
-                continue
-            below: list[str] = []
-            try:
-                for entry in self._folder(prefix):
-                    if entry.key.endswith("/") and recursive:
-                        below.append(entry.key)
-                    else:
-                        yield entry
-            except Fault as error:
-                if error.word not in ("denied", "missing") or not prefix:
-                    raise
-                if error.word == "denied":
-                    yield Entry(prefix.rstrip("/"), 0, 0, "unreadable-folder")
-            if recursive and prefix:
-                yield Entry(prefix, 0, 0)
-            deep.extend(sorted(below, reverse=True))
-
-    def _folder(self, prefix: str) -> Iterator[Entry]:
+    def folder(self, prefix: str) -> Iterator[Entry]:
+        """All of it in one answer after the other."""
         client = self._smb()
         with self._faults():
             for found in client.scandir(self._path(prefix.rstrip("/")), **self._options):
@@ -182,7 +160,7 @@ class Smb(Remote):
             raise
         if not found.st_mode & _FOLDER:
             raise Fault("a-file")
-        for _ in self._folder(""):
+        for _ in self.folder(""):
             return
 
     def stat(self, key: str) -> Entry | None:
