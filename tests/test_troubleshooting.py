@@ -14,7 +14,20 @@ LIBRARY = ROOT / "scripts" / "synapse_skills"
 PAGES = sorted((ROOT / "skills").glob("*/references/troubleshooting.md"))
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 # Calls whose first argument is a code.
-SAYING = {"add", "_add", "_problem", "_unreadable", "Refuse", "Refusal", "Problem", "Finding", "_fail", "Unfit", "_Row"}
+SAYING = {
+    "add",
+    "_add",
+    "_problem",
+    "_unreadable",
+    "Refuse",
+    "Refusal",
+    "Problem",
+    "Finding",
+    "_fail",
+    "Unfit",
+    "_Row",
+    "_warning",
+}
 # Single words count only as the class attribute of an error or as `code=`.
 BARE = {"error", "finding", "usage", "interrupted", "refused", "bug", "vanished"}
 
@@ -28,7 +41,7 @@ def codes_in(text: str) -> Iterator[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             named = {target.id for target in targets if isinstance(target, ast.Name)}
-            if named & {"code", "CHANGED", "no_file", "bad_row"} and node.value is not None:
+            if named & {"code", "CHANGED", "NO_PART", "no_file", "bad_row"} and node.value is not None:
                 values = [node.value]
             elif named & {"QUARANTINE", "FIXES", "SEVERITIES", "_FIXES", "PROBLEMS"} and node.value is not None:
                 values = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
