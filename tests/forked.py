@@ -38,6 +38,7 @@ class Forked:
         log: IO[bytes] | None = None,
     ) -> None:
         self.returncode: int | None = None
+        self._is_server = log is not None
         self._out = log or tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed in communicate
         self._err = log or tempfile.TemporaryFile("w+b")  # noqa: SIM115
         sys.stdout.flush()
@@ -61,10 +62,13 @@ class Forked:
         try:
             os.dup2(self._out.fileno(), 1)
             os.dup2(self._err.fileno(), 2)
-            # As after an exec: locks and sockets that are open in the tests are none of the child's. What the tests
-            # left for the collector must stay: collected here, it would close numbers that are other sockets by then.
+            # What the tests left for the collector must stay: collected here, it would close numbers that are other
+            # sockets by then.
             gc.freeze()
-            os.closerange(3, 65_536)
+            if self._is_server:
+                # As after an exec: locks and sockets that are open in the tests are none of a server's. A job keeps
+                # them: SQLite remembers the files that the tests have open, and would wait for their locks in vain.
+                os.closerange(3, 65_536)
             sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             for number in (signal.SIGINT, signal.SIGTERM):

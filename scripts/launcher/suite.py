@@ -23,8 +23,10 @@ class Stage(NamedTuple):
 
 
 def _stages(chosen: argparse.Namespace, rest: List[str]) -> List[Stage]:
-    # All cores; `-n 0` among the further arguments turns that off (for a debugger). Heavy tests want the machine alone.
-    light = ["-m", "pytest", "-m", "not heavy", "-n", "auto", *rest]
+    # Twice the cores, because tests wait for servers half of the time; `-n 0` among the further arguments turns that
+    # off (for a debugger). Heavy tests want the machine alone.
+    workers = str(2 * (os.cpu_count() or 1))
+    light = ["-m", "pytest", "-m", "not heavy", "-n", workers, *rest]
     oldest = Stage("oldest-sdk", "oldest", light)
     heavy = Stage("heavy", "dev", ["-m", "pytest", "-m", "heavy", *rest])
     lint_imports = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"

@@ -43,6 +43,9 @@ place = Place(by_folder(1), by_extension({
 # What ffmpeg does is tried elsewhere; here it is how its ends are taken.
 FFMPEG = """#!{python}
 import os, pathlib, sys, time
+
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
 if "-version" in sys.argv:
     print("ffmpeg version 6.1")
     sys.exit()

@@ -12,6 +12,9 @@ import pytest
 from job_fixture import Job, answering, killing
 from sandbox_fixture import PROJECT, SandboxFactory, seed_with
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 UNITS = 12
 CREATE = "units.create"
 POST = "synapse_skills.backend.api:Api.post_once"

@@ -10,6 +10,9 @@ from job_fixture import PNG, killing
 from remote_fixture import LABEL_STORAGE, SECRET, MixedJob
 from sources.trees import Fault, Front, s3_error
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 UNITS = 7
 STAGER = "synapse_skills.job.upload.staging:Stager"
 POST = "synapse_skills.backend.api:Api.post_once"

@@ -20,6 +20,9 @@ from job_fixture import PNG, Job, answering
 from sandbox_fixture import COLLECTION, PROJECT, SandboxFactory, seed_with
 from synapse_skills.plan import Limits
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 EVERYDAY = 2
 ROUNDS = max(EVERYDAY, int(os.environ.get("SYNAPSE_SKILLS_ROUNDS", "20")))
 # Late commits come well before this; a machine under load delays them too.

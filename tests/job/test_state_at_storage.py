@@ -25,6 +25,9 @@ from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.segments import StoreSegments
 from synapse_skills.sources import open_store
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 UNITS = 6
 JOURNAL = "synapse_skills.job.upload.journal:Journal.append"
 POST = "synapse_skills.backend.api:Api.post_once"

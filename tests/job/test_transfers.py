@@ -16,6 +16,9 @@ import pytest
 from job_fixture import PNG, Job, answering
 from sandbox_fixture import SandboxFactory, seed_with
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 BIG = PNG + b"x" * (3 << 20)
 
 

@@ -26,6 +26,9 @@ from synapse_skills.media.folder import convert_folder, target_named
 from synapse_skills.media.pool import Job, convert_all
 from synapse_skills.media.tree import Original, result_names
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 SCRIPT = Path(convert_files.__file__)
 DATA = os.environ.get("SYNAPSE_SKILLS_TEST_DATA", "")
 

@@ -113,7 +113,7 @@ def test_a_wrong_collection_comes_back_as_the_same_question(user: User, answer: 
     assert user.say(path="scans", collection="ct SCANS").status == "ready"
 
 
-@pytest.mark.parametrize("path", ["nowhere", "scans/p001/a.png", "empty", "s3://bucket/x"])
+@pytest.mark.parametrize("path", ["nowhere", "scans/p001/a.png", "empty", "ftp://host/x"])
 def test_a_wrong_folder_comes_back_as_the_same_question(user: User, path: str) -> None:
     user.files(units(1, "a.png"))
     (user.folder / "empty").mkdir()

@@ -13,6 +13,9 @@ from planning.conversation import PNG, SCANS, VIDEOS, User, asked, codes
 from synapse_skills.plan import Conversion, SpecPlan
 from synapse_skills.planning.conversions import conversions_of, with_converted
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 VOC = b"""<annotation><filename>a.png</filename><size><width>8</width><height>6</height><depth>3</depth></size>
 <object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>5</ymax></bndbox></object></annotation>
 """

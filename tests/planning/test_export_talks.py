@@ -14,6 +14,9 @@ from synapse_skills.planning import Document, Request, filter_flag, plan_export,
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_sample import Sample
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 DONE = {"formats": "coco", "split.ratios": "none", "originals": "none"}
 
 

@@ -14,6 +14,9 @@ from planning.export_talk import CARS, MIXED, VERSION, Exporter
 from synapse_skills.planning import Document, filter_flag
 from synapse_skills.planning.export_kept import kept_rows
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 DONE = {"formats": "coco", "split.ratios": "none", "originals": "none"}
 
 

@@ -21,6 +21,9 @@ from planning.conversation import PNG, User, codes, collection, spec
 from sandbox_fixture import Sandbox, sandboxes, seed_with
 from synapse_skills.planning import Document, Request, plan_upload, source_flags
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 Tree = dict[str, bytes]
 Units = dict[str, dict[str, str]]
 

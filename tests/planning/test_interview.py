@@ -101,7 +101,8 @@ def test_a_wrong_answer_comes_back_as_the_same_question_with_its_error() -> None
 
 def test_a_wrong_answer_to_what_would_be_inferred_is_asked_with_its_sentence() -> None:
     question = fold([row("a", Inferred(1, "default"))], None, {"a": "bad"}).questions[0]
-    assert question["question"] == "About a." and question["error"] == "bad is bad" and question["options"] == []
+    assert question["question"] == "What shall `a` be? About a. Without an answer it is 1: default."
+    assert question["error"] == "bad is bad" and question["options"] == []
 
 
 def test_an_answer_beats_what_would_be_inferred() -> None:

@@ -16,6 +16,9 @@ from planning.metadata_talk import COLLECTIONS, NAMES, PATIENTS, frozen, image_o
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 WIDE, HUGE, OPTIONAL, TRIAL = 80, 81, 82, 83
 TRIAL_SCHEMA = {
     "type": "object",

@@ -28,6 +28,9 @@ from planning.metadata_talk import (
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import Request
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def planning_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:

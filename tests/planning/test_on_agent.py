@@ -20,6 +20,9 @@ from synapse_skills import environment
 from synapse_skills.errors import run
 from synapse_skills.planning import Request
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 gate = importlib.import_module("synapse_skills.cluster.gate")
 probe = importlib.import_module("synapse_skills.cluster.probe")
 submit = importlib.import_module("synapse_skills.cluster.submit")
@@ -43,8 +46,8 @@ def cluster(
         importlib.util, "find_spec", lambda name, *more: object() if name == "ray" else found(name, *more)
     )
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(gate, "_TEMPORARY", ())
-    monkeypatch.setattr(gate.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(places, "_TEMPORARY", ())
+    monkeypatch.setattr(places.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     try:
         yield ray
     finally:

@@ -27,6 +27,9 @@ from synapse_skills.planning.template_columns import Column, as_cell, column_of,
 from synapse_skills.planning.template_sheet import Sheet
 from synapse_skills.units import Unit
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 EVIL = '=HYPERLINK("http://127.0.0.1/","x")'
 DIAGNOSES = [f'진단명 {number}, "둘째"' for number in range(40)]
 SCHEMA: dict[str, Any] = {

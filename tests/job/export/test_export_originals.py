@@ -16,6 +16,9 @@ from synapse_skills.export_plan import FormatPlan
 from synapse_skills.job.export import signature, sizes
 from synapse_skills.job.export.verify import verify_output
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 YOLO = (FormatPlan(name="yolo"),)
 
 

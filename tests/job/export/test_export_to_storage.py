@@ -18,6 +18,9 @@ from synapse_skills.rendering.export_result import read_export
 from synapse_skills.sources import Store, open_store
 from synapse_skills.sources.store import RemoteStore
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 MARKS = (".synapse-export", "manifest.json", "COMPLETE")
 
 
