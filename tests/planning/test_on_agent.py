@@ -23,6 +23,7 @@ from synapse_skills.planning import Request
 # Slow, each with a quicker neighbour that runs every day.
 pytestmark = pytest.mark.heavy
 
+gate = importlib.import_module("synapse_skills.cluster.gate")
 places = importlib.import_module("synapse_skills.cluster.places")
 probe = importlib.import_module("synapse_skills.cluster.probe")
 submit = importlib.import_module("synapse_skills.cluster.submit")
