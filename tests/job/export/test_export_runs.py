@@ -271,7 +271,7 @@ def test_a_script_of_something_else_is_refused(export_job: ExportJob) -> None:
     for wrong, code in (
         ({"formats": {"cocoa": {}}}, "no-format"),
         ({"formats": {"coco": {"no_such": 1}}}, "bad-option"),
-        ({"output": "s3://bucket/export"}, "output-not-supported"),
+        ({"output": "http://127.0.0.1/export"}, "output-not-supported"),
     ):
         error = export_job.do(expect=2, **wrong)
         assert error is not None and error.code == code
