@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import argparse
 import json
+import os
 
 import pytest
 
@@ -96,7 +96,17 @@ def test_stages() -> None:
     assert names("--only", "pytest") == ["pytest"]
     assert names("--only", "heavy") == ["heavy"]
     (only,) = suite._stages(*chosen("--only", "pytest", "tests/units", "-k", "folder"))
-    assert only.command == ["-m", "pytest", "-m", "not heavy", "-n", str(2 * (os.cpu_count() or 1)), "tests/units", "-k", "folder"]
+    assert only.command == [
+        "-m",
+        "pytest",
+        "-m",
+        "not heavy",
+        "-n",
+        str(2 * (os.cpu_count() or 1)),
+        "tests/units",
+        "-k",
+        "folder",
+    ]
     selected = [stage.command[3] for stage in suite._stages(*chosen("--all")) if stage.command[1] == "pytest"]
     assert sorted(selected) == ["heavy", "not heavy", "not heavy"]
 

@@ -21,6 +21,9 @@ from job_fixture import PNG, SPECS, Job, killing
 from sandbox_fixture import COLLECTION, SandboxFactory, seed_with
 from synapse_skills.plan import Conversion, Limits, SpecPlan
 
+# Slow, each with a quicker neighbour that runs every day.
+pytestmark = pytest.mark.heavy
+
 STAGER = "synapse_skills.job.upload.staging:Stager"
 TRANSFER = "synapse_skills.backend.transfer:Transfer"
 JOURNAL = "synapse_skills.job.upload.journal:Journal.append"
@@ -43,9 +46,6 @@ place = Place(by_folder(1), by_extension({
 # What ffmpeg does is tried elsewhere; here it is how its ends are taken.
 FFMPEG = """#!{python}
 import os, pathlib, sys, time
-
-# Slow, each with a quicker neighbour that runs every day.
-pytestmark = pytest.mark.heavy
 if "-version" in sys.argv:
     print("ffmpeg version 6.1")
     sys.exit()
