@@ -20,12 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from synapse_skills.annotations.model import Annotation, Box, Point
 from synapse_skills.formats.base import Item, Loss, Settings
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import ZERO
+from synapse_skills.formats.yolo_yaml import dump, dump_names
 
 WHOLE = "train"
 """The part that everything is in if no split was asked for."""
@@ -170,17 +169,6 @@ def escaped(name: str) -> str:
     return plain.encode("utf-8", "backslashreplace").decode()
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes text that holds more than printable characters with escapes: some line breaks don't come back else."""
-
-    def represent_str(self, data: str) -> yaml.ScalarNode:
-        """A string; keys and names."""
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"')
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-
 def data_yaml(settings: Settings, names: Sequence[str], about: Mapping[str, Any]) -> str:
     """The dataset as Ultralytics reads it."""
     splits = settings.splits or (WHOLE,)
@@ -195,6 +183,8 @@ def data_yaml(settings: Settings, names: Sequence[str], about: Mapping[str, Any]
     parts.setdefault("train", f"images/{splits[0]}")
     parts.setdefault("val", f"images/{splits[-1]}")
     document: dict[str, Any] = {part: parts[part] for part in ("train", "val", "test") if part in parts}
-    document |= {"nc": len(names), "names": dict(enumerate(names)), **about}
-    text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
-    return "".join(f"{line}\n" for line in comments) + text
+    lines = [f"{line}\n" for line in comments]
+    lines += [dump(document | {"nc": len(names)}), dump_names(names)]
+    if about:
+        lines.append(dump(about))
+    return "".join(lines)

@@ -13,6 +13,7 @@ import yaml
 
 from synapse_skills.formats.base import Verified
 from synapse_skills.formats.yolo_layout import NO_SPLIT, WHOLE, escaped
+from synapse_skills.formats.yolo_yaml import load
 from synapse_skills.report import Problems
 
 AGAIN = "Export again; if it comes back, say so to whoever maintains this."
@@ -65,11 +66,11 @@ def _read_dataset(folder: Path, problems: Problems) -> Dataset:
     dataset = Dataset()
     try:
         text = (folder / "data.yaml").read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
+        document = load(text)
         names = {int(number): str(name) for number, name in document["names"].items()}
         listed = (folder / "classes.txt").read_text(encoding="utf-8").split("\n")[:-1]
         count, named = document["nc"], {part: str(document[part]) for part in ("train", "val")}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError) as error:
         problems.add("unreadable", f"data.yaml, classes.txt: {error}", fix=AGAIN)
         return dataset
     dataset.names = [names[number] for number in sorted(names)]
