@@ -228,8 +228,3 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
             Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def read_report(path: Path) -> UploadReport:
-    """Read a report.json back, as the preview and the tests do."""
-    return UploadReport.model_validate_json(path.read_bytes())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import (
+    EXIT_CODES,
     EXIT_INTERRUPTED,
     Interrupted,
     OutOfReach,
@@ -22,6 +24,7 @@ from synapse_skills.errors import (
 )
 from synapse_skills.job.content import content_hash
 from synapse_skills.job.markers import marker_lines
+from synapse_skills.sources.address import is_url
 
 if TYPE_CHECKING:
     from synapse_skills.job.state import State
@@ -30,6 +33,49 @@ if TYPE_CHECKING:
 DRY_RUN_VARIABLE = "SYNAPSE_SKILLS_DRY_RUN"
 """Set to 1 it makes any job a dry run: on the cluster a script gets no arguments."""
 REPORT = "report.json"
+
+
+def flags_of(add: Callable[[argparse.ArgumentParser], None]) -> list[tuple[str, str]]:
+    """Flag with its value's name, and what it does: for documents that must not drift from the flags.
+
+    Args:
+        add: adds the flags to a parser.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add(parser)
+    return [
+        (" ".join(filter(None, (action.option_strings[0], action.metavar))), action.help or "")  # type: ignore[arg-type]
+        for action in parser._actions
+    ]
+
+
+def read_flags(
+    add: Callable[[argparse.ArgumentParser], None], description: str, *, script: str, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """A script's command line; where it can have none, the environment may still say that it is a dry run.
+
+    Args:
+        add: adds the flags to a parser.
+        description: what the script does.
+        script: its file, for the examples.
+        argv: the words; those of the process if None.
+    """
+    codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=f"exit codes:\n{codes}\n\nexamples:\n  python {script} --dry-run\n  python {script} --limit 10",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add(parser)
+    args = parser.parse_args(argv)
+    if os.environ.get(DRY_RUN_VARIABLE) == "1":
+        args.dry_run = True
+    return args
+
+
+def state_place(named: str | None, home: Path) -> Path | str:
+    """Where a job remembers: the URL or folder that is named, else beside the job folder `home`."""
+    return named if named and is_url(named) else Path(named or home.parent / "state").expanduser().absolute()
 
 
 def script_folder(name: str) -> Path:
@@ -94,6 +140,17 @@ def show(
     elif report.exit_code == EXIT_INTERRUPTED:
         print(f"interrupted: {Interrupted.hint}", file=sys.stderr)
     return report.exit_code
+
+
+def last_lines(report: UploadReport | ExportReport) -> list[str]:
+    """What every report for people ends with: its problems, how long it took, and its exit code."""
+    lines: list[str] = []
+    for problem in report.problems:
+        lines.append(f"{problem.severity}: {problem.code} × {problem.count:,}")
+        lines.extend(f"    {example}" for example in problem.examples)
+        if problem.fix:
+            lines.append(f"    next: {problem.fix}")
+    return [*lines, f"  {report.seconds:.1f} s, exit {report.exit_code}"]
 
 
 def write_report(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
-from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
+from synapse_skills.errors import FindingError, OutOfReach, printable
 from synapse_skills.export_plan import ExportPlan, read_export_plan
 from synapse_skills.job.export.command import LAST_EXPORT
 from synapse_skills.job.export.decide import parts_of
@@ -18,6 +17,7 @@ from synapse_skills.job.export.output import COMPLETE, METADATA, SUMMARY
 from synapse_skills.job.export.write import RECORDS
 from synapse_skills.job.places import cache_for, cache_of
 from synapse_skills.rendering.export_sample import Sampled, sample_records
+from synapse_skills.rendering.found import find_job, find_report
 from synapse_skills.rendering.job import SCRIPTS, is_edited
 from synapse_skills.report import ExportReport
 from synapse_skills.sources.address import is_url, parse_address
@@ -135,7 +135,7 @@ def read_export(folder: Path, *, state: Path | None = None, output: Path | None 
         FindingError: it has not been run yet, or a file of it is not what it should be.
         OutOfReach: its state or output can't be read.
     """
-    home, job = find_export(folder)
+    home, job = find_job(folder, SCRIPT, what="export")
     plan = read_export_plan(job / "plan.json")
     place = _state(plan, home, state)
     where = output.expanduser().absolute() if output is not None else _output(plan, place, named=state is not None)
@@ -164,38 +164,9 @@ def read_export(folder: Path, *, state: Path | None = None, output: Path | None 
     return result
 
 
-def find_export(folder: Path) -> tuple[Path, Path]:
-    """A job's home and its job folder.
-
-    Raises:
-        UsageError: there is no export.
-    """
-    for home, job in ((folder, folder / "job"), (folder.absolute().parent, folder)):
-        if (job / SCRIPT).is_file() and (job / "plan.json").is_file():
-            return home, job
-    raise UsageError(
-        f"There is no export in {printable(str(folder))}.",
-        hint="Name the folder that plan_export made: synapse-jobs/NAME.",
-        code="no-job",
-    )
-
-
 def last_export_report(path: Path) -> ExportReport | None:
-    """A report, None if there is none.
-
-    Raises:
-        FindingError: `bad-report`.
-    """
-    try:
-        return ExportReport.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError:
-        raise FindingError(
-            f"{printable(str(path))} is not a report that this version understands.",
-            hint="Run the job again: it writes a new one.",
-            code="bad-report",
-        ) from None
+    """An export's report, None if there is none (`bad-report` as `find_report` has it)."""
+    return find_report(path, ExportReport.model_validate_json)
 
 
 def _state(plan: ExportPlan, home: Path, named: Path | None) -> Path:

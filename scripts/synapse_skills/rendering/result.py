@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from synapse_skills.errors import FindingError, UsageError, printable
+from synapse_skills.errors import FindingError, printable
 from synapse_skills.job.upload.outcome import Outcome, UnitOutcome
 from synapse_skills.plan import UploadPlan, read_plan
 from synapse_skills.rendering.described import apart, description, meta_of
+from synapse_skills.rendering.found import find_job, find_report
 from synapse_skills.rendering.job import SCRIPT, is_edited
 from synapse_skills.rendering.left_out import LeftOut, read_left_out
-from synapse_skills.report import UploadReport, read_report
+from synapse_skills.report import UploadReport
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
 from synapse_skills.units import Described
@@ -75,7 +74,7 @@ def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> U
         FindingError: it has not been run yet.
         OutOfReach: its state can't be read.
     """
-    home, job = _find(folder)
+    home, job = find_job(folder, SCRIPT, what="upload")
     plan = read_plan(job / "plan.json")
     place = state or (Path(plan.state) if plan.state and "://" not in plan.state else home / "state")
     with Outcome(place / "ledger.sqlite") as outcome, PlacedFiles(place / "inventory.sqlite") as placed:
@@ -97,34 +96,9 @@ def read_result(folder: Path, *, state: Path | None = None, most: int = 60) -> U
     return result
 
 
-def _find(folder: Path) -> tuple[Path, Path]:
-    """A job's home and its job folder."""
-    for home, job in ((folder, folder / "job"), (folder.absolute().parent, folder)):
-        if (job / SCRIPT).is_file() and (job / "plan.json").is_file():
-            return home, job
-    raise UsageError(
-        f"There is no upload in {printable(str(folder))}.",
-        hint="Name the folder that plan_upload made: synapse-jobs/NAME.",
-        code="no-job",
-    )
-
-
 def last_report(path: Path) -> UploadReport | None:
-    """A report, None if there is none.
-
-    Raises:
-        FindingError: `bad-report`.
-    """
-    try:
-        return read_report(path)
-    except FileNotFoundError:
-        return None
-    except ValidationError:
-        raise FindingError(
-            f"{printable(str(path))} is not a report that this version understands.",
-            hint="Run the job again: it writes a new one.",
-            code="bad-report",
-        ) from None
+    """An upload's report, None if there is none (`bad-report` as `find_report` has it)."""
+    return find_report(path, UploadReport.model_validate_json)
 
 
 def _host(state: Path) -> str:

@@ -12,32 +12,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self, cast
+from typing import Any, BinaryIO, cast
 
 from synapse_skills.errors import OutOfReach, printable
+from synapse_skills.sources.closing import Closing
 from synapse_skills.sources.faults import Fault, FileChanged, FileVanished, error_of, patiently
 from synapse_skills.sources.junk import Junk
 from synapse_skills.sources.opening import LinkOutside, open_inside
 from synapse_skills.sources.remote import CHUNK, Remote
 from synapse_skills.sources.remote_walk import RemoteWalker
 from synapse_skills.sources.source import File, Source
-from synapse_skills.sources.walk import Batch, OddName, Walk, Walker
+from synapse_skills.sources.walk import Gathering, Walk, Walker
 
 _IN_MEMORY = 8 << 20
 
 
-class AnyWalker(Protocol):
-    """A walk through one source: `Walker` or `RemoteWalker`."""
-
-    odd: list[OddName]
-    files: int
-
-    def batches(self) -> Iterator[Batch]:
-        """Files by batches: path, size, version, path, size, …."""
-        ...
-
-
-class Access(ABC):
+class Access(Closing, ABC):
     """An open way to one source; a context manager, safe to use from several threads.
 
     Attributes:
@@ -53,18 +43,10 @@ class Access(ABC):
         self.source = source
         self.name = name
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @abstractmethod
     def walker(
         self, index: int, *, walk: Walk, junk: Junk, limit: int | None = None, share: int | None = None
-    ) -> AnyWalker:
+    ) -> Gathering[Any]:
         """A walk through it, for the inventory."""
 
     @abstractmethod
@@ -102,9 +84,6 @@ class Access(ABC):
             return False
         # 0: a web server, of which only sizes are known until a file is read.
         return now.mtime_ns == file.mtime_ns or not (now.mtime_ns or not self.is_remote)
-
-    def close(self) -> None:  # noqa: B027 - a local folder has nothing to close
-        """Let go of connections; what is being fetched ends with `source-closed`. Closing twice is fine."""
 
 
 class LocalAccess(Access):

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 from synapse_skills.errors import keep_secret
 from synapse_skills.sources.address import Address
-from synapse_skills.sources.faults import Fault, again, fault
-from synapse_skills.sources.remote import Entry, Reading, Remote, version_of
+from synapse_skills.sources.faults import Fault, fault
+from synapse_skills.sources.remote import Entry, Page, Reading, Remote, paged, version_of
 from synapse_skills.sources.requesting import chunks, fault_of_status, request_faults, timeouts
 
 PREFIX = "SYNAPSE_GCS_"
@@ -129,24 +129,18 @@ class Gcs(Remote):
         asked = {"prefix": self._prefix, "maxResults": "1000", "fields": _FIELDS}
         if not recursive:
             asked["delimiter"] = "/"
-        while True:
-            page = again(lambda: self._json(self._api, asked))
-            last = ""
-            for row in page.get("items", ()):
-                last = row["name"][len(self._prefix) :]
-                if last:
-                    yield Entry(last, int(row.get("size", 0)), _version(row))
-            for prefix in page.get("prefixes", ()):
-                yield Entry(prefix[len(self._prefix) :], 0, 0)
-            if not page.get("nextPageToken"):
-                return
-            top, slash, _ = last.partition("/")
-            if slash and top in done:
-                # '0' comes right after '/': on from behind the folder.
-                asked.pop("pageToken", None)
-                asked["startOffset"] = f"{self._prefix}{top}0"
-            else:
-                asked["pageToken"] = page["nextPageToken"]
+        return paged(lambda token, behind: self._page(asked, token, behind), done)
+
+    def _page(self, asked: dict[str, str], token: str | None, behind: str | None) -> Page:
+        where = {"pageToken": token} if token else {}
+        # '0' comes right after '/': on from behind the folder.
+        where |= {"startOffset": f"{self._prefix}{behind}0"} if behind else {}
+        page = self._json(self._api, asked | where)
+        start = len(self._prefix)
+        files = [Entry(row["name"][start:], int(row.get("size", 0)), _version(row)) for row in page.get("items", ())]
+        folders = [Entry(prefix[start:], 0, 0) for prefix in page.get("prefixes", ())]
+        more = page.get("nextPageToken") or None
+        return Page([each for each in files if each.key] + folders, files[-1].key if files else "", more)
 
     def check(self) -> None:
         """The prefix has something below it, if only its own marker."""

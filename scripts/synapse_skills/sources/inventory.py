@@ -13,17 +13,17 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from synapse_skills.errors import UsageError
 from synapse_skills.report import Problem
-from synapse_skills.sources.access import Access, AnyWalker, reach
+from synapse_skills.sources.access import Access, reach
+from synapse_skills.sources.closing import Closing
 from synapse_skills.sources.database import database_errors, is_damaged, open_database, set_aside
 from synapse_skills.sources.junk import Junk
 from synapse_skills.sources.source import File, Source, suffix_of
 from synapse_skills.sources.twins import ODD_TABLE, find_twins
-from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk
+from synapse_skills.sources.walk import BATCH, Batch, Gathering, OddName, Walk
 
 _PAGE = 2_000
 _COMMIT_EVERY = 100
@@ -45,7 +45,7 @@ class Counts:
     other: tuple[int, int] = (0, 0)
 
 
-class Inventory:
+class Inventory(Closing):
     """One SQLite file with all files of the sources; a context manager.
 
     Attributes:
@@ -57,14 +57,6 @@ class Inventory:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.connection, self.made_anew = open_database(self.path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""
@@ -307,7 +299,7 @@ class Inventory:
 _Found = tuple[int, Batch, list[OddName]]
 
 
-def _batches(walkers: Iterable[tuple[str, AnyWalker]], walk: Walk, limit: int | None) -> Iterator[_Found]:
+def _batches(walkers: Iterable[tuple[str, Gathering[Any]]], walk: Walk, limit: int | None) -> Iterator[_Found]:
     """All batches of all sources, until the limit."""
     for source, (name, walker) in enumerate(walkers):
         for batch in walker.batches():

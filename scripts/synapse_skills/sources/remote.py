@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, ClassVar
 
 from synapse_skills.sources.address import Address
-from synapse_skills.sources.faults import Fault
+from synapse_skills.sources.faults import Fault, again
 
 CHUNK = 1 << 20
 _SECOND = 1_000_000_000
@@ -36,6 +37,39 @@ class Entry:
     size: int
     version: int
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        entries: what is on it; folders, with a slash at the end, come last.
+        last: the last key of a file on it, '' if there is none.
+        token: asks for the next page; None after the last.
+    """
+
+    entries: Sequence[Entry]
+    last: str
+    token: str | None
+
+
+def paged(ask: Callable[[str | None, str | None], Page], done: Collection[str]) -> Iterator[Entry]:
+    """All entries of a listing that comes page by page.
+
+    Args:
+        ask: token and folder → a page: the first one, the one that the token names, or the first behind that folder.
+        done: folders of the top that nobody wants the rest of; may grow while the listing runs.
+    """
+    token = behind = None
+    while True:
+        page = again(partial(ask, token, behind))
+        yield from page.entries
+        if page.token is None:
+            return
+        top, slash, _ = page.last.partition("/")
+        skips = bool(slash) and top in done
+        token, behind = (None, top) if skips else (page.token, behind)
 
 
 @dataclass

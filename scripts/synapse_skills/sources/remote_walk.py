@@ -7,13 +7,13 @@ counted, so no key goes missing silently.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from synapse_skills.errors import printable
 from synapse_skills.sources.faults import Fault, error_of
-from synapse_skills.sources.junk import JUNK_NAMES, JUNK_STARTS, Junk, junk_kind
+from synapse_skills.sources.junk import JUNK_NAMES, JUNK_STARTS, junk_kind
 from synapse_skills.sources.remote import Entry, Remote
-from synapse_skills.sources.walk import BATCH, Batch, OddName, Walk, fold
+from synapse_skills.sources.walk import BATCH, Batch, Gathering, fold
 
 _FIX_KEY = "Rename it, or copy it to a plain name: no folder on a disk can hold it, so it can't be uploaded as it is."
 _FIX_CONTROL = "Rename it: line breaks and control characters in a name break tools that read it later."
@@ -32,37 +32,11 @@ PROBLEMS = {
 """What a place may say about an entry that is no file to upload: severity, and what to do."""
 
 
-class RemoteWalker:
-    """Walks one remote source, and hands out what it finds as `Walker` does for a local one.
+class RemoteWalker(Gathering[Remote]):
+    """Walks one remote source, and hands out what it finds as `Walker` does for a local one."""
 
-    Attributes:
-        odd: names to be compared for twins; the caller takes them away with every batch.
-        files: files so far.
-    """
-
-    def __init__(
-        self,
-        index: int,
-        remote: Remote,
-        *,
-        recursive: bool,
-        walk: Walk,
-        junk: Junk,
-        limit: int | None = None,
-        share: int | None = None,
-    ) -> None:
-        self.odd: list[OddName] = []
-        self.files = 0
-        self._index = index
-        self._remote = remote
-        self._recursive = recursive
-        self._walk = walk
-        self._junk = junk
-        self._limit = limit
-        self._share = share
-        self._batch: Batch = []
-        self._folders: list[str] = []
-        self._skipped = ""
+    _folders: Sequence[str] = ()
+    _skipped = ""
 
     def batches(self) -> Iterator[Batch]:
         """Files, BATCH at a time, in batches that end at the limit; the last one may be empty.
@@ -74,7 +48,7 @@ class RemoteWalker:
         of_top = 0
         top = ""
         try:
-            for entry in self._remote.list(recursive=self._recursive, done=done):
+            for entry in self._where.list(recursive=self._recursive, done=done):
                 now = entry.key.partition("/")[0] if "/" in entry.key else ""
                 if now != top:
                     top, of_top = now, 0
@@ -94,18 +68,8 @@ class RemoteWalker:
                 if len(self._batch) >= 3 * self._full() or len(self.odd) >= BATCH:
                     yield self._taken()
         except Fault as found_fault:
-            raise error_of(found_fault, str(self._remote.address)) from None
+            raise error_of(found_fault, str(self._where.address)) from None
         yield self._taken()
-
-    def _full(self) -> int:
-        return BATCH if self._limit is None else max(1, min(BATCH, self._limit - self._walk.files))
-
-    def _taken(self) -> Batch:
-        batch, self._batch = self._batch, []
-        self.files += len(batch) // 3
-        self._walk.files += len(batch) // 3
-        self._walk.bytes += sum(batch[1::3])  # type: ignore[arg-type]
-        return batch
 
     def _take(self, entry: Entry) -> bool:
         """Sort one entry; True if it is a file to upload."""

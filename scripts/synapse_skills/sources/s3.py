@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, ClassVar
 
 from synapse_skills.errors import keep_secret
 from synapse_skills.sources.address import Address
-from synapse_skills.sources.faults import Fault, again, fault, timeout_s
-from synapse_skills.sources.remote import CHUNK, Entry, Reading, Remote, version_of
+from synapse_skills.sources.faults import Fault, fault, timeout_s
+from synapse_skills.sources.remote import CHUNK, Entry, Page, Reading, Remote, paged, version_of
 
 PREFIX = "SYNAPSE_S3_"
 _MISSING_HINT = (
@@ -123,31 +123,19 @@ class S3(Remote):
 
     def list(self, *, recursive: bool = True, done: frozenset[str] | set[str] = frozenset()) -> Iterator[Entry]:
         """Page by page, 1,000 keys each."""
-        asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix}
-        if not recursive:
-            asked["Delimiter"] = "/"
-        while True:
-            page = again(lambda: self._page(asked))
-            last = ""
-            for row in page.get("Contents", ()):
-                last = row["Key"][len(self._prefix) :]
-                if last:
-                    yield Entry(last, int(row["Size"]), _version(row))
-            for row in page.get("CommonPrefixes", ()):
-                yield Entry(row["Prefix"][len(self._prefix) :], 0, 0)
-            if not page.get("IsTruncated"):
-                return
-            top, slash, _ = last.partition("/")
-            if slash and top in done:
-                asked.pop("ContinuationToken", None)
-                asked["StartAfter"] = f"{self._prefix}{top}/{_LAST}"
-            else:
-                asked["ContinuationToken"] = page["NextContinuationToken"]
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix} | ({} if recursive else {"Delimiter": "/"})
+        return paged(lambda token, behind: self._page(asked, token, behind), done)
 
-    def _page(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _page(self, asked: dict[str, str], token: str | None, behind: str | None) -> Page:
+        where = {"ContinuationToken": token} if token else {}
+        where |= {"StartAfter": f"{self._prefix}{behind}/{_LAST}"} if behind else {}
         with _faults():
-            page: dict[str, Any] = self._client.list_objects_v2(**asked)
-        return page
+            page: dict[str, Any] = self._client.list_objects_v2(**asked, **where)
+        start = len(self._prefix)
+        files = [Entry(row["Key"][start:], int(row["Size"]), _version(row)) for row in page.get("Contents", ())]
+        folders = [Entry(row["Prefix"][start:], 0, 0) for row in page.get("CommonPrefixes", ())]
+        more = page["NextContinuationToken"] if page.get("IsTruncated") else None
+        return Page([each for each in files if each.key] + folders, files[-1].key if files else "", more)
 
     def stat(self, key: str) -> Entry | None:
         """One HEAD."""

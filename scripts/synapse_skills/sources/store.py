@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from synapse_skills.errors import FindingError, OutOfReach, printable
+from synapse_skills.sources.closing import Closing
 from synapse_skills.sources.faults import Fault, error_of, patiently
 from synapse_skills.sources.remote import Remote
 from synapse_skills.sources.source import Source
@@ -28,7 +28,7 @@ class Stored:
     size: int
 
 
-class Store(ABC):
+class Store(Closing, ABC):
     """A folder to write to; a context manager, safe to use from several threads.
 
     Attributes:
@@ -44,14 +44,6 @@ class Store(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @abstractmethod
     def list(self, folder: str = "") -> Iterator[Stored]:
@@ -80,9 +72,6 @@ class Store(ABC):
     @abstractmethod
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
-
-    def close(self) -> None:  # noqa: B027 - a local folder has nothing to close
-        """Let go of connections."""
 
 
 class LocalStore(Store):

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from synapse_skills.errors import printable
@@ -46,18 +48,18 @@ class Walk:
     complete: bool = True
 
 
-class Walker:
-    """Walks one source and hands out what it finds in batches.
+class Gathering[Where](ABC):
+    """What every walk through a source does with what it finds: counts it, and hands it out in batches.
 
     Attributes:
         odd: names to be compared for twins; the caller takes them away with every batch.
-        files: regular files so far.
+        files: files so far.
     """
 
     def __init__(
         self,
         index: int,
-        root: Path,
+        where: Where,
         *,
         recursive: bool,
         walk: Walk,
@@ -68,14 +70,44 @@ class Walker:
         self.odd: list[OddName] = []
         self.files = 0
         self._index = index
-        self._root = str(root)
-        self._inside = self._root if self._root.endswith(os.sep) else self._root + os.sep
+        self._where = where
         self._recursive = recursive
         self._walk = walk
         self._junk = junk
         self._limit = limit
         self._share = share
         self._batch: Batch = []
+
+    @abstractmethod
+    def batches(self) -> Iterator[Batch]:
+        """Files, BATCH at a time: path, size, version, path, size, …; the last batch may be empty."""
+
+    def _full(self) -> int:
+        """How many files the open batch may have."""
+        return BATCH if self._limit is None else max(1, min(BATCH, self._limit - self._walk.files))
+
+    def _found(self) -> int:
+        """Files so far, those in the open batch too."""
+        return self._walk.files + len(self._batch) // 3
+
+    def _taken(self) -> Batch:
+        batch, self._batch = self._batch, []
+        self.files += len(batch) // 3
+        self._walk.files += len(batch) // 3
+        self._walk.bytes += sum(batch[1::3])  # type: ignore[arg-type]
+        return batch
+
+
+class Walker(Gathering[Path]):
+    """Walks a local source; `files` counts the regular ones."""
+
+    @cached_property
+    def _root(self) -> str:
+        return str(self._where)
+
+    @cached_property
+    def _inside(self) -> str:
+        return self._root if self._root.endswith(os.sep) else self._root + os.sep
 
     def batches(self) -> Iterator[Batch]:
         """Regular files, BATCH at a time, in batches that end at the limit; the last one may be empty."""
@@ -84,13 +116,6 @@ class Walker:
             folder, prefix, linked = deep.pop()
             yield from self._tree(folder, prefix, linked, deep)
         yield self._taken()
-
-    def _taken(self) -> Batch:
-        batch, self._batch = self._batch, []
-        self.files += len(batch) // 3
-        self._walk.files += len(batch) // 3
-        self._walk.bytes += sum(batch[1::3])  # type: ignore[arg-type]
-        return batch
 
     def _tree(self, folder: str, prefix: str, linked: bool, deep: list[tuple[str, str, bool]]) -> Iterator[Batch]:
         """Walk a folder and what is below it; what lies too deep to keep open goes to `deep`."""
@@ -104,7 +129,7 @@ class Walker:
                     self._walk.complete = False
                     self._close(stack)
                     continue
-                full = 3 * (BATCH if self._limit is None else max(1, min(BATCH, self._limit - self._walk.files)))
+                full = 3 * self._full()
                 if until is not None:
                     full = min(full, 3 * (until - self._walk.files))
                 extend = batch.extend
@@ -165,10 +190,6 @@ class Walker:
     @staticmethod
     def _close(stack: list[_Frame]) -> None:
         stack.pop()[0].close()
-
-    def _found(self) -> int:
-        """Files so far, those in the open batch too."""
-        return self._walk.files + len(self._batch) // 3
 
     def _until(self, stack: list[_Frame]) -> int | None:
         """How many files there may be when a folder of a spread sample ends: half of what its parent has left."""

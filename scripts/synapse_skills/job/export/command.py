@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 
 from synapse_skills.arguments import whole_number
-from synapse_skills.errors import EXIT_CODES, FindingError, SkillsError, UsageError, run
+from synapse_skills.errors import FindingError, SkillsError, UsageError, run
 from synapse_skills.export_plan import ExportPlan, read_export_plan
-from synapse_skills.job.running import DRY_RUN_VARIABLE, content_of, script_folder, show, write_report
+from synapse_skills.job.running import (
+    content_of,
+    flags_of,
+    read_flags,
+    script_folder,
+    show,
+    state_place,
+    write_report,
+)
 from synapse_skills.job.worker import is_remote
 
 if TYPE_CHECKING:
@@ -29,7 +36,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every export."""
     parser.add_argument("--dry-run", action="store_true", help="count, and try a sample; the output stays as it is")
     parser.add_argument("--limit", type=whole_number(), metavar="N", help="export only the N newest records")
-    parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N requests at once (1 to 64)")
+    parser.add_argument("--workers", type=whole_number(1, 64), metavar="N", help="at most N requests at once (1 to 64)")
     parser.add_argument("--output", metavar="DIR", help="where the export goes: folder or URL (default: the plan's)")
     parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
     parser.add_argument("--fresh", action="store_true", help="forget what was fetched and fetch everything anew")
@@ -39,12 +46,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
 
 def export_flags() -> list[tuple[str, str]]:
     """Flag with its value's name, and what it does: for documents that must not drift from the flags."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_export_flags(parser)
-    return [
-        (" ".join(filter(None, (action.option_strings[0], action.metavar))), action.help or "")  # type: ignore[arg-type]
-        for action in parser._actions
-    ]
+    return flags_of(add_export_flags)
 
 
 class Export:
@@ -105,17 +107,13 @@ class Export:
         sys.exit(run(self._main, argv))
 
     def _main(self, argv: Sequence[str] | None) -> int:
-        codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
-        parser = argparse.ArgumentParser(
-            description="Export these records. Killed or cut off, run it again: it goes on, and gives the same bytes. "
+        args = read_flags(
+            add_export_flags,
+            "Export these records. Killed or cut off, run it again: it goes on, and gives the same bytes. "
             "After it is complete, it looks for what has changed and writes again only then.",
-            epilog=f"exit codes:\n{codes}\n\nexamples:\n  python export.py --dry-run\n  python export.py --limit 10",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            script="export.py",
+            argv=argv,
         )
-        add_export_flags(parser)
-        args = parser.parse_args(argv)
-        if os.environ.get(DRY_RUN_VARIABLE) == "1":
-            args.dry_run = True
         remote = is_remote()
         report, error = self.execute(args, remote=remote)
         from synapse_skills.job.export.reporting import report_lines
@@ -131,14 +129,10 @@ class Export:
         from synapse_skills.job.export.engine import Engine, Options
         from synapse_skills.job.progress import Progress
         from synapse_skills.job.state import State
-        from synapse_skills.sources.address import is_url
 
         home = self.home or script_folder("Export")
         plan = self.plan(home / "plan.json", args.output)
-        if args.workers is not None and args.workers > 64:
-            raise UsageError("--workers takes 1 to 64.", code="usage")
-        named = args.state or plan.state
-        place = named if named and is_url(named) else Path(named or home.parent / "state").expanduser().absolute()
+        place = state_place(args.state or plan.state, home)
         options = Options(dry_run=args.dry_run, limit=args.limit, workers=args.workers, fresh=args.fresh)
         progress = Progress(quiet=args.json, remote=remote, what="records")
         content = content_of(home)

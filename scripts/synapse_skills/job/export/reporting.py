@@ -15,6 +15,7 @@ from synapse_skills.job.export.checksums import shares_of
 from synapse_skills.job.export.decide import NO_PART, Decided, parts_of
 from synapse_skills.job.export.fetch import Fetched
 from synapse_skills.job.export.write import BROKEN, ORIGINAL_MISSING, Written
+from synapse_skills.job.running import last_lines
 from synapse_skills.job.worker import job_id, worker
 from synapse_skills.report import (
     AnnotationCounts,
@@ -250,10 +251,4 @@ def report_lines(report: ExportReport) -> list[str]:
     files = report.files
     missing = f", {files.missing:,} missing" if files.missing else ""
     lines.append(f"  {'files':<12} {files.written:>10,}  ({files.originals:,} originals{missing})")
-    for problem in report.problems:
-        lines.append(f"{problem.severity}: {problem.code} × {problem.count:,}")
-        lines.extend(f"    {example}" for example in problem.examples)
-        if problem.fix:
-            lines.append(f"    next: {problem.fix}")
-    lines.append(f"  {report.seconds:.1f} s, exit {report.exit_code}")
-    return lines
+    return lines + last_lines(report)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import batched
@@ -11,17 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from synapse_skills.arguments import whole_number
-from synapse_skills.errors import (
-    EXIT_CODES,
-    FindingError,
-    SkillsError,
-    UsageError,
-    run,
-)
+from synapse_skills.errors import FindingError, SkillsError, UsageError, run
 from synapse_skills.job.markers import marker_lines
-from synapse_skills.job.running import DRY_RUN_VARIABLE, content_of, script_folder, show, write_report
+from synapse_skills.job.running import (
+    content_of,
+    flags_of,
+    last_lines,
+    read_flags,
+    script_folder,
+    show,
+    state_place,
+    write_report,
+)
 from synapse_skills.job.worker import is_remote
-from synapse_skills.sources.address import is_url
 from synapse_skills.texts import human_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="send only the first N data units that are not there yet; the rest is pending",
     )
-    parser.add_argument("--workers", type=whole_number(), metavar="N", help="at most N transfers at once (1 to 64)")
+    parser.add_argument(
+        "--workers", type=whole_number(1, 64), metavar="N", help="at most N transfers at once, 1 to 64"
+    )
     parser.add_argument(
         "--state", metavar="DIR", help="where the job remembers: a folder or a storage URL (default: ../state)"
     )
@@ -57,12 +60,7 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
 
 def job_flags() -> list[tuple[str, str]]:
     """Flag with its value's name, and what it does: for documents that must not drift from the flags."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_job_flags(parser)
-    return [
-        (" ".join(filter(None, (action.option_strings[0], action.metavar))), action.help or "")  # type: ignore[arg-type]
-        for action in parser._actions
-    ]
+    return flags_of(add_job_flags)
 
 
 class Upload:
@@ -96,16 +94,12 @@ class Upload:
         sys.exit(run(self._main, argv))
 
     def _main(self, argv: Sequence[str] | None) -> int:
-        codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
-        parser = argparse.ArgumentParser(
-            description="Upload this dataset to its data collection. Killed or cut off, run it again: it goes on.",
-            epilog=f"exit codes:\n{codes}\n\nexamples:\n  python upload.py --dry-run\n  python upload.py --limit 10",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+        args = read_flags(
+            add_job_flags,
+            "Upload this dataset to its data collection. Killed or cut off, run it again: it goes on.",
+            script="upload.py",
+            argv=argv,
         )
-        add_job_flags(parser)
-        args = parser.parse_args(argv)
-        if os.environ.get(DRY_RUN_VARIABLE) == "1":
-            args.dry_run = True
         remote = is_remote()
         report, error = self.execute(args, remote=remote)
         return show(report, error, report_lines, as_json=args.json, remote=remote)
@@ -131,10 +125,7 @@ class Upload:
             )
         if not self.sources:
             raise UsageError("The script names no source.", hint="Give SOURCES at least one Source.", code="no-source")
-        if args.workers is not None and args.workers > 64:
-            raise UsageError("--workers takes 1 to 64.", code="usage")
-        named = args.state or plan.state
-        place = named if named and is_url(named) else Path(named or home.parent / "state").expanduser().absolute()
+        place = state_place(args.state or plan.state, home)
         options = Options(
             dry_run=args.dry_run,
             limit=args.limit,
@@ -183,10 +174,4 @@ def report_lines(report: UploadReport) -> list[str]:
     lines.append(f"  files        {files.planned:>10,}  ({size}; {files.sent:,} sent, {files.reused:,} reused)")
     if report.tasks.planned:
         lines.append(f"  tasks        {report.tasks.created:>10,}  of {report.tasks.planned:,}")
-    for problem in report.problems:
-        lines.append(f"{problem.severity}: {problem.code} × {problem.count:,}")
-        lines.extend(f"    {example}" for example in problem.examples)
-        if problem.fix:
-            lines.append(f"    next: {problem.fix}")
-    lines.append(f"  {report.seconds:.1f} s, exit {report.exit_code}")
-    return lines
+    return lines + last_lines(report)
