@@ -1,16 +1,15 @@
-"""Random worlds: a backend that misbehaves on every route, kills, lost or torn files; the same bytes after all.
+"""Random worlds of exports: the same bytes as without any bad luck.
 
-A world is its seed. `run.py test --all --rounds N` lives through N of them.
+In each: every fault of the sandbox at once, three kills, a login that ends, a lost database; now and then a torn or
+lost spool, lost originals, two runs at once. Which worlds: see `storm.py`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,19 +18,34 @@ import pytest
 
 from annotations import worlds
 from export_fixture import ExportJob
+from forked import Forked
+from job.storm import KILLS, PATIENCE, TRIES, hurried, killed_somewhere, login_ends, lose, seeds, storm
+from sandbox_fixture import PROJECT, SandboxFactory
 from synapse_skills.export_plan import ClassesPlan, ExportLimits, FormatPlan, SplitPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.job.export.verify import verify_output
 
+# Slow, with quicker neighbours that run every day.
 pytestmark = pytest.mark.heavy
 
-ROUNDS = min(90, int(os.environ.get("SYNAPSE_SKILLS_ROUNDS", "8")))
-RUNS = 8
-PATIENCE = {"SYNAPSE_SKILLS_PATIENCE_S": "20"}
+LATE_S = 0.25
+STORMY, CALM = 2, 4
+STEPS = tuple(
+    f"synapse_skills.job.export.{step}"
+    for step in (
+        "spool:Spool.append",
+        "fetch:Fetcher._look_again",
+        "decide:Decider.decide",
+        "originals:Originals._download",
+        "originals:Originals._receive",
+        "write:Export._item",
+        "writing:check_format",
+        "output:Output.install",
+        "output:Output.finish",
+        "writing:remember",
+    )
+)
 TARGETS = ("assignment", "task", "ground_truth")
-ROUTES = ("assignments.list", "tasks.list", "events.list", "GET /data_units/", "GET /(media|payload)", "api")
-KINDS = ("status", "drop", "slow", "truncated", "cut-off", "login-page", "drop-after-commit")
-STATUSES = (408, 425, 429, 500, 502, 503, 504, 520)
 NAMES = (
     *("a.png", "A.png", "../../x.png", "CON.jpg", "x\ny.png", "=cmd().png", "é.png", "e\u0301.png", "..", "[b].png"),
     *(
@@ -62,10 +76,11 @@ ODD = (
 class World:
     """One seed's project, backend and bad luck."""
 
-    def __init__(self, seed: int, job: ExportJob) -> None:
-        self.rng = random = Random(seed)
-        self.box, self.project, self.folder = job.box, job.project, job.folder
-        self.count = random.choice((1, 7, 40, 90))
+    def __init__(self, seed: int, folder: Path, sandbox_factory: SandboxFactory) -> None:
+        self.random = random = Random(seed)
+        self.box, self.project, self.folder = sandbox_factory("world"), PROJECT, folder
+        job = ExportJob(folder / "labels", self.box, PROJECT)
+        self.count = random.choice((1, 7, 25, 60))
         self.box.set(
             wrap_bytes=random.choice((None, 1, 300)),
             inline_data=random.choice(("whole", "wrapped", "truncated_link")),
@@ -81,7 +96,7 @@ class World:
         self.plan = self._plan(job)
 
     def _row(self) -> dict[str, Any]:
-        random = self.rng
+        random = self.random
         number, kind = random.randrange(10**6), random.random()
         data: Any = worlds.payload(random)
         if kind > 0.85:
@@ -100,7 +115,7 @@ class World:
         }
 
     def _plan(self, job: ExportJob) -> dict[str, Any]:
-        random = self.rng
+        random = self.random
         target = random.choice(TARGETS)
         scope = {}
         if target == "ground_truth":
@@ -131,57 +146,88 @@ class World:
     def job(self, name: str) -> ExportJob:
         return ExportJob(self.folder / name, self.box, self.project, **self.plan)
 
-    def misbehave(self) -> None:
-        """Faults on every route, 5 to 15 in a hundred calls each."""
-        random, rules = self.rng, list[Mapping[str, Any]]()
-        for route in ROUTES:
-            for kind in random.sample(KINDS, 2):
-                rule: dict[str, Any] = {"kind": kind, "route": route, "probability": random.uniform(0.05, 0.15)}
-                if kind == "status":
-                    rule |= {"status": random.choice(STATUSES), "body": random.choice(("json", "html", "empty"))}
-                if kind == "slow":
-                    rule["seconds"] = random.uniform(0.02, 0.2)
-                rules.append(rule)
-        rules.append({"kind": "expired-links", "probability": random.uniform(0.05, 0.15)})
-        if random.random() < 0.2:
-            rules.append({"kind": "status", "status": 401, "route": "api", "after": random.randint(0, 20), "times": 1})
-        self.box.set_faults(*rules, seed=random.randrange(10**6))
+    # -- bad luck --------------------------------------------------------------------------------------------------
 
-    def kill_somewhere(self, job: ExportJob, whole_s: float) -> None:
-        """Start the job, perhaps twice, and kill it at a random moment; perhaps lose some of its state as well."""
-        self.misbehave()
-        runs = [job.start(**PATIENCE) for _ in range(self.rng.choice((1, 1, 1, 2)))]
-        end = time.monotonic() + self.rng.random() * 1.5 * whole_s
-        while runs[0].poll() is None and time.monotonic() < end:
-            time.sleep(0.002)
-        runs[0].send_signal(self.rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
-        for run in runs:
-            self._is_clean("\n".join(run.communicate(timeout=180)))
-        lost, spool = self.rng.random(), job.state / "spool"
-        if lost < 0.2:
-            for path in job.home.rglob("*.sqlite*"):
-                path.unlink()
-        elif lost < 0.4 and (segments := sorted(spool.glob("*.pages"))):
-            os.truncate(segments[-1], self.rng.randint(0, segments[-1].stat().st_size))
-        elif lost < 0.5:
-            shutil.rmtree(self.rng.choice((spool, job.state / "originals")), ignore_errors=True)
+    def misbehave(self, *first: dict[str, Any]) -> None:
+        """Everything that can go wrong, goes wrong now and then."""
+        self.box.set_faults(*first, *storm(self.random, late_s=LATE_S), seed=self.random.randrange(10**6))
 
-    def finish(self, job: ExportJob) -> int:
-        """Run the same command until it has what it can get; the last times on a backend that is well again."""
-        self.misbehave()
-        for number in range(RUNS):
-            if number == 2:
-                self.box.set_faults()
-            done = job.run(expect=None, **PATIENCE)
-            self._is_clean(done.stdout + done.stderr)
-            assert done.returncode in (0, 3, 5), done
-            if number > 3 and done.returncode != 3:
-                return done.returncode
-        pytest.fail(f"not done after {RUNS} runs: {done}")
+    def is_killed(self, job: ExportJob, whole_s: float) -> None:
+        """Killed at some point, perhaps while another run tries the same; one that was quicker is killed anew."""
 
-    def _is_clean(self, said: str) -> None:
+        def start(before: Callable[[], None] | None) -> Forked:
+            return job.start(before=both(hurried, before), **PATIENCE)
+
+        for _ in range(TRIES):
+            self.misbehave()
+            rival = start(None) if self.random.random() < 0.15 else None
+            killed, said = killed_somewhere(self.random, start, STEPS, 1.5 * whole_s)
+            self.is_clean(said)
+            if rival is not None:
+                self.is_clean("\n".join(rival.communicate(timeout=180)))
+            if killed:
+                return
+            lose(job.output, job.state)
+
+    def loses_its_login(self, job: ExportJob) -> None:
+        """The token ends in the middle; with a new one it goes on."""
+        for _ in range(TRIES):
+            ends = login_ends(self.random, 30)
+            self.misbehave(ends)
+            code, said = self.runs(job)
+            if self.box.faults()[0]["fired"]:
+                assert code == 3 and "refused the login" in said, (code, said)
+                return
+            lose(job.output, job.state)
+
+    def loses_a_database(self, job: ExportJob) -> None:
+        """All of them."""
+        lose(*job.home.rglob("*.sqlite*"))
+
+    def loses_more(self, job: ExportJob) -> None:
+        """The end of the spool, all of it, or the originals."""
+        spool, lot = job.state / "spool", self.random.random()
+        if lot < 0.5 and (segments := sorted(spool.glob("*.pages"))):
+            os.truncate(segments[-1], self.random.randint(0, segments[-1].stat().st_size))
+        else:
+            lose(spool if lot < 0.8 else job.state / "originals")
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def runs(self, job: ExportJob) -> tuple[int, str]:
+        """Run to the end; the exit code and what it said."""
+        process = job.start(before=hurried, **PATIENCE)
+        said = "\n".join(process.communicate(timeout=120))
+        self.is_clean(said)
+        assert process.returncode in (0, 3, 5), f"exit {process.returncode}\n{said}"
+        return process.returncode, said
+
+    def is_clean(self, said: str) -> None:
         assert "Traceback" not in said and "Unexpected" not in said, said
-        assert self.box.token not in said and "signature=" not in said.lower()
+        assert self.box.token not in said and "signature=" not in said.lower(), said
+
+    def finish(self, job: ExportJob, wanted: int) -> None:
+        """Run the same command until it has what it can get; the last times on a backend that is well again."""
+        for number in range(STORMY + CALM):
+            if number < STORMY:
+                self.misbehave()
+            else:
+                self.box.set_faults()
+            code, said = self.runs(job)
+            if number >= STORMY and code == wanted:
+                return
+        pytest.fail(f"exit {code} instead of {wanted} after {STORMY + CALM} runs: {said}")
+
+
+def both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
+    """One thing after the other."""
+
+    def act() -> None:
+        first()
+        if second is not None:
+            second()
+
+    return act
 
 
 def hold_to_account(world: World, job: ExportJob) -> None:
@@ -199,22 +245,29 @@ def files_with(text: bytes, *folders: Path) -> list[Path]:
     return [path for path in files if text in path.read_bytes()]
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_world(seed: int, export_job: ExportJob) -> None:
-    world = World(seed, export_job)
-    calm = world.job("calm")
+@pytest.mark.parametrize("seed", seeds())
+def test_world(seed: int, tmp_path: Path, sandbox_factory: SandboxFactory) -> None:
+    world = World(seed, tmp_path, sandbox_factory)
+    random, calm, job = world.random, world.job("calm"), world.job("stormy")
     began = time.monotonic()
-    exit_code = calm.run(expect=None).returncode
+    exit_code, said = world.runs(calm)
     whole_s = time.monotonic() - began
-    assert exit_code in (0, 5)
+    assert exit_code in (0, 5), said
     hold_to_account(world, calm)
-    job = world.job("stormy")
-    for _ in range(world.rng.randint(1, 3)):
-        world.kill_somewhere(job, whole_s)
-    assert world.finish(job) == exit_code
+    luck: list[Callable[[], None]] = [lambda: world.is_killed(job, whole_s)] * KILLS
+    luck.insert(random.randrange(KILLS + 1), lambda: world.loses_its_login(job))
+    lost = [(random.randrange(KILLS + 1), world.loses_a_database)]
+    if random.random() < 0.25:
+        lost.append((random.randrange(KILLS + 1), world.loses_more))
+    for number, happens in enumerate(luck):
+        happens()
+        for at, loses in lost:
+            if at == number:
+                loses(job)
+    world.finish(job, exit_code)
     assert job.bytes() == calm.bytes()
-    said, wanted = job.report(), calm.report()
-    assert [said[key] for key in ("records", "annotations", "files")] == [
+    told, wanted = job.report(), calm.report()
+    assert [told[key] for key in ("records", "annotations", "files")] == [
         wanted[key] for key in ("records", "annotations", "files")
     ]
     assert not files_with(world.box.token.encode(), job.home, job.output)
