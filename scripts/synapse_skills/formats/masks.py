@@ -11,14 +11,13 @@ top of earlier ones: one that can't be seen at all is lost as `occluded`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
-from synapse_skills.formats.painting import NO_SIZE, OCCLUDED, Painted, cannot_hold, colour, paint
+from synapse_skills.formats.base import Format, Item, Option, Settings, Verified
+from synapse_skills.formats.painting import Painted, PaintingWriter, colour
 from synapse_skills.formats.synapse_json import INDEX, index, read_document
 from synapse_skills.report import Problems, write_json
 
@@ -42,14 +41,13 @@ class Line(msgspec.Struct):
     segments: int
 
 
-class Masks:
-    """See the module; the protocol is `base.Writer`."""
+class Masks(PaintingWriter):
+    """See the module."""
+
+    what = "mask pictures"
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self.rows: dict[str, int] = dict.fromkeys(settings.splits or ("",), 0)
-        self.notes: dict[str, int] = {}
-        self._folder = folder
-        self._settings = settings
+        super().__init__(folder, settings)
         self._is_index = settings.options.get("style", "index") == "index"
         names = settings.classes.names
         self._is_wide = len(names) > 255
@@ -58,32 +56,16 @@ class Masks:
         write_json(folder / "classes.json", rows)
         self._index = (folder / INDEX).open("wb")
 
-    def write(self, item: Item) -> Sequence[Loss]:
-        """Write a picture's mask; without annotations it is black."""
-        losses = cannot_hold(item, "mask pictures")
-        if losses is not None:
-            if item.media.kind == "image":
-                self._note(NO_SIZE)
-            return losses
-        painted = paint(item, self._settings.classes, self._settings.geometry)
-        if painted.covered:
-            self._note(OCCLUDED, painted.covered)
+    def keep(self, item: Item, painted: Painted) -> None:
+        """Write a picture's mask, and its line of the index."""
         relative = "/".join(part for part in ("masks", item.split, f"{item.stem}.png") if part)
-        path = self._folder / relative
+        path = self.folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         self._save(painted, path)
         classes = sorted({place + 1 for _, _, place, _ in painted.shown})
         record, size = item.record, (int(item.width or 0), int(item.height or 0))
         line = Line(relative, record.id, record.data_unit, item.split, *size, classes, len(painted.shown))
         self._index.write(msgspec.json.encode(line) + b"\n")
-        self.rows[item.split] = self.rows.get(item.split, 0) + len(painted.shown)
-        return painted.losses
-
-    def place(self, item: Item) -> str | None:
-        """In `images`, below the part."""
-        if item.media.kind != "image":
-            return None
-        return "/".join(part for part in ("images", item.split, item.name) if part)
 
     def close(self) -> None:
         """Close the index."""
@@ -106,9 +88,6 @@ class Masks:
             picture = Image.fromarray(array.astype(np.uint8))
             picture.putpalette([part for each in self._colours for part in each])
         picture.save(path, format="PNG")
-
-    def _note(self, code: str, count: int = 1) -> None:
-        self.notes[code] = self.notes.get(code, 0) + count
 
 
 def verify(folder: Path) -> Verified:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from synapse_skills.annotations.model import Annotation, Mask, Polygon
 from synapse_skills.formats import rle
-from synapse_skills.formats.base import Item, Loss
+from synapse_skills.formats.base import Item, Loss, Settings
 from synapse_skills.formats.classes import DROPPED, Classes
 from synapse_skills.formats.geometry import bounds, clip_polygon
 
@@ -38,14 +40,49 @@ class Painted:
     losses: list[Loss]
 
 
-def cannot_hold(item: Item, what: str) -> list[Loss] | None:
-    """The losses of a medium that is no picture of a known size; None if it is one."""
-    if item.media.kind != "image":
-        detail = f"{what} hold pictures, not {item.media.kind}"
-        return [Loss(each, NOT_HELD, detail) for each in item.media.annotations]
-    if not item.width or not item.height:
-        return [Loss(each, NO_SIZE) for each in item.media.annotations]
-    return None
+class PaintingWriter(ABC):
+    """A writer that paints every picture; the protocol is `base.Writer`.
+
+    Attributes:
+        what: what it makes, for messages.
+    """
+
+    what: ClassVar[str]
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.rows: dict[str, int] = dict.fromkeys(settings.splits or ("",), 0)
+        self.notes: dict[str, int] = {}
+        self.folder = folder
+        self.settings = settings
+
+    def write(self, item: Item) -> Sequence[Loss]:
+        """Paint a picture; without annotations it is black."""
+        annotations = item.media.annotations
+        if item.media.kind != "image":
+            detail = f"{self.what} hold pictures, not {item.media.kind}"
+            return [Loss(each, NOT_HELD, detail) for each in annotations]
+        if not item.width or not item.height:
+            self._note(NO_SIZE, 1)
+            return [Loss(each, NO_SIZE) for each in annotations]
+        painted = paint(item, self.settings.classes, self.settings.geometry)
+        if painted.covered:
+            self._note(OCCLUDED, painted.covered)
+        self.keep(item, painted)
+        self.rows[item.split] = self.rows.get(item.split, 0) + len(painted.shown)
+        return painted.losses
+
+    @abstractmethod
+    def keep(self, item: Item, painted: Painted) -> None:
+        """Write what was painted."""
+
+    def place(self, item: Item) -> str | None:
+        """In `images`, below the part."""
+        if item.media.kind != "image":
+            return None
+        return "/".join(part for part in ("images", item.split, item.name) if part)
+
+    def _note(self, code: str, count: int) -> None:
+        self.notes[code] = self.notes.get(code, 0) + count
 
 
 def paint(item: Item, classes: Classes, policy: str) -> Painted:

@@ -11,15 +11,15 @@ at all is lost as `occluded`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
+from synapse_skills.formats.base import Format, Item, Settings, Verified
 from synapse_skills.formats.coco_rows import is_crowd, text_of
-from synapse_skills.formats.painting import NO_SIZE, OCCLUDED, Painted, cannot_hold, colour, paint
+from synapse_skills.formats.painting import Painted, PaintingWriter, colour
 from synapse_skills.formats.synapse_json import read_document
 from synapse_skills.report import Problems
 
@@ -31,56 +31,38 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 _EXPORT_AGAIN = "Export again."
 
 
-class Panoptic:
-    """See the module; the protocol is `base.Writer`."""
+class Panoptic(PaintingWriter):
+    """See the module."""
+
+    what = "panoptic pictures"
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self.rows: dict[str, int] = {}
-        self.notes: dict[str, int] = {}
-        self._folder = folder
-        self._settings = settings
+        super().__init__(folder, settings)
         self._image = 0
         self._parts: dict[str, tuple[Path, Path]] = {}
         for split in settings.splits or ("",):
             self._part(split)
 
-    def write(self, item: Item) -> Sequence[Loss]:
+    def keep(self, item: Item, painted: Painted) -> None:
         """Write a picture's segments."""
-        losses = cannot_hold(item, "panoptic pictures")
-        if losses is not None:
-            if item.media.kind == "image":
-                self._note(NO_SIZE)
-            return losses
         images, annotations = self._part(item.split)
-        painted = paint(item, self._settings.classes, self._settings.geometry)
-        if painted.covered:
-            self._note(OCCLUDED, painted.covered)
         self._image += 1
         record, name = item.record, f"{item.stem}.png"
         image = {"id": self._image, "file_name": item.name, "width": item.width, "height": item.height}
         _append(images, image | {"record_id": record.id, "data_unit_id": record.data_unit, "media": item.media.key})
-        segments = _segments(painted)
-        _append(annotations, {"image_id": self._image, "file_name": name, "segments_info": segments})
-        _save(painted.numbers, self._folder / "annotations" / _stem(item.split) / name)
-        self.rows[item.split] += len(segments)
-        return painted.losses
-
-    def place(self, item: Item) -> str | None:
-        """In `images`, below the part."""
-        if item.media.kind != "image":
-            return None
-        return "/".join(part for part in ("images", item.split, item.name) if part)
+        _append(annotations, {"image_id": self._image, "file_name": name, "segments_info": _segments(painted)})
+        _save(painted.numbers, self.folder / "annotations" / _stem(item.split) / name)
 
     def close(self) -> None:
         """Put the files together."""
-        names = self._settings.classes.names
+        names = self.settings.classes.names
         categories = ",\n".join(
             text_of({"id": n + 1, "name": name, "supercategory": "", "isthing": 1, "color": colour(n)})
             for n, name in enumerate(names)
         )
-        info = text_of({"description": self._settings.title, "version": "1.0"})
+        info = text_of({"description": self.settings.title, "version": "1.0"})
         for split, (images, segments) in self._parts.items():
-            with (self._folder / "annotations" / f"{_stem(split)}.json").open("wb") as stream:
+            with (self.folder / "annotations" / f"{_stem(split)}.json").open("wb") as stream:
                 stream.write(f'{{\n"info": {info},\n"licenses": [],\n"categories": [\n{categories}\n],\n'.encode())
                 for title, path, end in (("images", images, ",\n"), ("annotations", segments, "\n}\n")):
                     stream.write(f'"{title}": [\n'.encode())
@@ -93,16 +75,12 @@ class Panoptic:
     def _part(self, split: str) -> tuple[Path, Path]:
         found = self._parts.get(split)
         if found is None:
-            (self._folder / "annotations" / _stem(split)).mkdir(parents=True)
-            images, annotations = (self._folder / f".{kind}-{split or 'all'}.part" for kind in ("images", "segments"))
+            (self.folder / "annotations" / _stem(split)).mkdir(parents=True)
+            images, annotations = (self.folder / f".{kind}-{split or 'all'}.part" for kind in ("images", "segments"))
             images.touch()
             annotations.touch()
             found = self._parts[split] = (images, annotations)
-            self.rows[split] = 0
         return found
-
-    def _note(self, code: str, count: int = 1) -> None:
-        self.notes[code] = self.notes.get(code, 0) + count
 
 
 def _stem(split: str) -> str:
