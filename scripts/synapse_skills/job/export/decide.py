@@ -23,6 +23,7 @@ from synapse_skills.job.export.wanted import Wanted
 REVIEWED = frozenset({"confirmed", "approved", "accepted", "passed", "done", "completed", "reviewed"})
 PAYLOAD_MISSING = "payload-missing"
 UNREADABLE = "unreadable-record"
+CONVERT_FAILED = "convert-failed"
 NO_PART = "no-part"
 OWN_PARTS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
@@ -105,6 +106,10 @@ class Decider:
                     found,
                 )
             self.on_record(len(found))
+        database.execute(
+            "UPDATE record SET quarantined = ? WHERE quarantined = '' AND key IN (SELECT key FROM aside)",
+            (CONVERT_FAILED,),
+        )
         self._duplicates()
 
     def _rows(self) -> Iterator[tuple[int, int]]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.backend import Api, Login, login
-from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible, printable, unexpected
+from synapse_skills.backend import Api, login
+from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.job.export.checks import check_plan, free_space
-from synapse_skills.job.export.decide import Decider, Failed, Keep
+from synapse_skills.job.export.decide import Decider, Keep
 from synapse_skills.job.export.delivery import Delivery
+from synapse_skills.job.export.ending import error_of
 from synapse_skills.job.export.fetch import Fetcher, Stopped
 from synapse_skills.job.export.index import Index, reached
 from synapse_skills.job.export.links import Links
@@ -100,34 +99,34 @@ class Engine:
 
     def run(self) -> tuple[ExportReport, SkillsError | None]:
         """Do it. Whatever happens there is a report, and the error that ended the run if one did."""
-        error: SkillsError | None = None
-        try:
-            with interruptible():
-                self._run()
-        except (Stopped, KeyboardInterrupt):
-            self._interrupted = True
-            self.outcome.reached = reached(self._index, self.store.folder)
-        except SkillsError as caught:
-            error = caught
-        except Failed as caught:
-            error = FindingError(
-                f"The script's keep failed: {caught}", hint="Mend it in export.py.", code="keep-failed"
-            )
-        except OSError as caught:
-            error = _disk_error(caught, self.state.name)
-        except sqlite3.Error as caught:
-            error = OutOfReach(
-                f"The index in {self.state.cache} can't be used: {caught}",
-                hint="Check the disk, then run it again: the index is made anew.",
-                code="disk-full" if "full" in str(caught) else "index-denied",
-            )
-        except Exception as caught:
-            error = unexpected(caught)
+        return self.complete(self.fetch())
+
+    def fetch(self) -> SkillsError | None:
+        """The first half: every record is in the index then. The error that ended it, if one did."""
+        return self._guarded(self._begin)
+
+    def complete(self, error: SkillsError | None = None) -> tuple[ExportReport, SkillsError | None]:
+        """The second half, unless the first one, or whoever looked at the records since, ended in an error."""
+        if error is None and not self._interrupted:
+            error = self._guarded(self._finish)
         self._close()
+        if self.options.dry_run:
+            shutil.rmtree(self.folder, ignore_errors=True)
         report = self._report(error)
         if error is None and not self._interrupted and self.outcome.files and self.delivery is None:
             self._remember(report)
         return report, error
+
+    def _guarded(self, work: Callable[[], None]) -> SkillsError | None:
+        try:
+            with interruptible():
+                work()
+        except (Stopped, KeyboardInterrupt):
+            self._interrupted = True
+            self.outcome.reached = reached(self._index, self.store.folder)
+        except Exception as caught:
+            return error_of(caught, self.state)
+        return None
 
     def _report(self, error: SkillsError | None) -> ExportReport:
         return make_report(
@@ -145,11 +144,11 @@ class Engine:
         except OSError:
             self.progress.say("the state can't be written: the next run will write the output once more")
 
-    def _run(self) -> None:
+    def _begin(self) -> None:
         check_plan(self.plan, has_convert=self.convert is not None)
         output = self.output
         self.progress.stage("asking")
-        who = login()
+        who = self._who = login()
         where = Whereabouts(self.plan, self.outcome.problems, dry_run=self.options.dry_run)
         if output.is_staged:
             self.delivery = Delivery(self.plan, self.state, self.progress, self.outcome.problems, workers=self.workers)
@@ -165,15 +164,10 @@ class Engine:
                 output.keeps(self.plan)
             self.state.belongs_to(who.host, who.tenant, self.scope.number, self.scope.kind)
         self._open()
-        try:
-            self._go(who, output)
-        finally:
-            if self.options.dry_run:
-                self._close()
-                shutil.rmtree(self.folder, ignore_errors=True)
+        self._online(self._try if self.options.dry_run else self._fetch)
 
-    def _go(self, who: Login, output: Output) -> None:
-        self._online(who, self._try if self.options.dry_run else self._fetch)
+    def _finish(self) -> None:
+        output = self.output
         decider = Decider(
             self.plan,
             self.index,
@@ -186,7 +180,7 @@ class Engine:
         self.progress.stage("reading", self.index.count())
         decider.look()
         if wanted := decider.wanted_units():
-            self._online(who, lambda api: self._units(api, wanted))
+            self._online(lambda api: self._units(api, wanted))
         self.progress.stage("deciding", self.index.count())
         decided = self.outcome.decided = decider.decide()
         if not decided.read:
@@ -196,7 +190,7 @@ class Engine:
                 code="nothing-to-export",
             )
         if self._wanted():
-            self._online(who, self._originals)
+            self._online(self._originals)
         writing = Writing(
             self.plan,
             self.index,
@@ -221,10 +215,10 @@ class Engine:
 
     # -- online ----------------------------------------------------------------------------------------------------
 
-    def _online(self, who: Login, work: Callable[[Api], Awaitable[None]]) -> None:
+    def _online(self, work: Callable[[Api], Awaitable[None]]) -> None:
         async def all_of_it() -> None:
             patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
-            async with Api(who, patience=patience, connections=2 * self.workers + 8) as api:
+            async with Api(self._who, patience=patience, connections=2 * self.workers + 8) as api:
                 ticking = asyncio.create_task(self._tick())
                 try:
                     await work(api)
@@ -388,12 +382,3 @@ class Engine:
 
 def _told(count: int | None) -> str:
     return "an unknown number of" if count is None else f"{count:,}"
-
-
-def _disk_error(caught: OSError, where: str) -> OutOfReach:
-    full = caught.errno in (errno.ENOSPC, errno.EDQUOT)
-    return OutOfReach(
-        f"{caught.strerror or caught} ({printable(str(caught.filename or where))})",
-        hint="Free some disk space, then run it again: it goes on where it was." if full else "Check its permissions.",
-        code="disk-full" if full else "os-error",
-    )

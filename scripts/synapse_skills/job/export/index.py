@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.job.export.spool import Page, Spool
+from synapse_skills.job.export.spool import Kept, Page, Spool
+
+CONVERTED = "converted"
+"""The pages of rows that a plugin's own code has changed: they count for the run that made them, and no other."""
 
 _SCHEMA = """
 CREATE TABLE row (
@@ -29,6 +32,7 @@ CREATE TABLE want (
     key INTEGER, media TEXT, spec TEXT, data_unit INTEGER, checksum TEXT, size INTEGER, PRIMARY KEY (key, media)
 );
 CREATE TABLE size (key INTEGER, media TEXT, width INTEGER, height INTEGER, PRIMARY KEY (key, media));
+CREATE TABLE aside (key INTEGER PRIMARY KEY, detail TEXT);
 CREATE TABLE missing (key INTEGER, media TEXT, reason TEXT, PRIMARY KEY (key, media));
 CREATE INDEX record_unit ON record (data_unit) WHERE data_unit IS NOT NULL;
 """
@@ -56,7 +60,8 @@ class Index:
         self._covered: list[tuple[int, int]] = []
         with self.transaction():
             for page in spool.pages():
-                self._add(page)
+                if page.facts.get("t") != CONVERTED:
+                    self._add(page)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -148,6 +153,34 @@ class Index:
         found = self.database.execute("SELECT segment, offset, length, crc FROM unit WHERE id = ?", (identity,))
         place = found.fetchone()
         return self.spool.read(*place) if place else None
+
+    # -- what a plugin's own code has made of them -----------------------------------------------------------------
+
+    def keys(self) -> Iterator[int]:
+        """The keys of all rows, newest first, as the backend lists them."""
+        query, last = "SELECT key FROM row WHERE key <= ? ORDER BY key DESC LIMIT 500", 2**63 - 1
+        while keys := [key for (key,) in self.database.execute(query, (last,))]:
+            yield from keys
+            last = keys[-1] - 1
+
+    def convert(self, rows: Iterable[tuple[int, bytes]]) -> None:
+        """Put rows in the place of those that were received, for this run."""
+        kept = []
+        for key, content in rows:
+            query = "SELECT id, version FROM row WHERE key = ?"
+            identity, version = self.database.execute(query, (key,)).fetchone()
+            kept.append(Kept(key, content, identity, version=version))
+        if kept:
+            self.add(self.spool.append({"t": CONVERTED}, kept))
+
+    def set_aside(self, key: int, detail: str) -> None:
+        """Note that a record can't be exported, and why."""
+        self.database.execute("INSERT OR REPLACE INTO aside VALUES (?, ?)", (key, detail))
+
+    def why_aside(self, key: int) -> str:
+        """Why a record was set aside by `set_aside`; '' if it wasn't."""
+        found = self.database.execute("SELECT detail FROM aside WHERE key = ?", (key,)).fetchone()
+        return str(found[0]) if found else ""
 
     # -- what has changed ------------------------------------------------------------------------------------------
 

@@ -216,6 +216,7 @@ class Export:
         if missing:
             quarantined, detail = ORIGINAL_MISSING, missing
         if quarantined or record is None:
+            detail = detail or self.index.why_aside(key)
             self._set_aside(key, record, quarantined, detail, aside)
             return
         self.done.records += 1
