@@ -37,6 +37,7 @@ INSIDE = {
     "expired-links": "a list of records (or tasks, ground truths) issues links that have expired",
     "null-data": "the records of a list have no `data`",
     "poison": "400 for every list with a data unit whose JSON contains `contains`",
+    "choke": "500 for every such list, and none of its data units is made",
 }
 ALIASES = {"5xx-after-commit": "status-after-commit", "accept-then-drop": "drop-after-commit"}
 FITS = {
@@ -46,6 +47,7 @@ FITS = {
     "bad-confirm": "files.confirm",
     "too-large": "units.create",
     "poison": "units.create",
+    "choke": "units.create",
 }
 # Faults inside any of several routes: one of them is named, or all of them are meant.
 LISTS = ("assignments.list", "tasks.list", "events.list")
@@ -181,8 +183,8 @@ def _rule(row: Any, where: str, names: frozenset[str], seed: str) -> Rule:
             raise BadInput(f"{where}.route: {rule.route!r} is neither a route nor a pattern: {error}") from None
     if kind == "status-after-commit" and "status" not in row:
         rule.status = 504
-    if kind == "poison" and not rule.contains:
-        raise BadInput(f"{where}.contains is missing: which data units are poison?")
+    if kind in ("poison", "choke") and not rule.contains:
+        raise BadInput(f"{where}.contains is missing: which data units are meant?")
     return rule
 
 

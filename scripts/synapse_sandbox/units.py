@@ -29,9 +29,11 @@ async def create(box: Box, request: Request) -> Response:
     if (rule := box.rule(request, "too-large")) and len(documents) > rule.units:
         raise ApiError(413, "Request Entity Too Large")
     results = [check_unit(box, document) for document in documents]
+    if (rule := box.rule(request, "choke")) and any(rule.contains in _text(document) for document in documents):
+        raise ApiError(500, "Server Error")
     if rule := box.rule(request, "poison"):
         for at, document in enumerate(documents):
-            if rule.contains in json.dumps(document, ensure_ascii=False):
+            if rule.contains in _text(document):
                 results[at] = {"non_field_errors": ["This data unit can't be created."]}
     if any(isinstance(result, dict) for result in results):
         raise ApiError(400, _refusal(box, results, isinstance(body, list)))
@@ -43,6 +45,10 @@ async def create(box: Box, request: Request) -> Response:
     if box.settings.create_answer == "results":
         return answer({"count": len(rows), "next": None, "previous": None, "results": rows}, 201)
     return answer(rows, 201)
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _insert(db: sqlite3.Connection, unit: Checked) -> int:

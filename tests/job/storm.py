@@ -33,6 +33,7 @@ MORE: dict[str, Callable[[Random], dict[str, Any]]] = {
     "status-after-commit": lambda random: {"status": random.choice((500, 502, 503, 504))},
     "too-large": lambda random: {"units": random.choice((1, 2, 4))},
     "poison": lambda random: {"contains": "checksum"},
+    "choke": lambda random: {"contains": "checksum"},
 }
 PATIENCE = {"SYNAPSE_SKILLS_PATIENCE_S": "20"}
 KILLS = 3

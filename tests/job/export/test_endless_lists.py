@@ -31,6 +31,7 @@ def test_a_list_that_goes_on_is_followed() -> None:
     way = Way(lambda: next(pages))
     for _ in range(4 * MOST_TWICE):
         way.went(PAGE)
+    assert next(pages) > 4 * MOST_TWICE, "every page was asked about"
 
 
 @pytest.mark.parametrize("said", [b"-1", b"9223372036854775808", b"1e3", b'"x"', b"null", b"true"])

@@ -263,6 +263,7 @@ def test_two_places_of_one_state(at: AtStorage) -> None:
     at.do("--output", other.url)
     at.whole()
     other.whole()
+    assert list(at.there()) == list(other.there())
 
 
 def test_a_path_in_a_storage_of_the_backend_is_one_url(export_job: ExportJob) -> None:

@@ -66,6 +66,7 @@ class Creator:
         self.unknown_batches = 0
         self._in_a_row = 0
         self.unanswered_at: float | None = None
+        self.why = ""  # the last one was not answered
         self.refused_tasks: dict[str, str] = {}
         self.floor = 0
         self.task_floor = 0
@@ -166,6 +167,7 @@ class Creator:
                     await self._created(ids, floor)
                 return None
             if answer.outcome in ("ok", "unknown"):
+                self.why = answer.reason or "an answer that does not fit"
                 await self._unanswered(batch)
                 return None
             await self.record({"t": "refused", "batch": batch, "status": answer.status})

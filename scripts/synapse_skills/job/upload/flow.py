@@ -7,14 +7,12 @@ what is not answered is settled.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from synapse_skills.backend.api import NotThere, Refused
-from synapse_skills.errors import OutOfReach
+from synapse_skills.errors import OutOfReach, printable
 from synapse_skills.job.upload.checking import Checker
 from synapse_skills.job.upload.create import MAX_IN_FLIGHT, Creator, Ready, Stopped
 from synapse_skills.job.upload.ledger import Ledger
@@ -23,6 +21,7 @@ from synapse_skills.job.upload.send import Job, Sender
 from synapse_skills.job.upload.settle import Settler
 from synapse_skills.job.upload.staging import Stager
 from synapse_skills.job.upload.tally import Tally
+from synapse_skills.job.upload.tasks import Tasks
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
 from synapse_skills.units import Unit
@@ -30,6 +29,8 @@ from synapse_skills.units import Unit
 LINGER_S = 1.0
 GRACE_S = 30.0
 TRIES = 4
+CANARIES = 3
+CANARY_TRIES = 2
 QUARANTINE = frozenset(
     {"changed-while-reading", "vanished", "unreadable-file", "link-outside"}
     # What is converted or lies elsewhere is judged when it is here: all else was found before anything was sent.
@@ -44,6 +45,8 @@ FIXES = {
     "conversion-failed": "Open the file in the program that made it and save it again, or leave its data unit out.",
     "conversion-timeout": "Cut the recording into shorter parts, or convert it by hand.",
     "refused-by-guard": "What would be sent is refused: look at the original, or leave its data unit out.",
+    "create-fails": "Run it again later. If it stays: look at what is odd about it, tell whoever runs the backend, or "
+    "leave it out.",
     "oversized-file": "Raise max_file_size_mb, convert to a format that is smaller, or leave the data unit out.",
 }
 
@@ -81,6 +84,8 @@ class Flow:
         self.matcher = matcher
         self.stager = stager
         self.problems = problems
+        size = plan.limits.batch_size
+        self.tasks = Tasks(creator, settler, ledger, tally, size=size, go_on=self._check)
         self.moved = Moved()
         self.sender: Sender | None = None
         self._failure: BaseException | None = None
@@ -91,6 +96,8 @@ class Flow:
         self._first_pass = True
         self.stopped_by_signal = False
         self._fruitless = 0
+        self._created_before = 0
+        self._silent_canaries = 0
         self._to_create: asyncio.Queue[Ready] = asyncio.Queue()
         self._creates: set[asyncio.Task[None]] = set()
 
@@ -147,8 +154,9 @@ class Flow:
             still = 0
             while True:
                 before = self.tally.counts()
-                await self.settler.settle()
-                await self._tasks()
+                await self._settle()
+                if self.plan.project is not None:
+                    await self.tasks.make_missing()
                 if not self._again(last_key):
                     return
                 await self._pass(None, last_key)
@@ -170,10 +178,21 @@ class Flow:
                 await asyncio.wait(self._creates, timeout=GRACE_S)
             self.ledger.commit()
 
-    @staticmethod
-    def _deaf() -> OutOfReach:
+    async def _settle(self) -> None:
+        """Settle; and give up, for this run, what alone is not made while others are."""
+        await self.settler.settle()
+        if not self.tally.counts().created:
+            return
+        for key in self.settler.suspects.given_up():
+            self.tally.plan(key, "failed")
+            said = f"{key}: it is not made, also alone ({self.creator.why})"
+            self.problems.add("create-fails", said, fix=FIXES["create-fails"])
+
+    def _deaf(self) -> OutOfReach:
+        alone = ", ".join(printable(key) for key in self.settler.suspects.alone()[:3])
+        tried = f" Tried alone: {alone}." if alone else ""
         return OutOfReach(
-            "The backend makes no more data units and does not say why.",
+            f"The backend makes no more data units and does not say why ({self.creator.why}).{tried}",
             hint="Wait until it is well again, then run it again: it goes on where it was.",
             code="backend-error",
         )
@@ -277,8 +296,6 @@ class Flow:
             if self.creator.lookup is None:
                 await self._canary(batch.pop())
                 continue
-            if self.creator.settle_due:
-                await self._settle_early()
             loop = asyncio.get_running_loop()
             end = loop.time() + LINGER_S
             while len(batch) < self.plan.limits.batch_size:
@@ -289,11 +306,14 @@ class Flow:
                     batch.append(await asyncio.wait_for(self._to_create.get(), 0.05))
                 except TimeoutError:
                     continue
-            while len(self._creates) >= MAX_IN_FLIGHT:
-                await asyncio.wait(self._creates, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self.guarded(functools.partial(self._create, batch)))
-            self._creates.add(task)
-            task.add_done_callback(self._created)
+            for part in self.settler.suspects.apart(batch):
+                if self.creator.settle_due:
+                    await self._settle_early()
+                while len(self._creates) >= MAX_IN_FLIGHT:
+                    await asyncio.wait(self._creates, return_when=asyncio.FIRST_COMPLETED)
+                task = asyncio.create_task(self.guarded(functools.partial(self._create, part)))
+                self._creates.add(task)
+                task.add_done_callback(self._created)
 
     def _created(self, task: asyncio.Task[None]) -> None:
         self._creates.discard(task)
@@ -302,10 +322,11 @@ class Flow:
     async def _settle_early(self) -> None:
         if self._creates:
             await asyncio.wait(self._creates)
-        before = self.tally.counts().created
-        await self.settler.settle()
+        await self._settle()
+        created = self.tally.counts().created
         # Nothing arrives, time after time: to go on would take a settling period for each batch.
-        self._fruitless = 0 if self.tally.counts().created > before else self._fruitless + 1
+        self._fruitless = 0 if created > self._created_before else self._fruitless + 1
+        self._created_before = created
         if self._fruitless >= TRIES:
             raise self._deaf()
 
@@ -313,24 +334,15 @@ class Flow:
         try:
             await self.creator.create(batch)
             if self.plan.project is not None:
-                await self._tasks_for([unit.key for unit in batch])
+                await self.tasks.make_for([unit.key for unit in batch])
         finally:
             self._in_flight -= len(batch)
             self._wake.set()
 
-    async def _tasks_for(self, keys: list[str]) -> None:
-        created = []
-        for key in keys:
-            standing = self.ledger.standing(key)
-            if standing.state == "created" and standing.server_id is not None:
-                created.append((key, standing.server_id))
-        if created:
-            await self.creator.make_tasks(created)
-
     async def _canary(self, unit: Ready) -> None:
         floor = self.creator.floor
         try:
-            for _ in range(TRIES):
+            for _ in range(CANARY_TRIES):
                 work = asyncio.create_task(self.guarded(functools.partial(self.creator.canary, unit)))
                 self._creates.add(work)
                 work.add_done_callback(self._created)
@@ -339,51 +351,21 @@ class Flow:
                 standing = self.ledger.standing(unit.key)
                 if standing.state == "sent":
                     # Nothing is known yet of what comes back: settle this one before anything else is sent.
-                    await self.settler.settle()
+                    await self._settle()
                     standing = self.ledger.standing(unit.key)
                 if standing.state == "created" and standing.server_id is not None:
                     if self.creator.lookup is None:
                         await self.creator.learn(unit.payload, standing.server_id, floor)
                     if self.plan.project is not None:
-                        await self._tasks_for([unit.key])
+                        await self.tasks.make_for([unit.key])
                     return
                 if standing.state in ("failed", "unknown"):
                     # It has taught nothing: the next one is the canary.
                     return
-            raise self._deaf()
+            # It may be this one alone: another has to teach us.
+            self._silent_canaries += 1
+            if self._silent_canaries >= CANARIES:
+                raise self._deaf()
         finally:
             self._in_flight -= 1
             self._wake.set()
-
-    async def _tasks(self) -> None:
-        """Tasks for units that were created without one: by an earlier run, matched, or settled."""
-        if self.plan.project is None:
-            return
-        matched = {identity: key for key, identity, matched in self.ledger.without_task() if matched}
-        if matched:
-            with contextlib.suppress(NotThere, Refused):
-                await self._adopt_tasks(matched)
-        size = self.plan.limits.batch_size
-        for _ in range(TRIES):
-            waiting = [
-                (key, identity)
-                for key, identity, _ in self.ledger.without_task()
-                if self.tally.verdict(key) == "ready" and key not in self.creator.refused_tasks
-            ]
-            if not waiting:
-                return
-            for start in range(0, len(waiting), size):
-                self._check()
-                await self.creator.make_tasks(waiting[start : start + size])
-            await self.settler.settle()
-
-    async def _adopt_tasks(self, keys: dict[int, str]) -> None:
-        """Tasks that matched units have already, from a job whose state is lost."""
-        found: dict[str, int] = {}
-        async for task, unit in self.settler.server.tasks_above(0):
-            if unit in keys:
-                found.setdefault(keys[unit], task)
-        if found:
-            await self.creator.record(
-                {"t": "settled", "batches": [], "created": [], "tasks": list(found.items()), "unknown": False}
-            )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.job.upload.segments import DamagedJournal, FolderSegments, Segments
+from synapse_skills.texts import parse_json
 
 __all__ = ["DamagedJournal", "Journal", "Record"]
 Record = dict[str, Any]
@@ -90,7 +91,7 @@ class Journal:
         for name in self.segments():
             for offset, line in self._segments.lines(name, marks.get(name, 0)):
                 try:
-                    record = json.loads(line)
+                    record = parse_json(line, 0)
                     kind = record["t"]
                 except (ValueError, KeyError, TypeError):
                     raise DamagedJournal(f"Journal segment {name} is damaged before {offset}.") from None

@@ -319,6 +319,11 @@ class Ledger:
         """Keys and server ids of the data units that a task batch was made for."""
         return list(self.db.execute("SELECT key, server_id FROM unit WHERE task_batch=? ORDER BY key", (batch,)))
 
+    def tried_now_and_ready(self, keys: Iterable[str]) -> list[str]:
+        """Those that this run has tried to create, and that are known not to be there."""
+        query = "SELECT 1 FROM unit WHERE key=? AND state='ready' AND run=?"
+        return [key for key in keys if self.db.execute(query, (key, self.current_run)).fetchone()]
+
     def owns(self, server_id: int) -> bool:
         """Whether a data unit on the server is already known to be one of ours."""
         return bool(self.db.execute("SELECT 1 FROM unit WHERE server_id=?", (server_id,)).fetchone())

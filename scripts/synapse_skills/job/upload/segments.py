@@ -20,6 +20,7 @@ from typing import Protocol
 
 from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.sources import Store
+from synapse_skills.texts import parse_json
 
 BLOCK = 200
 _READERS = 16
@@ -241,7 +242,7 @@ class StoreSegments:
         if content is None:
             return set()
         try:
-            return set(json.loads(content)["segments"])
+            return set(parse_json(content)["segments"])
         except (ValueError, KeyError, TypeError):
             raise DamagedJournal(f"{self.place}/{_ASIDE} can't be read.") from None
 

@@ -18,6 +18,7 @@ from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.ledger import Batch, Ledger
 from synapse_skills.job.upload.lookup import Lookup, Server, prints_of, unpack
 from synapse_skills.job.upload.recognise import Found, Recogniser
+from synapse_skills.job.upload.suspects import Suspects
 from synapse_skills.report import Problems
 
 STEP_S = 0.5
@@ -47,6 +48,7 @@ class Settler:
         self.problems = problems
         self.settle_after_s = settle_after_s
         self.say = say
+        self.suspects = Suspects(creator.batch_size)
 
     async def settle(self) -> int:
         """Settle everything that is open; no create may be in flight. Returns how many creates were settled.
@@ -96,6 +98,7 @@ class Settler:
     async def _settle_units(self, batches: list[Batch]) -> None:
         lookup = self.creator.lookup
         found: Found | None = None
+        keys = [key for batch in batches for key, _ in self.ledger.units_of(batch.id)]
         if lookup is None or lookup.usable:
             try:
                 found = await self._find(lookup, batches)
@@ -112,6 +115,7 @@ class Settler:
                 "unknown": found is None,
             }
         )
+        self.suspects.add(self.ledger.tried_now_and_ready(keys))
         for identity in found.too_many if found else []:
             self.problems.add(
                 "foreign-identical",
