@@ -170,7 +170,7 @@ def test_a_folder_that_can_not_be_written_is_out_of_reach(tmp_path: Path) -> Non
 
 def test_a_rendering_cut_off_half_way_is_finished_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = content(render_job(plan(), tmp_path / "whole").folder)
-    from synapse_skills.rendering import job
+    from synapse_skills.rendering import folder as job
 
     real, calls = job.write_bytes, 0
 

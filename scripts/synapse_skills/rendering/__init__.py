@@ -1,6 +1,7 @@
 """A plan → its job folder: the script, the library it runs on, and what it needs."""
 
-from synapse_skills.rendering.job import Rendered, is_edited, library_files, render_file, render_job
+from synapse_skills.rendering.folder import is_edited
+from synapse_skills.rendering.job import Rendered, library_files, render_file, render_job
 from synapse_skills.rendering.place import place_of
 from synapse_skills.rendering.script import render_script
 

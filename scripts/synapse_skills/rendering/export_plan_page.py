@@ -14,8 +14,8 @@ from synapse_skills.formats.reasons import words_of
 from synapse_skills.plan import plan_hash
 from synapse_skills.rendering.export_page import TARGETS, scope_words
 from synapse_skills.rendering.export_result import last_export_report
+from synapse_skills.rendering.folder import MARKER, is_edited
 from synapse_skills.rendering.gallery import Page, render_page
-from synapse_skills.rendering.job import MARKER, is_edited
 from synapse_skills.report import ExportReport, Problem
 
 MOST_CLASSES = 100

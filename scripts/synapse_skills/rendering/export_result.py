@@ -17,8 +17,8 @@ from synapse_skills.job.export.output import COMPLETE, METADATA, SUMMARY
 from synapse_skills.job.export.write import RECORDS
 from synapse_skills.job.places import cache_for, cache_of
 from synapse_skills.rendering.export_sample import Sampled, sample_records
+from synapse_skills.rendering.folder import SCRIPTS, is_edited
 from synapse_skills.rendering.found import find_job, find_report
-from synapse_skills.rendering.job import SCRIPTS, is_edited
 from synapse_skills.report import ExportReport
 from synapse_skills.sources.address import is_url, parse_address
 

@@ -6,31 +6,34 @@ so that a kill half way leaves a folder that the next rendering knows as its own
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
-import hashlib
-import json
 import os
 import shutil
-import stat
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from synapse_skills.errors import EXIT_CODES, EXIT_QUESTIONS, FindingError, OutOfReach, UsageError, printable
+from synapse_skills.errors import EXIT_CODES, EXIT_QUESTIONS, FindingError, OutOfReach, printable
 from synapse_skills.export_plan import ExportPlan, read_export_plan
 from synapse_skills.job.upload import job_flags
 from synapse_skills.plan import METADATA_TABLE, UploadPlan, plan_bytes, plan_hash, read_plan
 from synapse_skills.rendering.export_script import render_export, scope_of
+from synapse_skills.rendering.folder import (
+    LIBRARY,
+    MARKER,
+    SCRIPTS,
+    claimed,
+    is_edited,
+    make_private,
+    mark,
+    sha256,
+    write_files,
+)
 from synapse_skills.rendering.script import environment, render_script
-from synapse_skills.report import write_bytes
+from synapse_skills.texts import parse_json
 from synapse_skills.units import check_frozen, table_rule
 
-MARKER = ".synapse-job"
-SCRIPT = "upload.py"
-SCRIPTS = {"upload": SCRIPT, "export": "export.py"}
-LIBRARY = "synapse_skills"
 # From `job` down; planning, cluster and rendering stay at home.
 ROOMS = ("job", "formats", "media", "units", "metadata", "annotations", "sources", "backend")
 MODULES = ("__init__.py", "plan.py", "export_plan.py", "report.py", "errors.py", "arguments.py", "texts.py", "py.typed")
@@ -74,11 +77,11 @@ def render_job(
         OutOfReach: the folder can't be written.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link must stay one, to be refused
-    marker = _marker(folder, plan)
+    marker = claimed(folder, plan.kind, plan.name)
     name = SCRIPTS[plan.kind]
     script = render_script(plan) if plan.kind == "upload" else render_export(plan)
-    ours = {_sha256(script)}
-    edited = is_edited(folder) and _sha256((folder / name).read_bytes()) not in ours
+    ours = {sha256(script)}
+    edited = is_edited(folder) and sha256((folder / name).read_bytes()) not in ours
     if edited and not force and not keep_edited:
         raise FindingError(
             f"{printable(str(folder / name))} was edited since it was rendered: it is not written over.",
@@ -94,11 +97,11 @@ def render_job(
     if not kept:
         files[name] = script
     try:
-        _make_private(folder)
-        _mark(folder, plan, ours | set(marker.get("script", [])))
-        _write(folder, files)
+        make_private(folder)
+        mark(folder, plan.kind, plan.name, ours | set(marker.get("script", [])))
+        write_files(folder, files)
         _write_tables(folder, tables)
-        _mark(folder, plan, set(marker.get("script", [])) if kept else ours)
+        mark(folder, plan.kind, plan.name, set(marker.get("script", [])) if kept else ours)
     except OSError as error:
         raise OutOfReach(
             f"The job folder {printable(str(folder))} can't be written: {error.strerror or error}.",
@@ -137,19 +140,9 @@ def render_file(path: Path, *, out: Path | None = None, force: bool = False) -> 
     )
 
 
-def is_edited(folder: Path) -> bool:
-    """Whether the script in a job folder is another than the one that was rendered there."""
-    marker = _read_marker(folder)
-    try:
-        script = (folder / SCRIPTS[marker["kind"][0] if marker else "upload"]).read_bytes()
-    except OSError:
-        return False
-    return _sha256(script) not in marker.get("script", [])
-
-
 def _is_export(plan: Path) -> bool:
     try:
-        document = json.loads(plan.read_bytes())
+        document = parse_json(plan.read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("kind") == "export"
@@ -202,22 +195,6 @@ def library_files() -> dict[str, bytes]:
     return files
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write what changed, each file whole or not at all, and take away library files of another version."""
-    for name, content in files.items():
-        path = folder / name
-        if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
-            _make_private(path.parent)
-            write_bytes(path, content)
-    library = folder / LIBRARY
-    for path in sorted(library.rglob("*"), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):  # not empty: it holds what was just written
-                path.rmdir()
-        elif path.relative_to(folder).as_posix() not in files:
-            path.unlink()
-
-
 def _tables(plan: UploadPlan, folder: Path, placement: Path | None, metadata: Path | None) -> dict[str, Path]:
     """Name in the job folder → the table to copy there, for every one that the plan needs."""
     tables: dict[str, Path] = {}
@@ -264,67 +241,3 @@ def _copy(table: Path, target: Path) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-
-
-def _marker(folder: Path, plan: UploadPlan | ExportPlan) -> dict[str, list[str]]:
-    """Whose folder it is; refuses what is not this job's."""
-    shown = printable(str(folder))
-    if _is_shared(folder):
-        raise UsageError(
-            f"{shown} is a shared folder: a job needs one of its own, because the whole folder ships.",
-            hint="Name a folder below it that does not exist yet.",
-            code="shared-folder",
-        )
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UsageError(f"{shown} is not a folder.", hint="Name another one with --out.", code="not-a-folder")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return {}
-    marker = _read_marker(folder)
-    if not marker:
-        raise UsageError(
-            f"{shown} holds something else than a job.",
-            hint="Name an empty or new folder: the whole folder ships.",
-            code="folder-not-ours",
-        )
-    if marker["name"] != [plan.name] or marker["kind"] != [plan.kind]:
-        raise FindingError(
-            f"{shown} is another job's folder: {printable(''.join(marker.get('name', [])))}.",
-            hint="Name another folder with --out, or remove this one.",
-            code="another-job",
-        )
-    return marker
-
-
-def _is_shared(folder: Path) -> bool:
-    real = Path(os.path.realpath(folder))
-    shared = {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", os.path.expanduser("~"), os.getcwd()}  # noqa: S108, PTH109, PTH111
-    if real == Path(real.anchor) or real in {Path(os.path.realpath(path)) for path in shared}:
-        return True
-    with contextlib.suppress(OSError):
-        return bool(real.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX))
-    return False
-
-
-def _read_marker(folder: Path) -> dict[str, list[str]]:
-    try:
-        document = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(document, dict) or document.get("kind") not in SCRIPTS:
-        return {}
-    scripts = [str(each) for each in document.get("script", [])]
-    return {"kind": [str(document["kind"])], "name": [str(document.get("name"))], "script": scripts}
-
-
-def _mark(folder: Path, plan: UploadPlan | ExportPlan, scripts: set[str]) -> None:
-    document = {"kind": plan.kind, "name": plan.name, "script": sorted(scripts)}
-    write_bytes(folder / MARKER, (json.dumps(document, ensure_ascii=False) + "\n").encode())
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from synapse_skills.metadata import MetaCheck
 from synapse_skills.metadata.schema import STANDARD_KEYS
 from synapse_skills.plan import METADATA_TABLE, UploadPlan, plan_hash, read_plan
 from synapse_skills.rendering.described import Files, apart, description, meta_of
-from synapse_skills.rendering.job import MARKER, is_edited
+from synapse_skills.rendering.folder import MARKER, is_edited
 from synapse_skills.rendering.left_out import LeftOut, read_left_out
 from synapse_skills.rendering.place import place_of
 from synapse_skills.rendering.result import last_report
@@ -24,6 +23,7 @@ from synapse_skills.report import UploadReport
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
 from synapse_skills.sources.source import BROUGHT
+from synapse_skills.texts import parse_json
 from synapse_skills.units import Described, PlaceFunction, set_aside_of, sidecars_of
 
 _DECIDED = "grouping."
@@ -129,7 +129,7 @@ def _shipped(home: Path, known: str) -> str:
 def _is_decided(home: Path) -> bool:
     """Whether somebody said what the layout is. What can't be read says nothing: the page only words it otherwise."""
     try:
-        answers = json.loads((home / "answers.json").read_bytes())
+        answers = parse_json((home / "answers.json").read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(answers, dict) and any(str(key).startswith(_DECIDED) for key in answers)

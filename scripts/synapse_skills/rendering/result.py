@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from synapse_skills.errors import FindingError, printable
 from synapse_skills.job.upload.outcome import Outcome, UnitOutcome
 from synapse_skills.plan import UploadPlan, read_plan
 from synapse_skills.rendering.described import apart, description, meta_of
+from synapse_skills.rendering.folder import SCRIPT, is_edited
 from synapse_skills.rendering.found import find_job, find_report
-from synapse_skills.rendering.job import SCRIPT, is_edited
 from synapse_skills.rendering.left_out import LeftOut, read_left_out
 from synapse_skills.report import UploadReport
 from synapse_skills.sources import File
 from synapse_skills.sources.reading import PlacedFiles
+from synapse_skills.texts import parse_json
 from synapse_skills.units import Described
 
 MOST_TROUBLED = 12
@@ -103,7 +103,7 @@ def last_report(path: Path) -> UploadReport | None:
 
 def _host(state: Path) -> str:
     try:
-        return str(json.loads((state / "state.json").read_bytes()).get("host") or "")
+        return str(parse_json((state / "state.json").read_bytes()).get("host") or "")
     except (FileNotFoundError, ValueError, AttributeError):
         return ""
 
@@ -113,7 +113,10 @@ def _left_out(job: Path) -> set[str]:
         lines = (job / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return set()
-    return {str(json.loads(line)["unit"]) for line in lines if line.strip()}
+    try:
+        return {str(parse_json(line, 0)["unit"]) for line in lines if line.strip()}
+    except (ValueError, KeyError, TypeError):
+        return set()  # not what was written there: the job itself refuses it
 
 
 def _in_trouble(
