@@ -130,6 +130,7 @@ FAULTS = {
     "503 three times": {"kind": "status", "route": CREATE, "on": [1, 2, 3]},
     "500 on a batch": {"kind": "status", "route": CREATE, "status": 500, "on": [2]},
     "429 with Retry-After": {"kind": "status", "route": CREATE, "status": 429, "retry_after": 0.2, "on": [1, 2]},
+    "425 too early": {"kind": "status", "route": CREATE, "status": 425, "on": [1, 2]},
     "HTML with 200": {"kind": "login-page", "route": CREATE, "on": [2]},
     "413 above 2 units": {"kind": "too-large", "route": CREATE, "units": 2},
     "presign 503": {"kind": "status", "route": "files.presign", "on": [1]},

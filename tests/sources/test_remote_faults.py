@@ -117,6 +117,21 @@ def test_a_body_that_is_cut_off_is_fetched_again(
     assert len(front.asked) == 3
 
 
+def test_a_page_in_place_of_an_object_is_asked_again(
+    tree: S3Tree, front: Front, inventory: Inventory, tmp_path: Path
+) -> None:
+    """It has none of what S3 tells of each object."""
+    tree.write("a.bin", b"1" * 1000)
+    file = listed(tree, inventory)["a.bin"]
+    page = status(200, "<html>log in</html>", kind="text/html")
+    with reach(tree.source()) as way:
+        front.faults += [page, cut_off({})]
+        way.fetch(file, tmp_path / "out")
+        front.faults += [page]
+        assert way.stat("a.bin") == file
+    assert (tmp_path / "out").read_bytes() == b"1" * 1000
+
+
 def test_silence_is_a_timeout(tree: S3Tree, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNAPSE_SOURCE_TIMEOUT_S", "0.1")
     front.faults += [silence(0.4)] * 10

@@ -132,7 +132,7 @@ class S3(Remote):
         with _faults():
             page: dict[str, Any] = self._client.list_objects_v2(**asked, **where)
         start = len(self._prefix)
-        files = [Entry(row["Key"][start:], int(row["Size"]), _version(row)) for row in page.get("Contents", ())]
+        files = [_entry(row["Key"][start:], row, "Size") for row in page.get("Contents", ())]
         folders = [Entry(row["Prefix"][start:], 0, 0) for row in page.get("CommonPrefixes", ())]
         more = page["NextContinuationToken"] if page.get("IsTruncated") else None
         return Page([each for each in files if each.key] + folders, files[-1].key if files else "", more)
@@ -146,7 +146,7 @@ class S3(Remote):
             if error.word == "missing":
                 return None
             raise
-        return Entry(key, int(found["ContentLength"]), _version(found))
+        return _entry(key, found, "ContentLength")
 
     @contextlib.contextmanager
     def read(self, key: str) -> Iterator[Reading]:
@@ -155,7 +155,7 @@ class S3(Remote):
             found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         body = found["Body"]
         try:
-            yield Reading(Entry(key, int(found["ContentLength"]), _version(found)), _chunks(body))
+            yield Reading(_entry(key, found, "ContentLength"), _chunks(body))
         finally:
             body.close()
 
@@ -259,8 +259,13 @@ def _client(login: S3Login) -> Any:
         raise fault("login", error, hint="Check SYNAPSE_S3_ENDPOINT_URL, the region and ~/.aws/config.") from None
 
 
-def _version(row: dict[str, Any]) -> int:
-    return version_of(row["LastModified"].timestamp(), str(row.get("ETag", "")).strip('"'))
+def _entry(key: str, row: dict[str, Any], size: str) -> Entry:
+    try:
+        version = version_of(row["LastModified"].timestamp(), str(row.get("ETag", "")).strip('"'))
+        return Entry(key, int(row[size]), version)
+    except (KeyError, AttributeError):
+        # A proxy's page, say, in place of an object: what S3 tells of each is not there.
+        raise fault("busy", "an answer that is not S3's") from None
 
 
 def _chunks(body: Any) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synapse_skills.backend import Answer, Api
-from synapse_skills.backend.api import NotThere, Patience, Refused
+from synapse_skills.backend.api import LATER, NotThere, Patience, Refused
 from synapse_skills.job.upload.ledger import NOTHING, Ledger
 from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, pack, prints_of
 
@@ -171,7 +171,7 @@ class Creator:
                 await self._unanswered(batch)
                 return None
             await self.record({"t": "refused", "batch": batch, "status": answer.status})
-            if answer.outcome != "unsent" and answer.status != 429:
+            if answer.outcome != "unsent" and answer.status not in LATER:
                 return answer
             wait = patience.wait(answer)
             if wait is None:
