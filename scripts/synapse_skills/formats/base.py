@@ -98,6 +98,7 @@ class Settings:
     title: str = ""
     skeletons: Mapping[str, tuple[tuple[str, ...], tuple[tuple[int, int], ...]]] = field(default_factory=dict)
     convert: Callable[[Any], Any] | None = None
+        is_part: the writer is one of several that write a range of the records each (`parts.py`).
 
 
 class Writer(Protocol):
@@ -107,6 +108,7 @@ class Writer(Protocol):
 
     Attributes:
         rows: rows written (boxes, lines, files: whatever the format counts), by part; '' without a split.
+    is_part: bool = False
         notes: what was written in another shape by an option, by code and how often (`rotated-as-envelope`).
     """
 
@@ -166,6 +168,8 @@ class Format:
     needs_size: bool
     options: tuple[Option, ...]
     write: Callable[[Path, Settings], Writer]
+        splits: whether ranges of records can be written by several writers and joined (`parts.PartWriter`); if not,
+            one writer is handed all records.
     verify: Callable[[Path], Verified]
     is_raw: bool = False
     paints: bool = False
@@ -179,6 +183,7 @@ class Format:
         """
         known = {option.name: option for option in self.options}
         for name, value in given.items():
+    splits: bool = False
             if name not in known:
                 raise ValueError(f"{self.name} has no option {name!r}; it has: {', '.join(known) or 'none'}")
             if not known[name].takes(value):

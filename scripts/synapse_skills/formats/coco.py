@@ -14,6 +14,7 @@ readers skip what they don't know. A box and a polygon of one object are two ann
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,30 @@ import msgspec
 from synapse_skills.annotations.model import Annotation, Box, Keypoint, Mask, Polygon, Skeleton
 from synapse_skills.formats.base import Format, Item, Loss, Option, Settings
 from synapse_skills.formats.classes import DROPPED
-from synapse_skills.formats.coco_files import Part
+from synapse_skills.formats.coco_files import Part, pictures_of, row_numbered_on
 from synapse_skills.formats.coco_rows import Joint, Row, Shapes, attributes_of, fill_keypoints, text_of
 from synapse_skills.formats.coco_verify import verify
+from synapse_skills.formats.parts import numbered_on
 from synapse_skills.formats.poses import Joints, Pose, Poses
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 NOT_HELD, NO_GEOMETRY, NO_SIZE = "not-held", "no-geometry", "no-size"
+
+
+_Pose = tuple[str, dict[str, list[float]], Row]
+"""A pose that waits until all joints are known: its class, its joints, its row."""
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What a part tells: the parts of its split, how many it numbered, its posed classes, and the joints it saw."""
+
+    splits: list[str]
+    images: int
+    annotations: int
+    posed: list[str]
+    seen: dict[str, dict[str, str]]
 
 
 class Coco:
@@ -54,7 +71,8 @@ class Coco:
         self._places: dict[str | None, int | str] = {}
         self._image = self._annotation = 0
         (folder / "annotations").mkdir(exist_ok=True)
-        self._shard = int(options.get("shard", 0))
+        # Whoever joins the parts counts the pictures of a file.
+        self._shard = 0 if settings.is_part else int(options.get("shard", 0))
         self._parts = {name: Part(folder, name, self._shard) for name in settings.splits or ("",)}
         self.rows = dict.fromkeys(self._parts, 0)
 
@@ -131,6 +149,32 @@ class Coco:
         listed = [{"id": each["id"], "name": each["name"]} for each in instances]
         (self._folder / "classes.json").write_text(f"{_rows(listed)}\n", encoding="utf-8")
 
+    def leave(self) -> _Left:
+        """End a part: its rows stay in their files, numbered from 1."""
+        for part in self._parts.values():
+            part.close()
+        return _Left(list(self._parts), self._image, self._annotation, list(self._posed), self._poses.seen)
+
+    def take(self, folder: Path, left: _Left) -> None:
+        """Add the rows of a part: pictures and annotations are numbered on."""
+        decoder = msgspec.json.Decoder(_Pose)
+        for split in left.splits:
+            part = self._part(split)
+            for row, rows, poses in pictures_of(folder, split):
+                part.begin_picture()
+                part.put("images", part.images, numbered_on(row, "id", self._image) + b"\n")
+                if rows:
+                    lines = [row_numbered_on(each, self._annotation, self._image) for each in rows]
+                    part.put("instances", part.instances, b"".join(lines))
+                for line in poses:
+                    label, joints, pose = decoder.decode(line)
+                    pose.id, pose.image_id = pose.id + self._annotation, pose.image_id + self._image
+                    part.poses.write(_encode_lines([(label, joints, pose)]))
+        self._image += left.images
+        self._annotation += left.annotations
+        self._posed |= dict.fromkeys(left.posed)
+        self._poses.learn(left.seen)
+
     def _part(self, split: str) -> Part:
         part = self._parts.get(split)
         if part is None:
@@ -175,7 +219,7 @@ class Coco:
 
     def _finish_poses(self, part: Part, joints: dict[str, Joints]) -> None:
         """Rewrite the poses of a part as rows."""
-        decoder = msgspec.json.Decoder(tuple[str, dict[str, list[float]], Row])
+        decoder = msgspec.json.Decoder(_Pose)
         for line in part.waiting_poses():
             label, found, row = decoder.decode(line)
             row.category_id = self._categories[label]
@@ -226,3 +270,4 @@ FORMAT = Format(
     write=Coco,
     verify=verify,
 )
+    splits=True,

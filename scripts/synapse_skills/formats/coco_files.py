@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 KINDS = ("images", "instances", "poses")
 _CHUNK = 1 << 20
+_IMAGE = re.compile(rb'\{"id":(\d+),')
+_ROW = re.compile(rb'\{"id":(\d+),"image_id":(\d+),')
 
 
 class Part:
@@ -21,7 +25,7 @@ class Part:
 
     def __init__(self, folder: Path, name: str, shard: int = 0) -> None:
         self.name = name
-        self.paths = {kind: folder / f".{kind}-{name or 'all'}.part" for kind in KINDS}
+        self.paths = paths_of(folder, name)
         self.images, self.instances, self.poses = (path.open("wb") for path in self.paths.values())
         self._shard = shard
         self._pictures = 0
@@ -93,3 +97,56 @@ class Part:
         """Remove what the files were put together of."""
         for path in self.paths.values():
             path.unlink()
+
+
+def paths_of(folder: Path, name: str) -> dict[str, Path]:
+    """Where the rows of a part wait, by kind."""
+    return {kind: folder / f".{kind}-{name or 'all'}.part" for kind in KINDS}
+
+
+def pictures_of(folder: Path, name: str) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+    """What a writer has left, picture by picture: its row, rows of its annotations, its poses. Removes the files."""
+    paths = paths_of(folder, name)
+    with contextlib.ExitStack() as stack:
+        images, instances, poses = (stack.enter_context(path.open("rb")) for path in paths.values())
+        rows, waiting = _Groups(instances), _Groups(poses)
+        for line in images:
+            found = _IMAGE.match(line)
+            assert found is not None
+            image = int(found[1])
+            yield line.rstrip(b",\n"), rows.of(image), waiting.of(image)
+    for path in paths.values():
+        path.unlink()
+
+
+def row_numbered_on(line: bytes, annotations: int, images: int) -> bytes:
+    """A row of an annotation whose numbers become larger by so many."""
+    found = _ROW.match(line)
+    assert found is not None
+    return b'{"id":%d,"image_id":%d,%b' % (int(found[1]) + annotations, int(found[2]) + images, line[found.end() :])
+
+
+class _Groups:
+    """Lines in the order of their pictures, handed out picture by picture."""
+
+    def __init__(self, lines: IO[bytes]) -> None:
+        self._lines = lines
+        self._line, self._image = b"", 0
+        self._step()
+
+    def of(self, image: int) -> list[bytes]:
+        """The lines of a picture, each with a line break alone at its end."""
+        found = []
+        while self._line and self._image == image:
+            found.append(self._line)
+            self._step()
+        return found
+
+    def _step(self) -> None:
+        # A comma stands between two rows; the label of a pose, which comes first, can't hold what looks like a row.
+        self._line = self._lines.readline()
+        if self._line:
+            self._line = self._line.rstrip(b",\n") + b"\n"
+            found = _ROW.search(self._line)
+            assert found is not None
+            self._image = int(found[2])

@@ -22,7 +22,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TextIO, get_args
 
 import msgspec
 
@@ -40,6 +40,7 @@ from synapse_skills.annotations.model import (
 )
 from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
 from synapse_skills.formats.classes import UNLABELLED
+from synapse_skills.formats.parts import pour
 from synapse_skills.report import Problems
 
 FILE = "annotations.csv"
@@ -68,6 +69,7 @@ class CsvTable:
         self._path = folder / FILE
         self._encoding = "utf-8-sig" if settings.options["bom"] == "yes" else "utf-8"
         self._attributes: set[str] = set()
+        self._parts: list[tuple[Path, list[str]]] = []
         self._waiting = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by `close`
 
     def write(self, item: Item) -> Sequence[Loss]:
@@ -95,12 +97,37 @@ class CsvTable:
     def close(self) -> None:
         """Write the table."""
         names = sorted(self._attributes)
-        with (
-            self._waiting as waiting,
-            self._path.open("w", encoding=self._encoding, errors="backslashreplace", newline="") as stream,
-        ):
-            table = csv.writer(stream, lineterminator="\r\n")
-            table.writerow([*COLUMNS, *(f"attr.{name}" for name in names)])
+        with self._open(self._path, self._encoding) as stream:
+            _table(stream).writerow([*COLUMNS, *(f"attr.{name}" for name in names)])
+            self._write_rows(stream, names)
+            for path, theirs in self._parts:
+                stream.flush()
+                if theirs == names:
+                    pour(path, stream.buffer)
+                else:
+                    _spread(path, theirs, stream, names)
+
+    def leave(self) -> list[str]:
+        """End a part: its rows as they are if no other part has other attributes; which it has."""
+        names = sorted(self._attributes)
+        with self._open(self._path, "utf-8") as stream:
+            self._write_rows(stream, names)
+        return names
+
+    def take(self, folder: Path, left: list[str]) -> None:
+        """Keep the rows of a part until all columns are known."""
+        path = self._path.with_name(f".{len(self._parts)}.part")
+        (folder / FILE).rename(path)
+        self._parts.append((path, left))
+        self._attributes.update(left)
+
+    @staticmethod
+    def _open(path: Path, encoding: str) -> TextIO:
+        return path.open("w", encoding=encoding, errors="backslashreplace", newline="")
+
+    def _write_rows(self, stream: TextIO, names: Sequence[str]) -> None:
+        table = _table(stream)
+        with self._waiting as waiting:
             waiting.seek(0)
             for line in waiting:
                 row, attributes = msgspec.json.decode(line)
@@ -117,6 +144,22 @@ class CsvTable:
             self.notes["formula-escaped"] = self.notes.get("formula-escaped", 0) + 1
             return f"'{value}"
         return value
+
+
+def _table(stream: TextIO) -> Any:
+    return csv.writer(stream, lineterminator="\r\n")
+
+
+def _spread(path: Path, theirs: Sequence[str], stream: TextIO, names: Sequence[str]) -> None:
+    """Write the rows of a part whose attributes are fewer than those of the table."""
+    csv.field_size_limit(2**31 - 1)
+    places = {name: len(COLUMNS) + number for number, name in enumerate(theirs)}
+    table = _table(stream)
+    with path.open(encoding="utf-8", newline="") as rows:
+        for row in csv.reader(rows):
+            found = [row[places[name]] if name in places else "" for name in names]
+            table.writerow([*row[: len(COLUMNS)], *found])
+    path.unlink()
 
 
 def encoded(value: Any) -> bytes:
@@ -261,4 +304,5 @@ FORMAT = Format(
     ),
     write=CsvTable,
     verify=verify,
+    splits=True,
 )

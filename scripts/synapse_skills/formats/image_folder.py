@@ -22,6 +22,7 @@ from synapse_skills.annotations.model import Whole
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.names import Taken, safe_segment, with_digest
+from synapse_skills.formats.parts import pour
 from synapse_skills.report import Problems
 
 METADATA, README = "metadata.jsonl", "README.md"
@@ -78,6 +79,17 @@ class ImageFolder:
             (self._folder / part).mkdir(exist_ok=True)
             self._streams[part] = (self._folder / part / METADATA).open("wb")
         return self._streams[part]
+
+    def leave(self) -> list[str]:
+        """End a part; which files it has."""
+        for stream in self._streams.values():
+            stream.close()
+        return list(self._streams)
+
+    def take(self, folder: Path, left: list[str]) -> None:
+        """Add the lines of a part."""
+        for part in left:
+            pour(folder / part / METADATA, self._stream(part))
 
     def place(self, item: Item) -> str | None:
         """In the folder of its class."""
@@ -157,4 +169,5 @@ FORMAT = Format(
     options=(),
     write=ImageFolder,
     verify=verify,
+    splits=True,
 )

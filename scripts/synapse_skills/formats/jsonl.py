@@ -19,6 +19,7 @@ from synapse_skills.annotations.model import Annotation, Text, Tool
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
 from synapse_skills.formats.classes import UNLABELLED
 from synapse_skills.formats.csv_table import encoded, texts
+from synapse_skills.formats.parts import pour
 from synapse_skills.report import Problems
 
 FILE = "annotations.jsonl"
@@ -71,6 +72,17 @@ class Lines:
             (self._folder / part).mkdir(exist_ok=True)
             self._streams[part] = (self._folder / part / FILE).open("wb")
         return self._streams[part]
+
+    def leave(self) -> list[str]:
+        """End a part; which files it has."""
+        for stream in self._streams.values():
+            stream.close()
+        return list(self._streams)
+
+    def take(self, folder: Path, left: list[str]) -> None:
+        """Add the lines of a part."""
+        for part in left:
+            pour(folder / part / FILE, self._stream(part))
 
     def place(self, item: Item) -> None:
         """Lines want no originals."""
@@ -129,4 +141,5 @@ FORMAT = Format(
     options=(),
     write=Lines,
     verify=verify,
+    splits=True,
 )

@@ -18,6 +18,7 @@ import msgspec
 
 from synapse_skills.formats.base import Format, Item, Option, Settings, Verified
 from synapse_skills.formats.painting import Painted, PaintingWriter, colour
+from synapse_skills.formats.parts import pour
 from synapse_skills.formats.synapse_json import INDEX, index, read_document
 from synapse_skills.report import Problems, write_json
 
@@ -70,6 +71,14 @@ class Masks(PaintingWriter):
     def close(self) -> None:
         """Close the index."""
         self._index.close()
+
+    def leave(self) -> None:
+        """End a part."""
+        self._index.close()
+
+    def take(self, folder: Path, left: None) -> None:
+        """Add the index of a part."""
+        pour(folder / INDEX, self._index)
 
     def _save(self, painted: Painted, path: Path) -> None:
         import numpy as np
@@ -139,4 +148,5 @@ FORMAT = Format(
     write=Masks,
     verify=verify,
     paints=True,
+    splits=True,
 )

@@ -20,6 +20,7 @@ import msgspec
 from synapse_skills.formats.base import Format, Item, Settings, Verified
 from synapse_skills.formats.coco_rows import is_crowd, text_of
 from synapse_skills.formats.painting import Painted, PaintingWriter, colour
+from synapse_skills.formats.parts import numbered_on
 from synapse_skills.formats.synapse_json import read_document
 from synapse_skills.report import Problems
 
@@ -71,6 +72,20 @@ class Panoptic(PaintingWriter):
                         shutil.copyfileobj(rows, stream)
                     stream.write(f"\n]{end}".encode())
                     path.unlink()
+
+    def leave(self) -> tuple[list[str], int]:
+        """End a part; which parts of the split it has, and how many pictures."""
+        return list(self._parts), self._image
+
+    def take(self, folder: Path, left: tuple[list[str], int]) -> None:
+        """Add the rows of a part: its pictures are numbered on."""
+        splits, pictures = left
+        for split in splits:
+            for path, name in zip(self._part(split), ("id", "image_id"), strict=True):
+                with (folder / path.name).open("rb") as rows, path.open("ab") as stream:
+                    stream.writelines(numbered_on(line, name, self._image) for line in rows)
+                (folder / path.name).unlink()
+        self._image += pictures
 
     def _part(self, split: str) -> tuple[Path, Path]:
         found = self._parts.get(split)
@@ -197,4 +212,5 @@ FORMAT = Format(
     write=Panoptic,
     verify=verify,
     paints=True,
+    splits=True,
 )

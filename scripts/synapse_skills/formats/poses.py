@@ -116,6 +116,16 @@ class Poses:
             return COCO
         return Joints(tuple(sorted(seen.values(), key=_natural)))
 
+    @property
+    def seen(self) -> dict[str, dict[str, str]]:
+        """The names of the joints of each class, by `joint_key`, as they were first seen."""
+        return self._seen
+
+    def learn(self, seen: Mapping[str, Mapping[str, str]]) -> None:
+        """Take over what was seen in later records."""
+        for label, names in seen.items():
+            self._learn(label, names.values())
+
     def _alone(self, annotation: Annotation, skeleton: Skeleton, losses: list[Loss]) -> list[Pose]:
         place = self._classes.place(annotation)
         if isinstance(place, str):

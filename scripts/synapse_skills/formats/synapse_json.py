@@ -21,6 +21,7 @@ import msgspec
 from synapse_skills.annotations.model import Record, Tool
 from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
 from synapse_skills.formats.names import safe_segment
+from synapse_skills.formats.parts import pour
 from synapse_skills.report import Problems
 
 INDEX = "records.jsonl"
@@ -67,6 +68,14 @@ class SynapseJson:
     def close(self) -> None:
         """Close the index."""
         self._index.close()
+
+    def leave(self) -> None:
+        """End a part."""
+        self._index.close()
+
+    def take(self, folder: Path, left: None) -> None:
+        """Add the index of a part."""
+        pour(folder / INDEX, self._index)
 
 
 class Places:
@@ -188,4 +197,5 @@ FORMAT = Format(
     write=SynapseJson,
     verify=verify,
     is_raw=True,
+    splits=True,
 )

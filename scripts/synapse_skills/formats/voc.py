@@ -28,6 +28,7 @@ from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Ve
 from synapse_skills.formats.boxes import HOLDS, OPTIONS, Boxes
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import NOISE
+from synapse_skills.formats.parts import pour
 from synapse_skills.formats.voc_pixels import Pixels, Sheet, verify_pixels
 from synapse_skills.report import Problems
 
@@ -144,6 +145,18 @@ class Voc:
         if self._pixels is not None:
             self._pixels.close()
 
+    def leave(self) -> list[str]:
+        """End a part; which lists it has."""
+        self.close()
+        return list(self._lists)
+
+    def take(self, folder: Path, left: list[str]) -> None:
+        """Add the lists of a part."""
+        for part in left:
+            pour(folder / "ImageSets" / "Main" / f"{part}.txt", self._list(part).buffer)
+        if self._pixels is not None:
+            self._pixels.take(folder)
+
 
 def pixels(start: float, end: float, length: int) -> tuple[int, int]:
     """The first and the last pixel, from 1, that a span inside a picture touches by more than noise."""
@@ -255,3 +268,4 @@ FORMAT = Format(
     write=Voc,
     verify=verify,
 )
+    splits=True,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from synapse_skills.annotations.model import Annotation
 from synapse_skills.formats.base import Item, Loss, Settings
 from synapse_skills.formats.painting import OCCLUDED, Painted, paint
+from synapse_skills.formats.parts import pour
 from synapse_skills.report import Problems, write_json
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class Pixels:
         """Close the lists."""
         for stream in self._lists.values():
             stream.close()
+
+    def take(self, folder: Path) -> None:
+        """Add the lists of a part of the export."""
+        for path in sorted((folder / LISTS).glob("*.txt")):
+            pour(path, self._list(path.stem).buffer)
 
 
 def palette() -> list[int]:

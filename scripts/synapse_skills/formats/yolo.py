@@ -66,4 +66,5 @@ FORMAT = Format(
     options=OPTIONS,
     write=Detect,
     verify=verify,
+    splits=True,
 )

@@ -131,6 +131,13 @@ class YoloWriter:
         names = "".join(f"{escaped(name)}\n" for name in classes)
         (self.folder / "classes.txt").write_text(names, encoding="utf-8", newline="\n")
 
+    def leave(self) -> Any:
+        """End a part: its label files are all there is of it."""
+        return None
+
+    def take(self, folder: Path, left: Any) -> None:
+        """Go on with a part: its label files are moved by the caller."""
+
     def class_names(self) -> tuple[str, ...]:
         """The classes by their number."""
         return self._classes.names

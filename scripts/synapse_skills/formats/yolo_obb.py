@@ -99,3 +99,4 @@ FORMAT = Format(
     write=Oriented,
     verify=verify,
 )
+    splits=True,

@@ -7,8 +7,10 @@ that only the keypoints tell (`poses`) follows behind the class list.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
 from synapse_skills.formats.boxes import Boxes
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import NOISE, ZERO, bounds, box_of, clamp_point
+from synapse_skills.formats.parts import pour
 from synapse_skills.formats.poses import Pose, Poses, joint_key
 from synapse_skills.formats.yolo_layout import WHOLE, Rows, YoloWriter, box_row, is_placed, points_row
 from synapse_skills.formats.yolo_verify import Check, Dataset, pose_check
 from synapse_skills.formats.yolo_verify import verify as verify_with
 
 NOT_THERE = "0 0 0"
+ROWS = ".rows.part"
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -41,6 +45,15 @@ class _Waiting(msgspec.Struct, array_like=True):
     part: str
     stem: str
     rows: list[_Row]
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What a part tells: its classes with their places, those behind the class list, and the joints that it saw."""
+
+    posed: dict[str, int]
+    behind: list[str]
+    seen: dict[str, dict[str, str]]
 
 
 class PoseWriter(YoloWriter):
@@ -172,6 +185,32 @@ class PoseWriter(YoloWriter):
                 names.setdefault(joint_key(name), name)
         return names
 
+    def leave(self) -> _Left:
+        """End a part: its rows lie in a file until all keypoints are known."""
+        with self._waiting as waiting, (self.folder / ROWS).open("wb") as stream:
+            waiting.seek(0)
+            shutil.copyfileobj(waiting, stream)
+        return _Left(dict(self._posed), list(self._behind), self._poses.seen)
+
+    def take(self, folder: Path, left: _Left) -> None:
+        """Add the rows of a part; classes behind the list may have another place here."""
+        self._poses.learn(left.seen)
+        first = len(self.settings.classes.names)
+        self._behind += [label for label in left.behind if label not in self._behind]
+        places = {first + there: first + self._behind.index(label) for there, label in enumerate(left.behind)}
+        self._posed |= {label: places.get(place, place) for label, place in left.posed.items()}
+        if all(there == here for there, here in places.items()):
+            pour(folder / ROWS, self._waiting)
+            return
+        decoder = msgspec.json.Decoder(_Waiting)
+        with (folder / ROWS).open("rb") as lines:
+            for line in lines:
+                file = decoder.decode(line)
+                for row in file.rows:
+                    row.place = places.get(row.place, row.place)
+                self._waiting.write(msgspec.json.encode(file) + b"\n")
+        (folder / ROWS).unlink()
+
     def close(self) -> None:
         """Write the label files, and data.yaml."""
         names = self._joints()
@@ -242,4 +281,5 @@ FORMAT = Format(
     options=(),
     write=PoseWriter,
     verify=verify,
+    splits=True,
 )

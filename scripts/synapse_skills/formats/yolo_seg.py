@@ -103,3 +103,4 @@ FORMAT = Format(
     write=Segment,
     verify=verify,
 )
+    splits=True,

@@ -1,0 +1,62 @@
+"""An export written in parts: several writers of one format, each a range of the records, and one that joins them.
+
+A part is written by an ordinary writer into a folder of its own; instead of closing it is left (`leave`), and tells
+what the joining writer has to know. That one is handed the parts in the order of the records (`take`): it puts the
+files that belong to all records together, and whatever else lies in the folder is moved to its own (`move_rest`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from synapse_skills.formats.base import Writer
+
+
+class PartWriter(Writer, Protocol):
+    """What the writer of a format does besides whose `splits` is true."""
+
+    def leave(self) -> Any:
+        """Instead of `close`: nothing more comes to this part. What `take` has to know; it can be pickled."""
+        ...
+
+    def take(self, folder: Path, left: Any) -> None:
+        """Go on with a part that another writer has left in a folder. `rows` and `notes` are added by the caller.
+
+        Files that are put together with others are removed; all others stay, for `move_rest`.
+        """
+        ...
+
+
+def pour(source: Path, stream: IO[bytes]) -> None:
+    """Move the content of a file to the end of an open one; one that is not there has none."""
+    try:
+        with source.open("rb") as content:
+            shutil.copyfileobj(content, stream, 1 << 20)
+    except FileNotFoundError:
+        return
+    source.unlink()
+
+
+def numbered_on(line: bytes, name: str, by: int) -> bytes:
+    """A row of JSON that begins with a number of this name, which becomes larger by so much; any other as it is."""
+    head = b'{"%b":' % name.encode()
+    if not line.startswith(head):
+        return line
+    end = line.index(b",", len(head))
+    return b"%b%d%b" % (head, int(line[len(head) : end]) + by, line[end:])
+
+
+def move_rest(source: Path, target: Path) -> None:
+    """Move all files of a folder to the same places in another one of the same disk; what is there is replaced."""
+    with os.scandir(source) as entries:
+        found = list(entries)
+    for entry in found:
+        there = target / entry.name
+        if entry.is_dir(follow_symlinks=False) and there.exists():
+            move_rest(Path(entry.path), there)
+        else:
+            os.replace(entry.path, there)  # noqa: PTH105 - a million of them
+    source.rmdir()
