@@ -110,6 +110,21 @@ def test_a_missing_payload_is_quarantined_and_asked_for_again(export_job: Export
     assert export_job.report()["records"]["exported"] == 4
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(9, marks=pytest.mark.heavy)])
+def test_records_that_came_without_data_are_asked_for_once_more(export_job: ExportJob, times: int) -> None:
+    """Not labelled, or a backend that had a bad moment: nothing but another look tells."""
+    whole = plain(export_job, 20)
+    export_job.label(row(99, data=None) | {"data": None})
+    export_job.do("--fresh")
+    with_bare = clean(export_job)
+    assert with_bare != whole
+    export_job.box.set_faults({"kind": "null-data", "after": 2, "times": times})
+    export_job.do("--fresh", expect=None)
+    export_job.box.set_faults()
+    export_job.do()
+    assert clean(export_job) == with_bare
+
+
 def test_an_edit_during_the_run_is_noticed(export_job: ExportJob, monkeypatch: pytest.MonkeyPatch) -> None:
     made = export_job.label(*(row(number, boxes(1)) for number in range(6)))
     real = fetch.Fetcher._look_again

@@ -17,6 +17,7 @@ from synapse_skills.annotations.model import Record
 from synapse_skills.export_plan import ExportPlan, SplitPlan
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.records import read_head, read_record
+from synapse_skills.job.export.spool import PAYLOAD
 from synapse_skills.job.export.strata import Strata, part_at, share_of
 from synapse_skills.job.export.wanted import Wanted
 
@@ -98,7 +99,7 @@ class Decider:
         database = self.index.database
         database.executescript("DELETE FROM record; DELETE FROM want")
         for rows in _batches(self._rows()):
-            found = [self._looked(key, bool(lacks)) for key, lacks in rows]
+            found = [self._looked(key, lacks == PAYLOAD) for key, lacks in rows]
             with self.index.transaction():
                 database.executemany(
                     "INSERT INTO record (key, data_unit, rank, moment, unit_meta, left_out, quarantined) "

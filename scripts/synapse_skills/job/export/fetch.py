@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.payloads import Payloads
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
-from synapse_skills.job.export.spool import Kept, Spool
+from synapse_skills.job.export.spool import DATA, PAYLOAD, Kept, Spool
 from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
 
 HELD_BYTES = 8 << 20
@@ -110,6 +111,7 @@ class Fetcher:
                 await self._by_pages()
             self._keep({"t": "whole"})
         await self._lacking()
+        await self._without_data()
         if self.limit is None:
             self.done.count = await self.count()
             if self.scope.has_ranges:
@@ -203,9 +205,23 @@ class Fetcher:
 
     async def _lacking(self) -> None:
         """Try again for payloads that an earlier try could not get."""
-        for keys in itertools.batched(self.index.lacking(), BY_ID):
+        for keys in itertools.batched(self.index.lacking(PAYLOAD), BY_ID):
             self._go_on()
             await self._fetch_again(list(keys))
+
+    async def _without_data(self) -> None:
+        """Ask once more for records that came without any data: most are not labelled, and nothing but their data
+        would tell those of a backend that had a bad moment."""
+        lots = list(itertools.batched(self.index.lacking(DATA), BY_ID))
+        for some in itertools.batched(lots, self.workers):
+            self._go_on()
+            await asyncio.gather(*(self._have_data_now(set(keys)) for keys in some))
+
+    async def _have_data_now(self, keys: set[int]) -> None:
+        async for rows in self._by_id(self.index.ids_of(keys)):
+            found = [row for row in rows if row.key in keys and not row.is_bare]
+            if found:
+                await self._store(found, lambda reached: {"t": "again"}, None)
 
     async def _look_again(self) -> None:
         """Compare with a light listing: what was changed since is fetched again, once."""
@@ -331,7 +347,9 @@ class Fetcher:
 
 def kept(row: Row, payload: bytes | None) -> Kept:
     """A row as it is kept, with the payload that was fetched for it."""
-    lacks = payload is None and row.wrapper is not None and row.wrapper.needs_fetching
+    lacks = DATA if row.is_bare else 0
+    if payload is None and row.wrapper is not None and row.wrapper.needs_fetching:
+        lacks = PAYLOAD
     return Kept(row.key, row.as_kept(payload), row.id, lacks, row.version)
 
 

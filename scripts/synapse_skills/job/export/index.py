@@ -127,9 +127,10 @@ class Index:
         """How long they are together."""
         return int(self.database.execute("SELECT COALESCE(SUM(length), 0) FROM row").fetchone()[0])
 
-    def lacking(self) -> list[int]:
-        """Keys of rows whose payload is not here."""
-        return [key for (key,) in self.database.execute("SELECT key FROM row WHERE lacks ORDER BY key")]
+    def lacking(self, what: int) -> list[int]:
+        """Keys of rows that lack their payload, or any data (see the spool)."""
+        query = "SELECT key FROM row WHERE lacks AND lacks = ? ORDER BY key"
+        return [key for (key,) in self.database.execute(query, (what,))]
 
     def ids_of(self, keys: Iterable[int]) -> list[int]:
         """By which ids the backend gives these rows again."""

@@ -56,6 +56,11 @@ class Row:
         return self._head
 
     @property
+    def is_bare(self) -> bool:
+        """Whether it came without any data."""
+        return self.members.get("data", b"null").strip() == b"null"
+
+    @property
     def version(self) -> str:
         """What tells this state of the row from a later one; '' if it says nothing of the kind."""
         for name in ("updated", "updated_at", "modified"):

@@ -20,6 +20,8 @@ from synapse_skills.errors import FindingError
 
 SEGMENT_BYTES = 256 << 20
 MAX_HEAD_BYTES = 64 << 20
+# What a row may lack.
+PAYLOAD, DATA = 1, 2
 
 
 class DamagedSpool(FindingError):
@@ -35,14 +37,14 @@ class Kept:
 
     Attributes:
         id: by which the backend gives it again; not unique among ground-truth events.
-        lacks: its payload could not be fetched.
+        lacks: `PAYLOAD` if its payload could not be fetched, `DATA` if the backend showed none, else 0.
         version: what tells this state of the row from a later one (`updated`, or the digest of its payload).
     """
 
     key: int
     content: bytes
     id: int
-    lacks: bool = False
+    lacks: int = 0
     version: str = ""
 
 
@@ -56,7 +58,7 @@ class Place:
     length: int
     crc: int
     id: int
-    lacks: bool
+    lacks: int
     version: str
 
 
@@ -155,7 +157,7 @@ class Spool:
                     return
                 offset, places = at + len(head), []
                 for key, length, crc, identity, lacks, version in rows:
-                    places.append(Place(key, name, offset, length, crc, identity, bool(lacks), version))
+                    places.append(Place(key, name, offset, length, crc, identity, int(lacks), version))
                     offset += length
                 # Only the last page can have been cut off, by a kill or a power cut that left holes.
                 if end + 1 >= size and not all(self._is_whole(stream, place) for place in places):
