@@ -86,7 +86,7 @@ class Engine:
         self.folder = state.folder if not options.dry_run else state.cache / "dry-run"
         self.needs_size = any(FORMATS[each.name].needs_size for each in plan.formats if each.name in FORMATS)
         self._started = time.time()
-        self._interrupted = False
+        self.is_interrupted = False
         self.delivery: Delivery | None = None
         if is_url(plan.place):
             # The copy here stays: the next run sends only what has changed.
@@ -103,26 +103,27 @@ class Engine:
 
     def fetch(self) -> SkillsError | None:
         """The first half: every record is in the index then. The error that ended it, if one did."""
-        return self._guarded(self._begin)
+        return self.guarded(self._begin)
 
     def complete(self, error: SkillsError | None = None) -> tuple[ExportReport, SkillsError | None]:
         """The second half, unless the first one, or whoever looked at the records since, ended in an error."""
-        if error is None and not self._interrupted:
-            error = self._guarded(self._finish)
-        self._close()
+        if error is None and not self.is_interrupted:
+            error = self.guarded(self._finish)
+        self.close()
         if self.options.dry_run:
             shutil.rmtree(self.folder, ignore_errors=True)
         report = self._report(error)
-        if error is None and not self._interrupted and self.outcome.files and self.delivery is None:
+        if error is None and not self.is_interrupted and self.outcome.files and self.delivery is None:
             self._remember(report)
         return report, error
 
-    def _guarded(self, work: Callable[[], None]) -> SkillsError | None:
+    def guarded(self, work: Callable[[], None]) -> SkillsError | None:
+        """Do a part of a run; the error that ended it, if one did."""
         try:
             with interruptible():
                 work()
         except (Stopped, KeyboardInterrupt):
-            self._interrupted = True
+            self.is_interrupted = True
             self.outcome.reached = reached(self._index, self.store.folder)
         except Exception as caught:
             return error_of(caught, self.state)
@@ -134,7 +135,7 @@ class Engine:
             self.outcome,
             error,
             dry_run=self.options.dry_run,
-            interrupted=self._interrupted,
+            interrupted=self.is_interrupted,
             started=self._started,
         )
 
@@ -283,6 +284,16 @@ class Engine:
             fix = "Their records go by what their own rows say."
             self.outcome.problems.add("no-data-unit", severity="warning", count=len(wanted) - found, fix=fix)
 
+    def unit_metas(self, ids: list[int]) -> dict[int, dict[str, Any]]:
+        """What the meta of data units says, by their ids; nothing of it is kept."""
+        found: dict[int, dict[str, Any]] = {}
+
+        async def ask(api: Api) -> None:
+            found.update(await Links(api, self.scope, self.index, self._fetcher(api).pace).metas(ids))
+
+        self._online(ask)
+        return found
+
     @property
     def _whole(self) -> bool:
         """Whether originals are fetched, and not only looked at for their size."""
@@ -346,7 +357,8 @@ class Engine:
         if self._index.asked is None:
             self._index.add(self._spool.append({"t": "asked", "asked": asked}))
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let go of all files; a run that is complete has done so."""
         if self.delivery is not None:
             self.delivery.close()
         if self._index is not None:

@@ -90,6 +90,12 @@ class Links:
             following = query | listed.following
             way.went(listed)
 
+    async def metas(self, ids: list[int]) -> dict[int, dict[str, Any]]:
+        """The meta of data units, by their ids; nothing of it is kept."""
+        wanted = set(ids)
+        rows = [row for row in await self._units(ids) if row.id in wanted]
+        return {row.id: meta for row in rows if isinstance(meta := row.head.get("meta"), dict)}
+
     async def fetch_units(self, ids: list[int]) -> int:
         """Keep data units in the spool, by their ids; how many the backend has."""
         kept = 0
