@@ -1,7 +1,7 @@
 """Bad weather for seeded worlds: every fault that the sandbox knows, all at once, and which worlds to live through.
 
 A world is its seed. `make test-all` lives through the first 20 of each direction, `make soak` through 200;
-`SYNAPSE_SKILLS_SEEDS=100-199` names others, so that one that failed can be lived through again.
+`SYNAPSE_SKILLS_SEEDS=100-199,7` names others, so that one that failed can be lived through again.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ TRIES = 6
 
 def seeds() -> Sequence[int]:
     """The worlds to live through."""
-    first, _, last = os.environ.get("SYNAPSE_SKILLS_SEEDS", "").partition("-")
-    if first:
-        return range(int(first), int(last or first) + 1)
-    return range(int(os.environ.get("SYNAPSE_SKILLS_ROUNDS", "20")))
+    said = os.environ.get("SYNAPSE_SKILLS_SEEDS", "")
+    found: list[int] = []
+    for part in said.split(",") if said else ():
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found or range(int(os.environ.get("SYNAPSE_SKILLS_ROUNDS", "20")))
 
 
 def storm(random: Random, *, late_s: float) -> list[dict[str, Any]]:
