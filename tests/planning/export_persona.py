@@ -20,6 +20,7 @@ from synapse_skills.planning import Document
 
 ATTITUDE: dict[str, Any] = {
     # What anybody would say who has thought of nothing in particular: key, or pattern of keys → how an option begins.
+    "filter": "Only confirmed",
     "filter.discarded": "Leave them out",
     "split.ratios": "No split",
     "originals": "No",

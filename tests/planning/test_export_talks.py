@@ -211,8 +211,25 @@ def test_a_filter_between_two_times_and_by_ids(exporter: Exporter) -> None:
 
 def test_discarded_and_rejected_work_is_a_question_with_counts(exporter: Exporter) -> None:
     document = exporter.say(project=MIXED)
-    discarded, review = asked(document, "filter.discarded"), asked(document, "filter.review")
-    assert discarded["options"][0]["value"] is False and "4 records are left" in discarded["options"][0]["description"]
+    question = asked(document, "filter")
+    assert "Of 5, 3 confirmed, 2 rejected; somebody has discarded 1" in question["question"]
+    best, everything, *_ = question["options"]
+    assert best["value"] == {"review": "confirmed", "discarded": False} and "2 records" in best["description"]
+    assert everything["value"] == {"review": "any", "discarded": False} and "4 records" in everything["description"]
+    assert "formats" in keys(document), "nothing waits for the filter"
+    # What it says can be said by its label, and is said again one by one.
+    document = exporter.say("filter=Only confirmed", project=MIXED)
+    assert understood(document, "expected.records")["value"] == 2
+    document = exporter.say("filter.review=any", project=MIXED)
+    assert understood(document, "expected.records")["value"] == 4
+
+
+def test_what_is_said_of_one_filter_leaves_the_other_to_be_asked(exporter: Exporter) -> None:
+    document = exporter.say("filter.review=any", project=MIXED)
+    discarded = asked(document, "filter.discarded")
+    assert discarded["options"][0]["value"] is False and "4 records left" in discarded["options"][0]["description"]
+    document = exporter.say("filter.review=null", "filter.discarded=any", project=MIXED)
+    review = asked(document, "filter.review")
     assert review["options"][0]["value"] == "confirmed" and not review["multiSelect"]
     assert "3 records" in review["options"][0]["description"]
 

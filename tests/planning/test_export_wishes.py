@@ -36,15 +36,15 @@ def ran(exporter: Exporter, name: str = "Cars-2026", **changes: Any) -> None:
 def test_another_wish_gets_a_job_of_its_own(exporter: Exporter) -> None:
     ran(exporter)
     before = (exporter.home() / "answers.json").read_bytes()
-    document = exporter.say(project=CARS, formats="csv")
+    document = exporter.say(project=CARS, formats="voc")
     question = asked(document, "name")
     assert "a finished export of 6 records as coco" in question["question"]
     assert [option["value"] for option in question["options"]] == ["Cars-2026-2", "Cars-2026"]
     assert "originals" in keys(document), "nothing waits for the name"
     # What was said is remembered beside, whether the name is answered now or later.
-    assert "name" in keys(exporter.say("originals=none", project=CARS))
+    assert "name" in keys(exporter.say("originals=none", "split.ratios=none", project=CARS))
     ready = exporter.say("name=Cars-2026-2")
-    assert ready.status == "ready" and exporter.plan("Cars-2026-2")["formats"] == [{"name": "csv", "options": {}}]
+    assert ready.status == "ready" and exporter.plan("Cars-2026-2")["formats"][0]["name"] == "voc"
     assert (exporter.home() / "answers.json").read_bytes() == before
     assert exporter.plan()["formats"][0]["name"] == "coco"
 
@@ -157,7 +157,8 @@ def test_only_some_classes_are_kept_and_the_nearest_is_named(exporter: Exporter)
 
 def test_tools_that_there_are_not(exporter: Exporter) -> None:
     assert "bounding_box (12)" in asked(exporter.say("tools=polygon", project=CARS, **DONE), "tools")["error"]
-    assert "There is no tool" in asked(exporter.say("tools=boxes", project=CARS, **DONE), "tools")["error"]
+    assert "There is no tool" in asked(exporter.say("tools=balls", project=CARS, **DONE), "tools")["error"]
+    assert understood(exporter.say("tools=Boxes", project=CARS, **DONE), "tools")["value"] == ["bounding_box"]
 
 
 def test_a_split_by_category_needs_categories_and_ratios(exporter: Exporter) -> None:

@@ -56,16 +56,25 @@ class Loss:
     detail: str = ""
 
 
+LEAVE = "Leave them out"
+"""How an option's choice `lose` is called in a question."""
+
+
 @dataclass(frozen=True)
 class Option:
     """How a format can be written. `choices` are its values, the first one is the default; `is_count`: or any whole
-    number above 0.
+    number above 0. `labels` are the choices as people read them in a question, in at most five words.
     """
 
     name: str
     choices: tuple[Any, ...]
     doc: str
     is_count: bool = False
+    labels: tuple[str, ...] = ()
+
+    def label(self, choice: Any) -> str:
+        """A choice as people read it."""
+        return self.labels[self.choices.index(choice)] if self.labels else f"{self.name}: {choice}"
 
     def takes(self, value: Any) -> bool:
         """Whether it can have this value."""
@@ -89,6 +98,7 @@ class Settings:
         title: of the dataset: the plan's name.
         skeletons: by class, the names of the keypoints in order and the edges between them (from 0).
         convert: the script's own function for the format `custom`; None if it has none.
+        is_part: the writer is one of several that write a range of the records each (`parts.py`).
     """
 
     classes: Classes
@@ -98,7 +108,7 @@ class Settings:
     title: str = ""
     skeletons: Mapping[str, tuple[tuple[str, ...], tuple[tuple[int, int], ...]]] = field(default_factory=dict)
     convert: Callable[[Any], Any] | None = None
-        is_part: the writer is one of several that write a range of the records each (`parts.py`).
+    is_part: bool = False
 
 
 class Writer(Protocol):
@@ -108,7 +118,6 @@ class Writer(Protocol):
 
     Attributes:
         rows: rows written (boxes, lines, files: whatever the format counts), by part; '' without a split.
-    is_part: bool = False
         notes: what was written in another shape by an option, by code and how often (`rotated-as-envelope`).
     """
 
@@ -159,6 +168,8 @@ class Format:
         is_raw: whether it holds the payload as it was received, and so also what could not be understood in it.
         paints: whether it paints a picture as large as the original: its time grows with the pixels.
         by_script: whether a function in the script writes it: what it holds nobody knows before that has run.
+        splits: whether ranges of records can be written by several writers and joined (`parts.PartWriter`); if not,
+            one writer is handed all records.
     """
 
     name: str
@@ -168,12 +179,11 @@ class Format:
     needs_size: bool
     options: tuple[Option, ...]
     write: Callable[[Path, Settings], Writer]
-        splits: whether ranges of records can be written by several writers and joined (`parts.PartWriter`); if not,
-            one writer is handed all records.
     verify: Callable[[Path], Verified]
     is_raw: bool = False
     paints: bool = False
     by_script: bool = False
+    splits: bool = False
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options with their defaults.
@@ -183,7 +193,6 @@ class Format:
         """
         known = {option.name: option for option in self.options}
         for name, value in given.items():
-    splits: bool = False
             if name not in known:
                 raise ValueError(f"{self.name} has no option {name!r}; it has: {', '.join(known) or 'none'}")
             if not known[name].takes(value):

@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from synapse_skills.annotations.model import Box, Mask, Polygon
-from synapse_skills.formats.base import Option
+from synapse_skills.formats.base import LEAVE, Option
 from synapse_skills.formats.geometry import NOISE, bounds, box_of, clamp_box, clean_ring, clip_ring, envelope, upright
 from synapse_skills.formats.outlines import mask_box
 
 OPTIONS = (
-    Option("rotated", ("lose", "envelope"), "Boxes that stand askew: lost, or written as the upright box around them."),
-    Option("polygon", ("lose", "box"), "Polygons: lost, or written as the box around them."),
-    Option("mask", ("lose", "box"), "Masks: lost, or written as the box around them."),
+    Option(
+        "rotated",
+        ("lose", "envelope"),
+        "Boxes that stand askew: lost, or written as the upright box around them.",
+        labels=(LEAVE, "As upright boxes"),
+    ),
+    Option(
+        "polygon",
+        ("lose", "box"),
+        "Polygons: lost, or written as the box around them.",
+        labels=(LEAVE, "Keep as boxes"),
+    ),
+    Option("mask", ("lose", "box"), "Masks: lost, or written as the box around them.", labels=(LEAVE, "Keep as boxes")),
 )
 HOLDS = {"bounding_box": "exact", "polygon": "polygon=box", "segmentation": "mask=box"}
 

@@ -21,11 +21,12 @@ from typing import Any
 import msgspec
 
 from synapse_skills.annotations.model import Annotation, Box, Keypoint, Mask, Polygon, Skeleton
-from synapse_skills.formats.base import Format, Item, Loss, Option, Settings
+from synapse_skills.formats.base import LEAVE, Format, Item, Loss, Option, Settings
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.coco_files import Part, pictures_of, row_numbered_on
 from synapse_skills.formats.coco_rows import Joint, Row, Shapes, attributes_of, fill_keypoints, text_of
 from synapse_skills.formats.coco_verify import verify
+from synapse_skills.formats.geometry import NOISE
 from synapse_skills.formats.parts import numbered_on
 from synapse_skills.formats.poses import Joints, Pose, Poses
 
@@ -105,9 +106,16 @@ class Coco:
             place = places.get(label)
             if place is None:
                 place = places[label] = self._settings.classes.place(each)
-            if isinstance(place, str):
+            if type(place) is str:
                 losses.append(Loss(each, place))
                 continue
+            if type(geometry) is Box and not geometry.rotation and not each.attributes:
+                # Nearly all boxes: they lie in their picture, and there is nothing more to be said of them.
+                x, y, w, h = geometry.x, geometry.y, geometry.width, geometry.height
+                if x >= 0 and y >= 0 and w >= NOISE and h >= NOISE and x + w <= width and y + h <= height:
+                    number += 1
+                    rows.append(Row(number, image, place + 1, (x, y, w, h), w * h, (), 0))
+                    continue
             row = write(each, geometry, width, height)
             if isinstance(row, Loss):
                 losses.append(row)
@@ -263,11 +271,16 @@ FORMAT = Format(
     },
     needs_size=True,
     options=(
-        Option("rotated", ("lose", "envelope"), "Boxes that stand askew: lost, or a polygon with the box around it."),
+        Option(
+            "rotated",
+            ("lose", "envelope"),
+            "Boxes that stand askew: lost, or a polygon with the box around it.",
+            labels=(LEAVE, "As polygons with boxes"),
+        ),
         Option("rle", ("compressed", "list"), "Masks as COCO's string, or as a list of counts, which is longer."),
         Option("shard", (0,), "At most so many pictures a file; 0 puts a part into one.", is_count=True),
     ),
     write=Coco,
     verify=verify,
-)
     splits=True,
+)

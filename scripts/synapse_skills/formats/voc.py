@@ -24,11 +24,12 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from synapse_skills.annotations.model import Annotation, Mask, Polygon
-from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
+from synapse_skills.formats.base import LEAVE, Format, Item, Loss, Option, Settings, Verified
 from synapse_skills.formats.boxes import HOLDS, OPTIONS, Boxes
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import NOISE
 from synapse_skills.formats.parts import pour
+from synapse_skills.formats.small_files import write_file
 from synapse_skills.formats.voc_pixels import Pixels, Sheet, verify_pixels
 from synapse_skills.report import Problems
 
@@ -55,6 +56,8 @@ class Voc:
         self._first = int(settings.options["base"])
         self._title = text(settings.title)
         self._folder = folder
+        self._annotations = f"{folder / 'Annotations'}/"
+        self._names: dict[int, str] = {}
         self._lists: dict[str, TextIO] = {}
         for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
             (folder / name).mkdir(parents=True)
@@ -81,8 +84,7 @@ class Voc:
             else:
                 objects.append(made)
         has_pixels = sheet is not None and self._pixels is not None and self._pixels.save(item, sheet)
-        content = self._page(item, objects, has_pixels)
-        (self._folder / "Annotations" / f"{item.stem}.xml").write_bytes(content.encode())
+        write_file(f"{self._annotations}{item.stem}.xml", self._page(item, objects, has_pixels).encode())
         self._list(item.split or WHOLE).write(f"{item.stem}\n")
         self.rows[item.split] = self.rows.get(item.split, 0) + len(objects)
         return losses
@@ -106,15 +108,16 @@ class Voc:
             sheet.claim(annotation, place, count + 1)
         xmin, xmax = pixels(box.x, box.x + box.width, width)
         ymin, ymax = pixels(box.y, box.y + box.height, height)
-        given = annotation.attributes
+        name = self._names.get(place)
+        if name is None:
+            name = self._names[place] = text(self._classes.names[place])
         less = 1 - self._first
-        flags = "".join(f"<{flag}>{int(is_true(given.get(flag)))}</{flag}>" for flag in FLAGS)
-        pose = given.get("pose")
+        given = annotation.attributes
+        said, attributes = (_said(given), _attributes(given)) if given else (_SAID_NOTHING, "")
         return (
-            f"  <object>\n    <name>{text(self._classes.names[place])}</name>\n"
-            f"    <pose>{text(pose) if isinstance(pose, str) else 'Unspecified'}</pose>{flags}\n"
+            f"  <object>\n    <name>{name}</name>\n{said}"
             f"    <bndbox><xmin>{xmin - less}</xmin><ymin>{ymin - less}</ymin>"
-            f"<xmax>{xmax - less}</xmax><ymax>{ymax - less}</ymax></bndbox>\n{_attributes(given)}  </object>\n"
+            f"<xmax>{xmax - less}</xmax><ymax>{ymax - less}</ymax></bndbox>\n{attributes}  </object>\n"
         )
 
     def _page(self, item: Item, objects: list[str], has_pixels: bool) -> str:
@@ -173,6 +176,16 @@ def text(value: str) -> str:
     """Text as XML 1.0 holds it."""
     plain = _NO_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), value)
     return escape(plain, {"\r": "&#13;"})
+
+
+def _said(given: dict[str, Any]) -> str:
+    """The pose and the flags."""
+    pose = given.get("pose")
+    flags = "".join(f"<{flag}>{int(is_true(given.get(flag)))}</{flag}>" for flag in FLAGS)
+    return f"    <pose>{text(pose) if isinstance(pose, str) else 'Unspecified'}</pose>{flags}\n"
+
+
+_SAID_NOTHING = _said({})
 
 
 def _attributes(given: dict[str, Any]) -> str:
@@ -263,9 +276,14 @@ FORMAT = Format(
     options=(
         *OPTIONS,
         Option("base", (1, 0), "The number of the first pixel: 1 as VOC has it, or 0."),
-        Option("segmentation", ("no", "yes"), "Polygons and masks as pictures of pixels, by class and by object."),
+        Option(
+            "segmentation",
+            ("no", "yes"),
+            "Polygons and masks as pictures of pixels, by class and by object.",
+            labels=(LEAVE, "As pictures of pixels"),
+        ),
     ),
     write=Voc,
     verify=verify,
-)
     splits=True,
+)

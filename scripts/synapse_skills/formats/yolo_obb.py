@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.annotations.model import Box, Polygon
-from synapse_skills.formats.base import Format, Option, Verified
+from synapse_skills.formats.base import LEAVE, Format, Option, Verified
 from synapse_skills.formats.geometry import (
     BAD,
     NOISE,
@@ -32,7 +32,12 @@ from synapse_skills.formats.yolo_verify import corners_check
 from synapse_skills.formats.yolo_verify import verify as verify_with
 
 OPTIONS = (
-    Option("polygon", ("lose", "min_area_box"), "Polygons: lost, or written as the smallest turned box around them."),
+    Option(
+        "polygon",
+        ("lose", "min_area_box"),
+        "Polygons: lost, or written as the smallest turned box around them.",
+        labels=(LEAVE, "Keep as rotated boxes"),
+    ),
 )
 
 
@@ -98,5 +103,5 @@ FORMAT = Format(
     options=OPTIONS,
     write=Oriented,
     verify=verify,
-)
     splits=True,
+)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.annotations.model import Box, Mask, Polygon
-from synapse_skills.formats.base import Format, Option, Verified
+from synapse_skills.formats.base import LEAVE, Format, Option, Verified
 from synapse_skills.formats.geometry import BAD, ZERO, are_finite, bounds, clip_polygon, corners, runs_out
 from synapse_skills.formats.outlines import bridged, mask_polygons
 from synapse_skills.formats.yolo_layout import Rows, YoloWriter, points_row
@@ -19,9 +19,24 @@ from synapse_skills.formats.yolo_verify import ring_check
 from synapse_skills.formats.yolo_verify import verify as verify_with
 
 OPTIONS = (
-    Option("mask", ("lose", "polygon"), "Masks: lost, or written as their exact outlines, a row for each part."),
-    Option("hole", ("lose", "bridge"), "Shapes with holes: lost, or written as one outline that walks around them."),
-    Option("box", ("lose", "polygon"), "Boxes, rotated ones too: lost, or written as their four corners."),
+    Option(
+        "mask",
+        ("lose", "polygon"),
+        "Masks: lost, or written as their exact outlines, a row for each part.",
+        labels=(LEAVE, "Keep as outlines"),
+    ),
+    Option(
+        "hole",
+        ("lose", "bridge"),
+        "Shapes with holes: lost, or written as one outline that walks around them.",
+        labels=(LEAVE, "As one bridged outline"),
+    ),
+    Option(
+        "box",
+        ("lose", "polygon"),
+        "Boxes, rotated ones too: lost, or written as their four corners.",
+        labels=(LEAVE, "Keep as four corners"),
+    ),
 )
 
 
@@ -102,5 +117,5 @@ FORMAT = Format(
     options=OPTIONS,
     write=Segment,
     verify=verify,
-)
     splits=True,
+)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError
 from synapse_skills.plan import Conversion, SpecPlan
+from synapse_skills.planning.answers import shown
 from synapse_skills.planning.evidence import takes
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Option, Settled
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Family, Inferred, Option, Settled
 from synapse_skills.planning.sources import sources_of
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from synapse_skills.sources import Source
 
 PREFIX = "conversions."
-NONE = "none"
+NONE, EACH = "none", "each"
 XML = ".xml"
 _TRIED = 3  # files of Pascal VOC that are looked at before conversion is offered
 _TARGET = re.compile(r"\.?([a-z0-9]+)")
@@ -107,15 +109,30 @@ def _said(answer: Any) -> str | None:
     return None if found is None or found[1] in (NONE, "leave") else f".{found[1]}"
 
 
-def _expand(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -> Iterator[Decision]:
-    """One row for each extension that could be converted, the most files first."""
+@dataclass(frozen=True)
+class _Kind:
+    """Files of one extension that could be converted: how many, into what, and which specs would take them."""
+
+    extension: str
+    count: int
+    targets: tuple[str, ...]
+    takers: tuple[SpecPlan, ...]
+
+    @property
+    def key(self) -> str:
+        """The key of its own row."""
+        return PREFIX + self.extension.removeprefix(".")
+
+
+def _kinds(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -> list[_Kind]:
+    """What could be converted, the most files first."""
     from synapse_skills.media import targets
 
     specs = facts.collection(settled["data_collection"]).specs
     sources = sources_of(settled)
     counts = facts.kinds(sources, specs).extensions
     taken = {extension for spec in specs for extension in _listed(spec)}
-    rows: list[tuple[str, list[str], list[SpecPlan]]] = []
+    rows: list[_Kind] = []
     for extension in sorted(counts, key=lambda each: (-counts[each], each)):
         named = [spec for spec in specs if extension in _listed(spec)]
         takers = [spec for spec in (named or specs) if set(targets(extension)) & set(_listed(spec))]
@@ -123,21 +140,78 @@ def _expand(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -> Itera
         if not found or (extension in taken and extension != XML):
             continue
         if extension != XML or _is_voc(facts, sources):
-            rows.append((extension, found, takers))
-    filled = {spec.name for _, _, takers in rows for spec in takers}
+            rows.append(_Kind(extension, counts[extension], tuple(found), tuple(takers)))
+    filled = {spec.name for row in rows for spec in row.takers}
     # Where a required spec would have no file all the same, the collection does not fit: nothing to convert for it.
     hopeless = any(
         spec.is_required and spec.name not in filled and _listed(spec) and not any(map(counts.get, _listed(spec)))
         for spec in specs
     )
-    for extension, found, takers in rows:
-        if not hopeless or PREFIX + extension.removeprefix(".") in answers:
-            yield _row(extension, counts[extension], found, takers, counts)
+    return [row for row in rows if not hopeless or row.key in answers]
 
 
-def _row(
-    extension: str, count: int, found: Sequence[str], takers: Sequence[SpecPlan], counts: Mapping[str, int]
-) -> Decision:
+def _expand(facts: Facts, settled: Settled, answers: Mapping[str, Any]) -> Iterator[Decision]:
+    """One row for each extension."""
+    counts = facts.kinds(sources_of(settled), facts.collection(settled["data_collection"]).specs).extensions
+    for kind in _kinds(facts, settled, answers):
+        yield _row(kind, counts)
+
+
+# ---- all of them at once
+
+
+def _open_kinds(facts: Facts, settled: Settled) -> list[_Kind]:
+    """Those that nothing was said of."""
+    return [kind for kind in _kinds(facts, settled, facts.answers) if kind.key not in facts.answers]
+
+
+def _decide_all(facts: Facts, settled: Settled) -> Ask | None:
+    """Several extensions that can become the same are one question."""
+    kinds = _open_kinds(facts, settled)
+    shared = [target for target in kinds[0].targets if all(target in each.targets for each in kinds)] if kinds else []
+    if len(kinds) < 2 or not shared:
+        return None
+    told = ", ".join(f"{kind.count:,} {kind.extension}" for kind in kinds[:6])
+    takers = {spec.name: " and ".join(_listed(spec)) for kind in kinds for spec in kind.takers}
+    takes_words = "; ".join(f"{name} takes {words}" for name, words in list(takers.items())[:3])
+    options = [
+        Option(f"Convert all to {target}", target, "On the way, originals stay as they are") for target in shared[:2]
+    ]
+    files = sum(kind.count for kind in kinds)
+    options.append(Option("Leave them at home", NONE, f"{files:,} files, each named in stays_home.jsonl"))
+    options.append(Option("Each kind by itself", EACH, "Then each extension is asked about"))
+    return Ask(f"No specification takes these files: {told}. {takes_words}. Convert them?", tuple(options))
+
+
+def _parse_all(answer: Any, facts: Facts, settled: Settled) -> str:
+    word = str(answer).strip().lower()
+    target = EACH if word == EACH else NONE if word in (NONE, "null", "no", "false") else _said(answer)
+    if target not in (EACH, NONE) and not any(target in kind.targets for kind in _kinds(facts, settled, {})):
+        could = ", ".join(dict.fromkeys(each for kind in _kinds(facts, settled, {}) for each in kind.targets))
+        raise BadAnswer(f"{shown(answer)} is not what they can become: {could or 'nothing'}, none, or each.")
+    assert target is not None  # nothing can become it
+    for kind in _open_kinds(facts, settled):
+        if target == NONE or target in kind.targets:
+            facts.answers[kind.key] = target
+    return target
+
+
+CONVERT = Decision(
+    "convert",
+    "Convert",
+    "What all files become whose extension no spec takes, such as `.png`; `none`: they stay; `each`: asked one by one.",
+    _decide_all,
+    _parse_all,
+    needs=("sources.*.spec", "metadata.sidecars"),
+)
+
+
+# ---- one by one
+
+
+def _row(kind: _Kind, counts: Mapping[str, int]) -> Decision:
+    extension, found = kind.extension, kind.targets
+
     def parse(answer: Any, facts: Facts, settled: Settled) -> str:
         target = _said(answer)
         if target is None and str(answer).strip().lower() in (NONE, "null", "no", "false"):
@@ -146,11 +220,17 @@ def _row(
             raise BadAnswer(f"{extension} can become {' or '.join(found)} here, or stay at home (none).")
         return target
 
+    def decide(facts: Facts, settled: Settled) -> Inferred | Ask:
+        said = settled.get(CONVERT.key)
+        if said == NONE or said in found:
+            return Inferred(said, f"follows from {CONVERT.key}={said}")
+        return _ask(extension, kind.count, found, kind.takers, counts)
+
     return Decision(
-        PREFIX + extension.removeprefix("."),
+        kind.key,
         f"{extension.removeprefix('.').upper()} files"[:12],
         f"What {extension} files become before they are sent: {', '.join(found)}, or none.",
-        lambda facts, settled: _ask(extension, count, found, takers, counts),
+        decide,
         parse,
     )
 
@@ -206,5 +286,5 @@ CONVERSIONS = Family(
     "Conversion",
     "What files whose extension no spec takes become before they are sent, such as `.png`; with `none` they stay.",
     _expand,
-    needs=("sources.*.spec", "metadata.sidecars"),
+    needs=("sources.*.spec", "metadata.sidecars", CONVERT.key),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_QUESTIONS, SkillsError
+from synapse_skills.planning.brief import brief
 from synapse_skills.planning.interview import Outcome, Refuse
 
 
@@ -47,9 +48,9 @@ class Document:
     exit_code: int = EXIT_QUESTIONS
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON document."""
+        """The JSON document; what was understood is shortened, see `brief`."""
         keys = ("status", "understood", "questions", "problems", "plan", "hash", "summary", "dry_run")
-        return {key: getattr(self, key) for key in keys}
+        return {key: getattr(self, key) for key in keys} | {"understood": brief(self.understood)}
 
     def block(self, outcome: Outcome) -> None:
         """Become `blocked` if something must be mended first.

@@ -21,6 +21,7 @@ IN_SCOPE = "expected.in_scope"
 RECORDS = "expected.records"
 # What a review says when the work is good, in the words that are met; only the order of the options depends on it.
 _GOOD = ("confirmed", "approved", "accepted", "passed", "done", "completed")
+_STATE_WORDS = {"review": "reviewed", "status": "labelled"}
 
 
 def filter_of(settled: Settled) -> dict[str, Any]:
@@ -102,11 +103,47 @@ def _parse_filter(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str
         raise BadAnswer(f"{error} {error.hint}") from None
 
 
+def _decide_filter(facts: ExportFacts, settled: Settled) -> Ask | None:
+    """How far the work is and what is discarded are one question, as long as nobody has said anything of filters."""
+    names = names_for(settled["target"])
+    if any(key.startswith("filter.") for key in facts.answers) or not {"discarded", "review"} <= set(names):
+        return None
+    gone = count_of(facts, settled, {"discarded": True})
+    name = next((each for each in ("review", "status") if len(_states(each, facts, settled)) > 1), None)
+    if not gone or name is None:
+        return None
+    counts, rest = _state_counts(name, facts, settled, {})
+    values = [value for value in counts if count_of(facts, settled, {name: value, "discarded": False})]
+    if not values:
+        return None
+    facts.asked.add("filter")
+    left = count_of(facts, settled, {"discarded": False})
+    everything = Option("All but discarded", {name: ANY, "discarded": False}, f"{left:,} records")
+    options = [
+        Option(
+            f"Only {printable(value)}",
+            {name: value, "discarded": False},
+            f"{count_of(facts, settled, {name: value, 'discarded': False}):,} records, none of them discarded",
+        )
+        for value in values[:2]
+    ]
+    is_good = values[0].casefold() in _GOOD
+    options = [options[0], everything, *options[1:]] if is_good else [everything, *options]
+    options.append(Option("All, discarded too", {name: ANY, "discarded": ANY}, f"{left + gone:,} records"))
+    told = [f"{count:,} {printable(value)}" for value, count in counts.items()]
+    told += [f"{rest:,} not {_STATE_WORDS[name]} yet"] if rest > 0 else []
+    return Ask(
+        f"Which records are to be exported? Of {left + gone:,}, {', '.join(told)}; somebody has discarded {gone:,}.",
+        tuple(options),
+        goes_on=True,
+    )
+
+
 FILTER = Decision(
     "filter",
-    "Filter",
+    "Records",
     'Several filters at once, as an object such as `{"review": "confirmed"}`; `filter.NAME` says one, and wins.',
-    lambda facts, settled: None,
+    _decide_filter,
     _parse_filter,
     needs=("target", IN_SCOPE),
     check=_check_filter,
@@ -129,7 +166,7 @@ def _parse_one(name: str, answer: Any, facts: ExportFacts, settled: Settled) -> 
 
 def _decide_one(name: str, facts: ExportFacts, settled: Settled) -> Ask | None:
     said = filter_of(settled)
-    if name in said or name in (settled.get("filter") or {}):
+    if "filter" in facts.asked or name in said or name in (settled.get("filter") or {}):
         return None
     if name == "discarded":
         return _ask_discarded(facts, settled, said)
@@ -150,9 +187,9 @@ def _ask_discarded(facts: ExportFacts, settled: Settled, said: dict[str, Any]) -
     return Ask(
         f"Of {gone + rest:,} records somebody has discarded {gone:,}. Are those to be exported too?",
         (
-            Option("Leave them out", False, f"{rest:,} records are left"),
-            Option("Export them too", ANY, f"All {gone + rest:,} records"),
-            Option("Only the discarded ones", True, f"{gone:,} records"),
+            Option("Leave them out", False, f"{_records(rest)} left"),
+            Option("Export them too", ANY, f"All {_records(gone + rest)}"),
+            Option("Only the discarded ones", True, _records(gone)),
         ),
     )
 
@@ -162,30 +199,40 @@ def _states(name: str, facts: ExportFacts, settled: Settled) -> Counter[str]:
     return Counter(record.review if name == "review" else record.status for record in records)
 
 
-def _ask_state(name: str, facts: ExportFacts, settled: Settled, said: dict[str, Any]) -> Ask | None:
-    seen = _states(name, facts, settled)
-    values = [value for value, _ in seen.most_common() if value and "," not in value]
-    if len(seen) < 2 or not values:
-        return None
+def _state_counts(name: str, facts: ExportFacts, settled: Settled, said: dict[str, Any]) -> tuple[dict[str, int], int]:
+    """How many records there are in each state, good ones first, and how many in none; 0 if nobody can tell."""
+    values = [value for value, _ in _states(name, facts, settled).most_common() if value and "," not in value]
     values.sort(key=lambda value: value.casefold() not in _GOOD)
     counts = {value: count_of(facts, settled, {**said, name: value}) for value in values[:6]}
+    return counts, count_of(facts, settled, said) - sum(counts.values()) if len(values) <= len(counts) else 0
+
+
+def _ask_state(name: str, facts: ExportFacts, settled: Settled, said: dict[str, Any]) -> Ask | None:
+    counts, rest = _state_counts(name, facts, settled, said)
+    if len(_states(name, facts, settled)) < 2 or not counts:
+        return None
     every = count_of(facts, settled, said)
-    rest = every - sum(counts.values()) if len(values) <= len(counts) else 0
-    what = "reviewed" if name == "review" else "labelled"
-    unsaid = f", {rest:,} of them not {what} yet" if rest > 0 else ""
-    everything = Option("All of them", ANY, f"{every:,} records{unsaid}")
-    options = [Option(value, value, f"{counts[value]:,} records") for value in values[:3]]
+    unsaid = f", {rest:,} of them not {_STATE_WORDS[name]} yet" if rest > 0 else ""
+    everything = Option("All of them", ANY, f"{_records(every)}{unsaid}")
+    values = list(counts)
+    options = [Option(f"Only {printable(value)}", value, _records(counts[value])) for value in values[:3]]
     good = values[0].casefold() in _GOOD
     options = [options[0], everything, *options[1:]] if good else [everything, *options]
-    table = [{name: value, "records": count} for value, count in counts.items()]
-    if rest > 0:
-        table.append({name: f"(not {what} yet: no filter names them)", "records": rest})
+    # More than the options show; and what no filter can name.
+    rows = [{name: value, "records": count} for value, count in counts.items()] if len(values) > 3 else []
+    because = f"counted by {name}, as the backend says it"
     # One choice: "all" beside others would mean nothing. Several values are still an answer, as a list.
     return Ask(
-        f"Not all records are {what} equally far. Which ones are to be exported?",
+        f"Not all records are {_STATE_WORDS[name]} equally far. Which ones are to be exported? Several are a list."
+        if len(values) > 2
+        else f"Not all records are {_STATE_WORDS[name]} equally far. Which ones are to be exported?",
         tuple(options),
-        table=(table, f"counted by {name}, as the backend says it; several values are a JSON list"),
+        table=(rows, because) if rows else None,
     )
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'s' if count != 1 else ''}"
 
 
 def _expand(facts: ExportFacts, settled: Settled, answers: Mapping[str, Any]) -> Iterator[Decision]:

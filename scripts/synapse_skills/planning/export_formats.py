@@ -17,7 +17,9 @@ from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import IN_SCOPE, RECORDS, sample_of
 from synapse_skills.planning.export_sample import Sample, Trial
 from synapse_skills.planning.export_tools import ALL_CLASSES, best_options, options_of, places_of, tools_of
+from synapse_skills.planning.export_words import counted, format_label, format_named
 from synapse_skills.planning.interview import (
+    MAX_OPTIONS,
     Ask,
     BadAnswer,
     Decision,
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from synapse_skills.formats.base import Option as FormatOption
 
 ACCEPT, STOP = "accept", "stop"
+WORTH = 3
+"""A trainer's format is offered if it holds so much of the sample: one annotation in this many."""
+PLAIN = ("synapse_json", "csv")
 OWN_ROWS = frozenset({"unknown-class", "unlabelled", "dropped", TOOL_LEFT_OUT})
 """Reasons that rows of their own ask about: classes and tools."""
 _REASON = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -62,6 +67,21 @@ def _ranked(facts: ExportFacts, sample: Sample) -> list[tuple[Format, int]]:
     return sorted(forms, key=place)
 
 
+def _likely(facts: ExportFacts, sample: Sample, ranked: Sequence[tuple[Format, int]]) -> list[tuple[Format, int]]:
+    """What is offered: formats of trainers, each of which holds something else, and those that hold anything."""
+    trainers: list[tuple[Format, int]] = []
+    seen = set()
+    for form, held in ranked:
+        kept = frozenset(+facts.tried(sample, form.name, {}, ALL_CLASSES).kept)
+        kind = (kept, held == sample.total)
+        if form.needs_size and not form.by_script and WORTH * held >= sample.total > 0 and kind not in seen:
+            seen.add(kind)
+            trainers.append((form, held))
+    rest = [pair for pair in ranked if not pair[0].needs_size and not pair[0].media]
+    rest.sort(key=lambda pair: PLAIN.index(pair[0].name) if pair[0].name in PLAIN else len(PLAIN))
+    return [*trainers[: MAX_OPTIONS - 1], *rest][:MAX_OPTIONS]
+
+
 def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
     sample = sample_of(facts, settled)
     ranked = _ranked(facts, sample)
@@ -70,30 +90,25 @@ def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
     def told(form: Format, held: int) -> str:
         if not total or form.by_script:
             return form.title
-        return f"{form.title}: {'all' if held == total else f'{held:,} of'} {total:,} sampled annotations as they are"
+        return f"{form.title}: {'holds all' if held == total else f'{held:,} of'} {total:,} annotations as they are"
 
-    options = tuple(Option(form.name, form.name, told(form, held)) for form, held in ranked)
-    table = [
-        {
-            "format": form.name,
-            "title": form.title,
-            "holds": "what convert keeps" if form.by_script else f"{held:,} of {total:,}",
-            "for": ", ".join(form.media) or "any",
-        }
-        for form, held in ranked
-    ]
-    tools = ", ".join(f"{count:,} {tool}" for tool, count in sample.tools.most_common(5)) or "no annotations"
+    likely = _likely(facts, sample, ranked)
+    options = tuple(Option(format_label(form.name), form.name, told(form, held)) for form, held in likely)
+    more = ", ".join(form.name for form, held in ranked if (form, held) not in likely)
+    has = counted([name for name, _ in sample.tools.most_common(5)], sample.tools) or "no annotations"
     return Ask(
-        f"In which formats? The sample holds {tools}.",
+        f"In which formats? The {len(sample.records):,} records looked at hold {has}. There is also: {more}.",
         options,
         multi=True,
-        table=(table, f"tried on a sample of {len(sample.records):,} records"),
     )
 
 
 def plain_name(word: str) -> str:
     """A format as people write it: `YOLOv8-seg` and the like have one layout for all of their versions."""
-    name = word.strip().casefold().removesuffix(" (recommended)").replace("-", "_").replace(" ", "_")
+    plain = word.strip().casefold().removesuffix(" (recommended)")
+    if called := format_named(plain):
+        return called
+    name = plain.replace("-", "_").replace(" ", "_")
     if found := _YOLO.fullmatch(name):
         kind = {"segment": "seg", "segmentation": "seg", "detect": ""}.get(found[1] or "", found[1] or "")
         return f"yolo_{kind}" if kind else "yolo"
@@ -112,7 +127,7 @@ def _check_formats(answer: Any) -> list[str]:
             near = difflib.get_close_matches(name, known, n=4, cutoff=0.3)
             near = sorted(near, key=lambda each: not (name.startswith(each) or each.startswith(name)))
             meant = f" Did you mean {near[0]}?" if near else ""
-            options = tuple(Option(each, each, FORMATS[each].title) for each in near)
+            options = tuple(Option(format_label(each), each, FORMATS[each].title) for each in near)
             raise BadAnswer(
                 f"There is no format {shown(word)}.{meant} There are: {', '.join(known)}.",
                 Ask("In which formats?", options, multi=True) if len(near) > 1 else None,
@@ -177,7 +192,7 @@ def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settl
         f"{form.name} can't hold {spared:,} of {sample.total:,} sampled annotations as they are. {option.doc}",
         tuple(
             Option(
-                f"{option.name}: {choice}",
+                option.label(choice),
                 choice,
                 _effect(lost[choice].total() - lost[best].total()) + (" (default)" if choice == default else ""),
             )
@@ -204,7 +219,8 @@ def _effect(more: int) -> str:
 
 def _parse_option(form: Format, option: FormatOption, answer: Any, facts: ExportFacts, settled: Settled) -> Any:
     for choice in option.choices:
-        if answer == choice or str(answer).strip().casefold() == str(choice).casefold():
+        words = {str(choice).casefold(), option.label(choice).casefold()}
+        if answer == choice or str(answer).strip().casefold() in words:
             return choice
     if option.is_count and (number := number_of(answer)) is not None and option.takes(int(number)) and number % 1 == 0:
         return int(number)

@@ -46,7 +46,7 @@ def _decide_geometry(facts: ExportFacts, settled: Settled) -> Inferred | None:
         for form in forms
     )
     if not outside:
-        return Inferred("clamp", "nothing in the sample runs out of its picture; what does is cut at its edge")
+        return Inferred("clamp", "the default: what runs out of its picture is cut at its edge; nothing sampled does")
     return Inferred("clamp", f"{outside:,} of {sample.total:,} sampled annotations run out of their picture: cut there")
 
 
@@ -135,14 +135,18 @@ def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
         return Inferred(NONE, "no record of the sample names a file")
     each = sample.file_bytes
     size = "their size is not known" if each is None else f"about {human_bytes(each * settled[RECORDS])}"
-    options = [
-        Option("Yes, all of them", "required", f"{size}; a record whose file can't be had is set aside"),
-        Option("Yes, where there", "optional", f"{size}; what is missing is counted"),
-        Option("No, annotations only", NONE, "The files stay where they are"),
-    ]
     if not is_dataset(facts, settled):
-        options = [options[2], options[0], options[1]]
-    return Ask("Are the original files to be exported with the annotations?", tuple(options))
+        return Inferred(
+            NONE, f"no format of a trainer is among them; with originals=required the files come too, {size}"
+        )
+    return Ask(
+        "Are the original files to be exported with the annotations?",
+        (
+            Option("Yes, all of them", "required", f"{size}; a record whose file can't be had is set aside"),
+            Option("Yes, where there", "optional", f"{size}; what is missing is counted"),
+            Option("No, annotations only", NONE, "The files stay where they are"),
+        ),
+    )
 
 
 ORIGINALS = Decision(
@@ -159,7 +163,8 @@ def _decide_naming(facts: ExportFacts, settled: Settled) -> Inferred:
     sample = sample_of(facts, settled)
     if not sample.named:
         return Inferred("id", "no record of the sample tells the name of its file: files are called by record id")
-    return Inferred("original", f"{sample.named:,} of {len(sample.records):,} sampled records tell their file's name")
+    told = f"{sample.named:,} of {len(sample.records):,} sampled records tell their file's name"
+    return Inferred("original", f"the default: {told}" if sample.named == len(sample.records) else told)
 
 
 NAMING = Decision(

@@ -13,6 +13,7 @@ from synapse_skills.planning.answers import shown, text_list
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of
 from synapse_skills.planning.export_sample import Sample
+from synapse_skills.planning.export_words import counted, tool_named, tool_words
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Option, Refuse, Settled, Stopped
 
 if TYPE_CHECKING:
@@ -167,13 +168,13 @@ def _decide_tools(facts: ExportFacts, settled: Settled) -> Ask | None:
     is_double = bool(pairs) and {BOX, POLYGON} <= set(places.plain)
     if is_double:
         told.append(
-            f"{pairs:,} of {sample.tools[BOX]:,} bounding_box lie around a polygon of the same class: "
+            f"{pairs:,} of {sample.tools[BOX]:,} boxes lie around a polygon of the same class: "
             f"{', '.join(trainers)} would hold those objects twice"
         )
     if not told:
         return None
     return Ask(
-        f"Which tools are exported? {'. '.join(told)}.",
+        f"Which annotations are exported? {'. '.join(told)}.",
         tuple(_options(places, sample.tools, pairs, is_double=is_double)[:4]),
     )
 
@@ -181,15 +182,10 @@ def _decide_tools(facts: ExportFacts, settled: Settled) -> Ask | None:
 def _told(name: str, places: Places, counts: Counter[str]) -> str:
     parts = []
     if places.shaped[name]:
-        parts.append(f"{name} holds {_counted(places.shaped[name], counts)} only in another shape")
+        parts.append(f"{name} holds {counted(places.shaped[name], counts)} only in another shape")
     if places.homeless[name]:
-        parts.append(f"{_counted(places.homeless[name], counts)} have no place in {name}")
+        parts.append(f"{counted(places.homeless[name], counts)} have no place in {name}")
     return "; ".join(parts)
-
-
-def _counted(tools: tuple[str, ...] | list[str], counts: Counter[str]) -> str:
-    words = [f"{counts[tool]:,} {tool}" for tool in sorted(tools, key=lambda tool: -counts[tool])]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _options(places: Places, counts: Counter[str], pairs: int, *, is_double: bool) -> list[Option]:
@@ -198,24 +194,32 @@ def _options(places: Places, counts: Counter[str], pairs: int, *, is_double: boo
         wanted.append(("Polygons, not boxes", tuple(tool for tool in places.plain if tool != BOX)))
         wanted.append(("Boxes, not polygons", tuple(tool for tool in places.plain if tool != POLYGON)))
     if places.plain:
-        wanted.append(("What fits as it is", places.plain))
+        wanted.append((_fitting(places.plain, counts), places.plain))
     if places.held != places.plain:
         wanted.append(("Also in other shapes", places.held))
     options = [Option(label, list(tools), _effect(tools, counts, pairs)) for label, tools in wanted]
     if len(options) < 4:
-        options.append(Option("Stop", STOP, "Take another format with formats=…"))
+        options.append(Option("None: another format", STOP, "Then say another one with formats=…"))
     return options
+
+
+def _fitting(tools: tuple[str, ...], counts: Counter[str]) -> str:
+    """What a format holds as it is, by name if those are few."""
+    there = [tool_words(name) for name in tools if counts[name]]
+    if len(there) == 1:
+        return f"Only {there[0]}"
+    return f"{there[0].capitalize()} and {there[1]}" if len(there) == 2 else "What fits as it is"
 
 
 def _effect(tools: tuple[str, ...], counts: Counter[str], pairs: int) -> str:
     rest = [tool for tool in counts if tool not in tools]
-    left = f"; left out: {_counted(rest, counts)}" if rest else ""
+    left = f"; left out: {counted(rest, counts)}" if rest else ""
     twice = f"; {pairs:,} objects stand twice" if pairs and {BOX, POLYGON} <= set(tools) else ""
-    return f"{_counted(list(tools), counts)} of the sample{twice}{left}"
+    return f"{counted(tools, counts)} of the sample{twice}{left}"
 
 
 def _parse_tools(answer: Any, facts: ExportFacts, settled: Settled) -> Any:
-    words = [word.strip().casefold().replace("-", "_") for word in text_list(answer, facts, settled)]
+    words = [tool_named(word) for word in text_list(answer, facts, settled)]
     if words == [ALL]:
         return ALL
     if words == [STOP]:

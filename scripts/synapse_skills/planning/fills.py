@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LABEL_CHARS = 40
 MANY = 0.25
+FEW = 0.2
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,10 @@ def _likeliest(found: list[Clue], wanted: str, others: list[str]) -> list[Clue]:
         ),
     )
     picked: list[Clue] = []
+    # Names of single files tell nothing where a folder or an ending tells many.
+    least = FEW * max((clue.units for clue in found), default=0)
     for clue in ranked:
-        if all(clue.mark != other.mark for other in picked):
+        if clue.units >= least and all(clue.mark != other.mark for other in picked):
             picked.append(clue)
     return picked[:4]
 

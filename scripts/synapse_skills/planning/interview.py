@@ -44,7 +44,10 @@ class Inferred:
 
 @dataclass(frozen=True)
 class Ask:
-    """Must be asked. Without options it is asked in prose; `table` is what there is to choose among."""
+    """Must be asked. Without options it is asked in prose; `table` is what there is to choose among.
+
+    With `goes_on` the rows that need this one are settled as if nothing had been said, so that they ask at once.
+    """
 
     question: str
     options: tuple[Option, ...] = ()
@@ -52,6 +55,7 @@ class Ask:
     table: tuple[Any, str] | None = None
     error: str | None = None
     problem: Refuse | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -298,6 +302,8 @@ def _settle(row: Decision, facts: Any, answers: Mapping[str, Any], outcome: Outc
         return
     if isinstance(found, Ask):
         _ask(row, found, None, outcome)
+        if found.goes_on:
+            outcome.reached.add(row.key)
     elif isinstance(found, Later):
         outcome.waiting.append(row.key)
     elif isinstance(found, Refuse):

@@ -51,6 +51,11 @@ EXAMPLES = 3
 
 def _decide_table(facts: Facts, settled: Settled) -> Inferred | Ask | None:
     found = tables_in_source(facts, settled)
+    if len(found) > 1 and _hold_the_same(facts, found):
+        _set_aside(facts, settled, *found)
+        others = ", ".join(_inside(path, settled) for path in found[1:])
+        because = f"{others} holds the same rows; `none` if it is no metadata"
+        return Inferred(true_path(found[0], sources_of(settled)), because)
     if len(found) > 1:
         sources = sources_of(settled)
         options = [Option(_inside(path, settled), true_path(path, sources), _told(facts, path)) for path in found[:3]]
@@ -85,6 +90,22 @@ def _decide_table(facts: Facts, settled: Settled) -> Inferred | Ask | None:
     return None
 
 
+def _hold_the_same(facts: Facts, paths: list[Path]) -> bool:
+    """Whether tables hold the same rows, such as a workbook and the same one as an older version of Excel saves it."""
+    try:
+        tables = [read(facts, path) for path in paths]
+    except FindingError:
+        return False
+    first = tables[0]
+    names = [column.name for column in first.columns]
+    return all(
+        each.row_count == first.row_count
+        and [column.name for column in each.columns] == names
+        and all(mine.values == theirs.values for mine, theirs in zip(first.rows(), each.rows(), strict=False))
+        for each in tables[1:]
+    )
+
+
 def _missing(facts: Facts, settled: Settled) -> list[str]:
     """Required fields that nothing said so far gives."""
     given = {key.split(".", 2)[2] for key in facts.answers if key.count(".") >= 2 and key.startswith("metadata.")}
@@ -113,12 +134,14 @@ def _told(facts: Facts, path: Path) -> str:
     return f"{table.row_count:,} rows: {named}{', …' if len(table.columns) > 4 else ''}"
 
 
-def _set_aside(facts: Facts, settled: Settled, path: Path) -> None:
-    """The table is no data, even where a specification takes its extension."""
-    inside = lies_inside(far_name(path) or "", sources_of(settled))
-    for number, source in enumerate(sources_of(settled)):
-        if not source.is_remote and path.is_relative_to(source.root()):
-            inside.append((number, unicodedata.normalize("NFC", path.relative_to(source.root()).as_posix())))
+def _set_aside(facts: Facts, settled: Settled, *paths: Path) -> None:
+    """Tables are no data, even where a specification takes their extension."""
+    inside: list[tuple[int, str]] = []
+    for path in paths:
+        inside += lies_inside(far_name(path) or "", sources_of(settled))
+        for number, source in enumerate(sources_of(settled)):
+            if not source.is_remote and path.is_relative_to(source.root()):
+                inside.append((number, unicodedata.normalize("NFC", path.relative_to(source.root()).as_posix())))
     facts.set_aside(tables=tuple(inside))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synapse_skills.errors import printable, printable_lines, redact
+from synapse_skills.planning.brief import brief
 from synapse_skills.planning.document import Document
 
 MAX_CELL = 80
@@ -20,7 +21,7 @@ def show_document(document: Document) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     if document.understood and document.status != "ready":
         console.print("Understood", style="bold")
-        for item in document.understood:
+        for item in brief(document.understood):
             value = item["value"]
             if isinstance(value, list) and value and isinstance(value[0], dict):
                 show_rows(value, title=f"  {item['key']}: {item['because']}")

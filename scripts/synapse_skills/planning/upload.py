@@ -7,7 +7,7 @@ from typing import Any
 from synapse_skills.errors import SkillsError
 from synapse_skills.planning.agreed import AGREED_ROW
 from synapse_skills.planning.answers import one_of, shown, text, text_list
-from synapse_skills.planning.conversions import CONVERSIONS
+from synapse_skills.planning.conversions import CONVERSIONS, CONVERT
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.fills import OTHERS_ROW, PATTERN, TAKES
 from synapse_skills.planning.findings import BATCH, INCOMPLETE, LEAVE, SETTLE, SIZE, WORKERS
@@ -101,6 +101,7 @@ UPLOAD: Table = (
     TABLE,
     SIDECARS_ROW,
     CONSTANTS_FAMILY,
+    CONVERT,
     CONVERSIONS,
     BY,
     DEPTH,

@@ -1,0 +1,48 @@
+"""What was understood, as short as a conversation wants it: no bare defaults, no long lists, answers in one piece.
+
+A document is read by an agent in each round, and what it holds is paid for each time. All of it is in the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from synapse_skills.planning.interview import AS_SAID, REMEMBERED
+
+MAX_LISTED = 12
+SHOWN = 8
+DEFAULT = "the default"
+MARK = "…"
+# The name tells where the job is, so it stands by itself whoever has said it.
+OWN_LINE = ("name",)
+
+
+def brief(understood: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Items of a document, each value as short as it can be said.
+
+    What the user said comes back as one object, `said`, and as another what earlier rounds remember: so a reader sees
+    how an answer was taken, and what has not been said today.
+    """
+    found: list[dict[str, Any]] = []
+    told: dict[str, dict[str, Any]] = {AS_SAID: {}, REMEMBERED: {}}
+    for item in understood:
+        value, because = item["value"], item["because"]
+        if because in told and item["key"] not in OWN_LINE:
+            told[because][item["key"]] = _short(value)
+        elif not because.startswith(DEFAULT) and value not in ([], {}):
+            found.append({**item, "value": _short(value)})
+    names = {"said": AS_SAID, "remembered": REMEMBERED}
+    first = [{"key": key, "value": told[because], "because": because} for key, because in names.items()]
+    return [*(item for item in first if item["value"]), *found]
+
+
+def _short(value: Any) -> Any:
+    """A value whose long lists end early, and say so."""
+    if isinstance(value, list) and len(value) > MAX_LISTED and not isinstance(value[0], dict):
+        return [*value[:SHOWN], f"{MARK} {len(value) - SHOWN:,} more"]
+    if isinstance(value, dict):
+        rows = list(value.items())
+        kept = {key: _short(each) for key, each in (rows if len(rows) <= MAX_LISTED else rows[:SHOWN])}
+        return kept if len(kept) == len(rows) else {**kept, MARK: f"{len(rows) - SHOWN:,} more"}
+    return value
