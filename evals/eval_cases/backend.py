@@ -36,14 +36,17 @@ class Backend:
         if not (state / "sandbox.sqlite").is_file():
             raise Wrong("the backend has no state: it was never started")
 
-    def _rows(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, query: str, **values: Any) -> Iterator[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.state / 'sandbox.sqlite'}?mode=ro", uri=True)) as db:
             yield from db.execute(query, values)
 
     def units(self, collection: int | None = None) -> list[Unit]:
         """All data units of a collection, or of all."""
         sums = dict(self._rows("select id, sha1 from data_file"))
-        query = "select id, files, meta, groups from data_unit where ?1 is null or collection = ?1 order by id"
+        query = """
+            select id, files, meta, groups from data_unit
+            where :collection is null or collection = :collection order by id
+        """
         return [
             Unit(
                 number,
@@ -51,16 +54,17 @@ class Backend:
                 json.loads(meta or "{}") or {},
                 json.loads(groups or "[]") or [],
             )
-            for number, files, meta, groups in self._rows(query, collection)
+            for number, files, meta, groups in self._rows(query, collection=collection)
         ]
 
     def tasks(self, project: int) -> list[int]:
         """The data unit of every task of a project."""
-        return [unit for (unit,) in self._rows("select data_unit from task where project = ? order by id", project)]
+        query = "select data_unit from task where project = :project order by id"
+        return [unit for (unit,) in self._rows(query, project=project)]
 
     def content(self, sha1: str) -> bytes:
         """The bytes of a file that has arrived."""
-        for key, source in self._rows("select key, source from data_file where sha1 = ?", sha1):
+        for key, source in self._rows("select key, source from data_file where sha1 = :sha1", sha1=sha1):
             name = key.rpartition("/")[2]
             path = Path(source) if source else self.state / "objects" / name[:2] / name
             if path.is_file():

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,11 @@ class Case:
     past: Callable[[Hands], None] | None = None
     bucket: Callable[[int], Files] | None = None
     size: int = 0
-    tags: tuple[str, ...] = field(default=())
+
+    @property
+    def language(self) -> str:
+        """Of the user."""
+        return "korean" if any("가" <= char <= "힣" for char in self.knows) else "english"
 
     def make(self, place: Place, size: int | None = None) -> None:
         """Write the world.

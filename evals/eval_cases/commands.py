@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     world.add_argument("--size", type=int, help="for cases that come in sizes, such as the number of files on S3")
     stage = commands.add_parser("stage", help="start what a world needs; afterwards env.sh is there")
     stage.add_argument("dir", type=Path)
+    stage.add_argument("--for", dest="seconds", type=int, metavar="S", help="the servers end after so many seconds")
     stage.add_argument("--stop", action="store_true", help="stop it again")
     grade = commands.add_parser("grade", help="exit 0: all expectations met; 1: some are not")
     grade.add_argument("case")
@@ -73,7 +74,7 @@ def _stage(args: argparse.Namespace) -> int:
     if args.stop:
         staging.stop(place)
         return 0
-    staging.start(_of(place), place)
+    staging.start(_of(place), place, args.seconds)
     print(f". {place.root / 'env.sh'}   # before every command; it also goes to {place.user}")
     return 0
 

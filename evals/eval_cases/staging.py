@@ -22,8 +22,13 @@ HERE = Path(__file__).resolve().parent
 SECONDS = 60
 
 
-def start(case: Case, place: Place) -> Hands:
+def start(case: Case, place: Place, seconds: int | None = None) -> Hands:
     """Bring a world to life; `env.sh` and the login are there afterwards.
+
+    Args:
+        case: whose world it is.
+        place: its folder.
+        seconds: after so many the servers end by themselves, for where nobody stops them.
 
     Raises:
         Wrong: it lives already, or something does not start.
@@ -35,10 +40,10 @@ def start(case: Case, place: Place) -> Hands:
     more: dict[str, str] = {}
     started: dict[str, int] = {}
     try:
-        started["backend"] = _backend(place)
+        started["backend"] = _backend(place, seconds)
         pids.write_text(json.dumps(started))
         if case.bucket is not None:
-            started["bucket"], more = _bucket(case, place)
+            started["bucket"], more = _bucket(case, place, seconds)
             pids.write_text(json.dumps(started))
         about = json.loads((place.behind / "ready.json").read_bytes())
         login = place.root / "home" / ".synapse" / "config.json"
@@ -92,16 +97,16 @@ def _is_ours(pid: int, place: Place) -> bool:
     return str(place.behind) in done.stdout
 
 
-def _backend(place: Place) -> int:
+def _backend(place: Place, seconds: int | None) -> int:
     behind = place.behind
     flags = ["serve", "--state", behind / "state", "--ready-file", behind / "ready.json"]
     flags += ["--seed", behind / "seed.json", "--faults", behind / "faults.json"]
-    return _started([sys.executable, ROOT / "scripts" / "sandbox.py", *flags], place, behind / "ready.json")
+    return _started([sys.executable, ROOT / "scripts" / "sandbox.py", *flags], place, behind / "ready.json", seconds)
 
 
-def _bucket(case: Case, place: Place) -> tuple[int, dict[str, str]]:
+def _bucket(case: Case, place: Place, seconds: int | None) -> tuple[int, dict[str, str]]:
     ready = place.behind / "bucket.json"
-    pid = _started([sys.executable, "-m", "eval_cases.bucket", case.name, place.root, ready], place, ready)
+    pid = _started([sys.executable, "-m", "eval_cases.bucket", case.name, place.root, ready], place, ready, seconds)
     about = json.loads(ready.read_bytes())
     return pid, {
         "SYNAPSE_S3_ENDPOINT_URL": about["url"],
@@ -110,7 +115,9 @@ def _bucket(case: Case, place: Place) -> tuple[int, dict[str, str]]:
     }
 
 
-def _started(command: list[Any], place: Place, ready: Path) -> int:
+def _started(command: list[Any], place: Place, ready: Path, seconds: int | None) -> int:
+    if seconds:
+        command = ["timeout", seconds, *command]
     ready.unlink(missing_ok=True)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("evals", "scripts", "tests"))}
     with (place.behind / "servers.log").open("ab") as log:

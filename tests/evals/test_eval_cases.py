@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from eval_cases import CASES, commands, staging
+from eval_cases import CASES, commands, emitting, staging
 from eval_cases.backend import Backend
 from eval_cases.case import EXPORT, UPLOAD, Place
 from eval_cases.uploads import SCANS
 from eval_cases.wrong import Wrong
 from sandbox_fixture import PNG, SandboxFactory
+
+EVALS = Path(emitting.__file__).resolve().parents[1]
 
 
 def world(tmp_path: Path, name: str) -> Place:
@@ -24,7 +27,7 @@ def world(tmp_path: Path, name: str) -> Place:
 def test_there_are_enough_of_every_kind() -> None:
     assert len(CASES) >= 12
     assert {case.skill for case in CASES.values()} == {UPLOAD, EXPORT}
-    korean = [name for name, case in CASES.items() if any("가" <= char <= "힣" for char in case.prompt[:20])]
+    korean = [name for name, case in CASES.items() if case.language == "korean"]
     assert 4 <= len(korean) <= len(CASES) - 4
     for name, case in CASES.items():
         assert name == case.name and case.knows.strip() and case.expected and case.expectations
@@ -71,6 +74,35 @@ def test_the_backend_is_read_from_its_state(tmp_path: Path, sandbox_factory: San
     assert backend.units(SCANS + 1) == []
     with pytest.raises(Wrong, match="never started"):
         Backend(tmp_path / "nowhere")
+
+
+def test_what_is_made_from_the_cases_is_up_to_date() -> None:
+    assert emitting.stale() == [], "python3 evals/emit.py"
+    made = emitting.documents()
+    for skill in (UPLOAD, EXPORT):
+        rows = json.loads(made[f"{skill}.json"])["evals"]
+        assert [row["name"] for row in rows] == [name for name, case in CASES.items() if case.skill == skill]
+        for row in rows:
+            assert row["expectations"] == row["assertions"] == list(CASES[row["name"]].expectations)
+            assert {"id", "prompt", "expected_output", "files"} <= set(row)
+
+
+def test_what_no_case_makes_any_more_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emitting, "HERE", tmp_path)
+    assert len(emitting.write()) == len(emitting.documents())
+    left = tmp_path / "suite" / "gone" / "case.yaml"
+    left.parent.mkdir()
+    left.write_text("")
+    assert emitting.stale() == [left] == emitting.write()
+    assert not left.exists() and emitting.stale() == []
+
+
+def test_every_case_and_command_is_in_the_readme() -> None:
+    text = (EVALS / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([a-z0-9-]+)` \|", text.partition("## Count")[0], re.MULTILINE)
+    assert named == list(CASES)
+    for called in re.findall(r"python3 evals/(\w+)\.py", text):
+        assert called in {"world", "stage", "grade", "emit"}
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
