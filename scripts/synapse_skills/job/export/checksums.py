@@ -24,6 +24,14 @@ class Checksums:
         row = (checksum.lower().encode("utf-8", "backslashreplace").decode(), split, name)
         self._database.execute("INSERT OR IGNORE INTO checksum VALUES (?, ?, ?)", row)
 
+    def add_all(self, rows: list[tuple[str, str, str]]) -> None:
+        """Take note of what another one has noted of later records."""
+        self._database.executemany("INSERT OR IGNORE INTO checksum VALUES (?, ?, ?)", rows)
+
+    def all(self) -> list[tuple[str, str, str]]:
+        """All that was noted: checksum, part of the split, name."""
+        return self._database.execute("SELECT checksum, split, name FROM checksum").fetchall()
+
     def shared(self) -> tuple[int, list[str]]:
         """How many checksums stand in several parts, and a few of them with their names."""
         query = "SELECT checksum FROM checksum GROUP BY checksum HAVING COUNT(*) > 1"

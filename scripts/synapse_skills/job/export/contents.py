@@ -11,15 +11,21 @@ MOST_NAMES = 2_000
 """Different classes, tools and sizes that are told apart: labels may be free texts."""
 
 
+Counted = tuple[dict[str, dict[str, int]], dict[str, int], dict[str, int]]
+"""Counts by class, each by part of the split; by tool; by size."""
+
+
 class Contents:
     """Counts items, whatever the formats hold of them.
 
     Args:
         classes: a class goes by the name that it is written with; one that is not in the list, by its own.
+        most: different names that are told apart.
     """
 
-    def __init__(self, classes: Classes) -> None:
+    def __init__(self, classes: Classes, *, most: int = MOST_NAMES) -> None:
         self._classes = classes
+        self._most = most
         self._by_class: dict[str, dict[str, int]] = {}
         self._by_tool: dict[str, int] = {}
         self._by_size: dict[str, int] = {}
@@ -28,18 +34,36 @@ class Contents:
     def add(self, item: Item) -> None:
         """Count a medium with its annotations."""
         for annotation in item.media.annotations:
-            _count(self._by_tool, annotation.tool)
+            self._count(self._by_tool, annotation.tool)
             place = self._classes.place(annotation)
             name = self._classes.names[place] if isinstance(place, int) else annotation.label or ""
             parts = self._by_class.get(name)
             if parts is None:
-                if len(self._by_class) >= MOST_NAMES:
+                if len(self._by_class) >= self._most:
                     self._not_told_apart += 1
                     continue
                 parts = self._by_class[name] = {}
             parts[item.split] = parts.get(item.split, 0) + 1
         if item.media.kind in ("image", "video"):
-            _count(self._by_size, f"{item.width}x{item.height}" if item.width and item.height else "")
+            self._count(self._by_size, f"{item.width}x{item.height}" if item.width and item.height else "")
+
+    def counted(self) -> Counted:
+        """What was counted, for `add_all`."""
+        return self._by_class, self._by_tool, self._by_size
+
+    def add_all(self, counted: Counted) -> None:
+        """Count what another one has counted of later records, all of it told apart."""
+        by_class, *others = counted
+        for name, counts in by_class.items():
+            if name not in self._by_class and len(self._by_class) >= self._most:
+                self._not_told_apart += sum(counts.values())
+                continue
+            parts = self._by_class.setdefault(name, {})
+            for part, count in counts.items():
+                parts[part] = parts.get(part, 0) + count
+        for ours, theirs in zip((self._by_tool, self._by_size), others, strict=True):
+            for name, count in theirs.items():
+                self._count(ours, name, count)
 
     def as_dict(self) -> dict[str, Any]:
         """As `export_summary.json` has it: classes in their order, `''` for none; sizes as `640x480`, `''` unknown."""
@@ -52,7 +76,6 @@ class Contents:
             "other_classes": self._not_told_apart,
         }
 
-
-def _count(counts: dict[str, int], name: str) -> None:
-    if name in counts or len(counts) < MOST_NAMES:
-        counts[name] = counts.get(name, 0) + 1
+    def _count(self, counts: dict[str, int], name: str, count: int = 1) -> None:
+        if name in counts or len(counts) < self._most:
+            counts[name] = counts.get(name, 0) + count

@@ -14,7 +14,8 @@ from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT
 from synapse_skills.job.export.checksums import shares_of
 from synapse_skills.job.export.decide import NO_PART, Decided, parts_of
 from synapse_skills.job.export.fetch import Fetched
-from synapse_skills.job.export.write import BROKEN, ORIGINAL_MISSING, Written
+from synapse_skills.job.export.write import BROKEN, ORIGINAL_MISSING
+from synapse_skills.job.export.written import Written
 from synapse_skills.job.running import last_lines
 from synapse_skills.job.worker import job_id, worker
 from synapse_skills.report import (

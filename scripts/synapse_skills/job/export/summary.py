@@ -9,7 +9,7 @@ from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats.base import Verified
 from synapse_skills.job.export.checksums import shares_of
 from synapse_skills.job.export.decide import Decided, parts_of
-from synapse_skills.job.export.write import Written
+from synapse_skills.job.export.written import Written
 
 SUMMARY_VERSION = 1
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -18,13 +20,16 @@ from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Writer
 from synapse_skills.formats.classes import Classes
 from synapse_skills.formats.names import Names
+from synapse_skills.formats.parts import PartWriter, move_rest, pour
 from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT, not_held
 from synapse_skills.job.export.checksums import Checksums
-from synapse_skills.job.export.contents import Contents
+from synapse_skills.job.export.contents import MOST_NAMES, Contents, Counted
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
 from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.output import METADATA, ORIGINALS
 from synapse_skills.job.export.records import read_record
 from synapse_skills.job.export.wanted import Wanted
+from synapse_skills.job.export.written import Tally, Written, add_counts
 from synapse_skills.report import MAX_EXAMPLES
 
 BATCH = 500
@@ -32,59 +37,21 @@ QUARANTINED = "record-quarantined"
 ORIGINAL_MISSING = "original-missing"
 BROKEN = "writer-failed"
 RECORDS = "records.jsonl"
+QUARANTINE = "quarantine.jsonl"
 
 Place = Callable[[Record, Media, MediaFile | None, Path], bool]
 """Puts the original of a medium somewhere; False if it isn't there."""
 SizeOf = Callable[[Record, Media], tuple[int, int] | None]
 
 
-@dataclass
-class Tally:
-    """What became of the annotations in one format."""
+@dataclass(frozen=True)
+class Part:
+    """A range of the records that was written apart: what was counted, and what its writers tell by format."""
 
-    written: int = 0
-    lost: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def lose(self, reason: str, count: int, example: str) -> None:
-        """Count annotations as lost; a few examples are kept for each reason."""
-        if not count:
-            return
-        self.lost[reason] = self.lost.get(reason, 0) + count
-        kept = self.examples.setdefault(reason, [])
-        if len(kept) < MAX_EXAMPLES and example not in kept:
-            kept.append(example)
-
-
-@dataclass
-class Written:
-    """What was written, counted.
-
-    Attributes:
-        records: exported; `quarantined` set aside, by reason.
-        annotations: source annotations of both.
-        items: media by part; '' without a split.
-        originals: placed; `missing` could not be.
-        shared: checksums of originals that stand in several parts of the split.
-        notes: by format, what was written in another shape by an option.
-        contents: what is in it by class, tool and size.
-    """
-
-    records: int = 0
-    quarantined: dict[str, int] = field(default_factory=dict)
-    quarantine_examples: dict[str, list[str]] = field(default_factory=dict)
-    annotations: int = 0
-    issues: dict[str, int] = field(default_factory=dict)
-    issue_examples: dict[str, list[str]] = field(default_factory=dict)
-    items: dict[str, int] = field(default_factory=dict)
-    rows: dict[str, dict[str, int]] = field(default_factory=dict)
-    formats: dict[str, Tally] = field(default_factory=dict)
-    notes: dict[str, dict[str, int]] = field(default_factory=dict)
-    originals: int = 0
-    missing: int = 0
-    shared: int = 0
-    shared_examples: list[str] = field(default_factory=list)
-    contents: dict[str, Any] = field(default_factory=dict)
+    done: Written
+    left: dict[str, Any]
+    contents: Counted
+    checksums: list[tuple[str, str, str]]
 
 
 @dataclass
@@ -112,6 +79,8 @@ class Export:
         convert: the script's own, for the format `custom`.
         probed: sizes that had to be looked up in the pictures; `channels` likewise, for formats that say them.
         on_record: is told of so many more.
+        names: gives each medium its name; those of a part are given before (`parts.py`).
+        is_part: what is written is one of several parts: `leave` it instead of `run`.
     """
 
     def __init__(
@@ -129,10 +98,13 @@ class Export:
         probed: SizeOf = lambda record, media: None,
         channels: Callable[[Record, Media], int | None] = lambda record, media: None,
         on_record: Callable[[int], None] = lambda count: None,
+        names: Callable[[Record, MediaFile | None], str] | None = None,
+        is_part: bool = False,
     ) -> None:
         self.plan = plan
         self.index = index
         self.done = Written()
+        self._is_part = is_part
         self.on_record = on_record
         self._place = place
         self._rest = rest
@@ -141,9 +113,9 @@ class Export:
         self._channels = channels if "voc" in folders else None
         self._metadata = metadata
         self._quarantine = quarantine
-        self._names = Names(plan.naming)
+        self._name_of = names or Names(plan.naming).of
         self._classes = Classes(plan.classes, seen)
-        self._contents = Contents(self._classes)
+        self._contents = Contents(self._classes, most=sys.maxsize if is_part else MOST_NAMES)
         self._wanted = Wanted(plan)
         self._checksums = Checksums(index.database)
         self._has_folders = "class_json" in folders
@@ -158,6 +130,7 @@ class Export:
             options=format.complete(options),
             title=self.plan.name,
             convert=self._convert,
+            is_part=self._is_part,
         )
         tally = self.done.formats[name] = Tally()
         return _Part(format, folder, format.write(folder, settings), tally)
@@ -169,12 +142,49 @@ class Export:
 
     def run(self) -> Written:
         """Write everything."""
+        self._write_all()
+        return self._finish()
+
+    def leave(self) -> Part:
+        """Write everything, as one part of several."""
+        self._write_all()
+        left = {each.format.name: cast(PartWriter, each.writer).leave() for each in self._parts}
+        for each in self._parts:
+            self.done.rows[each.format.name] = each.writer.rows
+            self.done.notes[each.format.name] = each.writer.notes
+        return Part(self.done, left, self._contents.counted(), self._checksums.all())
+
+    def join(self, parts: Iterable[tuple[Part, Path]]) -> Written:
+        """Put together what was written in parts, in order: each with the folder that its formats lie in."""
+        self._metadata.mkdir(parents=True, exist_ok=True)
+        with self._quarantine.open("wb") as aside, (self._metadata / RECORDS).open("wb") as listed:
+            for part, folder in parts:
+                pour(folder / QUARANTINE, aside)
+                pour(folder / METADATA / RECORDS, listed)
+                self.done.add(part.done)
+                self._contents.add_all(part.contents)
+                self._checksums.add_all(part.checksums)
+                for each in self._parts:
+                    name = each.format.name
+                    add_counts(each.writer.rows, part.done.rows[name])
+                    add_counts(each.writer.notes, part.done.notes[name])
+                    cast(PartWriter, each.writer).take(folder / name, part.left[name])
+                    move_rest(folder / name, each.folder)
+                if self._rest is not None:
+                    move_rest(folder / ORIGINALS, self._rest)
+                shutil.rmtree(folder)
+                self.on_record(part.done.records)
+        return self._finish()
+
+    def _write_all(self) -> None:
         self._metadata.mkdir(parents=True, exist_ok=True)
         with self._quarantine.open("wb") as aside, (self._metadata / RECORDS).open("wb") as listed:
             for keys in self._keys():
                 for key, split, part, quarantined in keys:
                     self._record(key, split, part, quarantined, aside.write, listed.write)
                 self.on_record(len(keys))
+
+    def _finish(self) -> Written:
         for each in self._parts:
             each.writer.close()
             self.done.rows[each.format.name] = dict(each.writer.rows)
@@ -221,7 +231,7 @@ class Export:
             return
         self.done.records += 1
         self.done.annotations += count_annotations(record.document)
-        for media in record.document.media or [Media("", "")]:
+        for media in media_of(record):
             item = self._item(record, media, split)
             file = file_of(record, media)
             checksum = file.checksum if file is not None and split else None
@@ -247,7 +257,7 @@ class Export:
         if self._has_folders:
             category = record.meta.get("category")
             folders = (category,) if isinstance(category, str) and category else ()
-        name = self._names.of(record, file_of(record, media))
+        name = self._name_of(record, file_of(record, media))
         width, height = size or (None, None)
         channels = self._channels(record, media) if self._channels is not None and media.kind == "image" else None
         return Item(record, media, name, split, width, height, folders, channels)
@@ -339,6 +349,11 @@ class Export:
             places.append(self._rest / item.split / item.name)
         there = [self._place(item.record, item.media, file, path) for path in dict.fromkeys(places)]
         self.done.originals += any(there)
+
+
+def media_of(record: Record) -> list[Media]:
+    """The media of a record; one without any is one of no kind."""
+    return record.document.media or [Media("", "")]
 
 
 def reason_of(form: Format, loss: Loss) -> str:
