@@ -13,6 +13,7 @@ import os
 import random
 import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,8 +21,10 @@ from typing import Any, Literal
 import aiohttp
 from yarl import URL
 
+from synapse_skills.backend.addresses import Resolver, host_of
 from synapse_skills.backend.login import Login
 from synapse_skills.errors import FindingError, OutOfReach, redact
+from synapse_skills.texts import parse_json
 
 # In all, because a server that lets one byte through now and then, or stops reading, would hold us up for ever.
 READ_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=120)
@@ -60,6 +63,10 @@ class Answer:
     body: Any = None
     reason: str = ""
     retry_after: float = 0.0
+
+
+def _parse(content: bytes) -> Any:
+    return parse_json(content, 0)
 
 
 class TooLarge(Exception):
@@ -163,7 +170,9 @@ class Api:
     async def __aenter__(self) -> Api:
         tls = tls_context()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=self._connections), trust_env=True, timeout=READ_TIMEOUT
+            connector=aiohttp.TCPConnector(ssl=tls, limit=self._connections, resolver=Resolver(self._trusted())),
+            trust_env=True,
+            timeout=READ_TIMEOUT,
         )
         # A create on a kept-alive connection that the server has just closed looks like a lost answer: a fresh
         # connection for each keeps "unknown" for what is unknown.
@@ -176,6 +185,10 @@ class Api:
         for session in (self._session, self._once):
             if session is not None:
                 await session.close()
+
+    def _trusted(self) -> set[str]:
+        """Hosts that the user has named: the backend's, and the proxies'."""
+        return {host_of(each) for each in (self.login.host, *urllib.request.getproxies().values())}
 
     @property
     def plain_session(self) -> aiohttp.ClientSession:
@@ -229,7 +242,7 @@ class Api:
         *,
         params: dict[str, Any] | None = None,
         body: Any = None,
-        parse: Callable[[bytes], Any] = json.loads,
+        parse: Callable[[bytes], Any] = _parse,
         on_trouble: Callable[[], None] = lambda: None,
     ) -> Any:
         patience = Patience(self.patience)
@@ -258,7 +271,7 @@ class Api:
         *,
         params: dict[str, Any] | None = None,
         body: Any = None,
-        parse: Callable[[bytes], Any] = json.loads,
+        parse: Callable[[bytes], Any] = _parse,
     ) -> Answer:
         data = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         headers = dict(self.login.headers)
@@ -282,9 +295,9 @@ class Api:
             return Answer("unsent", reason="the backend named a page that is no address")
 
     @staticmethod
-    def _understand(status: int, headers: Any, raw: bytes, parse: Callable[[bytes], Any] = json.loads) -> Answer:
+    def _understand(status: int, headers: Any, raw: bytes, parse: Callable[[bytes], Any] = _parse) -> Answer:
         if not 200 <= status < 300:
-            parse = json.loads
+            parse = _parse
         try:
             body = parse(raw) if raw else None
         except ValueError:

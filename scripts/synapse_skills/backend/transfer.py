@@ -16,11 +16,12 @@ from typing import Any
 
 import aiohttp
 
+from synapse_skills.backend.addresses import host_of, is_own_network
 from synapse_skills.backend.api import Api, Refused
 from synapse_skills.backend.body import CHUNK, Body, Opener, whole
 from synapse_skills.backend.pace import Pace
 from synapse_skills.backend.through import Through
-from synapse_skills.backend.trying import CHANGED, WAIT_STATUSES, Busy, TransferFailed, Tries, retry_after
+from synapse_skills.backend.trying import CHANGED, OWN_NETWORK, WAIT_STATUSES, Busy, TransferFailed, Tries, retry_after
 from synapse_skills.errors import redact
 
 __all__ = [
@@ -195,6 +196,8 @@ class Transfer:
             headers["Content-Type"] = kind
         else:
             skip.add("Content-Type")
+        if is_own_network(host_of(url)):
+            raise TransferFailed(f"{name}: its link is {OWN_NETWORK}", again=False)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(STALL_S) as stall:

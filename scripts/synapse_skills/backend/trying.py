@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from synapse_skills.backend.addresses import OwnNetwork
 from synapse_skills.backend.api import backoff
 from synapse_skills.backend.pace import Pace
 from synapse_skills.errors import OutOfReach, SkillsError, redact
@@ -16,6 +17,7 @@ ATTEMPTS = 6
 LOST_IN_A_ROW = 8
 WAIT_STATUSES = frozenset({408, 425, 429})
 CHANGED = "changed-while-reading"
+OWN_NETWORK = "an address of this machine's own network"
 
 
 class TransferFailed(SkillsError):
@@ -77,6 +79,8 @@ class Tries:
                 return
             except Busy as busy:
                 last, wait = str(busy), backoff(number, busy.retry_after)
+            except OwnNetwork:
+                raise TransferFailed(f"its link is {OWN_NETWORK}", again=False) from None
             except aiohttp.InvalidURL:
                 # Its text would be the link, which is a secret.
                 last, wait = "its link is no address", backoff(number)

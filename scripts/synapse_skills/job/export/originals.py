@@ -22,7 +22,7 @@ from yarl import URL
 
 from synapse_skills.annotations.model import MediaFile
 from synapse_skills.backend import Api, Pace, TransferFailed
-from synapse_skills.backend.storage_link import storage_link
+from synapse_skills.backend.storage_link import follow, storage_link
 from synapse_skills.backend.trying import WAIT_STATUSES, Busy, Tries, retry_after
 from synapse_skills.errors import printable, redact
 from synapse_skills.job.export import signature, sizes
@@ -199,7 +199,7 @@ class Originals:
     async def _get(self, url: URL, headers: dict[str, str]) -> Any:
         # Ranges are of the file's own bytes, so it must not come compressed.
         headers = headers | {"Accept-Encoding": "identity"}
-        async with self.api.plain_session.get(url, headers=headers, timeout=TIMEOUT) as response:
+        async with follow(self.api.plain_session, url, headers=headers, timeout=TIMEOUT) as response:
             if response.status >= 500 or response.status in WAIT_STATUSES:
                 raise Busy(f"the storage answered {response.status}", retry_after(response))
             if response.status in EXPIRED:

@@ -10,7 +10,7 @@ from yarl import URL
 
 from synapse_skills.backend import Api, Pace, TransferFailed
 from synapse_skills.backend.api import TooLarge, read_at_most
-from synapse_skills.backend.storage_link import storage_link
+from synapse_skills.backend.storage_link import follow, storage_link
 from synapse_skills.backend.trying import WAIT_STATUSES, Busy, Tries, retry_after
 from synapse_skills.job.export.rows import Row, is_json
 
@@ -68,7 +68,7 @@ class Payloads:
 
         async def attempt() -> None:
             nonlocal content
-            async with self._api.plain_session.get(url, timeout=TIMEOUT, allow_redirects=True) as response:
+            async with follow(self._api.plain_session, url, timeout=TIMEOUT) as response:
                 if response.status >= 500 or response.status in WAIT_STATUSES:
                     raise Busy(f"the storage answered {response.status}", retry_after(response))
                 if response.status in EXPIRED:
