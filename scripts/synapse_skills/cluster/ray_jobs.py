@@ -6,7 +6,6 @@ ends, and every answer that isn't Ray's is recognised as such.
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import time
@@ -21,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from synapse_skills.errors import OutOfReach, keep_secret, printable, redact
+from synapse_skills.texts import parse_json
 
 TAG = "SYNAPSE_SKILLS_SUBMISSION"
 """Travels with every submission, so that a job is found again by whoever lost its id."""
@@ -164,7 +164,7 @@ class RayJobs:
         if status != 200:
             raise self._not_ray(f"{status}")
         try:
-            return json.loads(text)
+            return parse_json(text)
         except ValueError:
             raise self._not_ray("a page" if "<" in text[:500] else "something else") from None
 

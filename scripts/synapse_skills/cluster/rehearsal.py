@@ -8,7 +8,6 @@ nobody else's. Then the same command runs again, and must make nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from synapse_skills.errors import (
 )
 from synapse_skills.plan import UploadPlan, plan_bytes, read_plan
 from synapse_skills.report import Problem, UploadReport, write_bytes
+from synapse_skills.texts import parse_json
 
 FOLDER = "rehearsal"
 SETTLE_S = 2.0
@@ -228,7 +228,7 @@ def _run(script: Path, flags: Sequence[str], environment: Mapping[str, str], fol
     if code in (EXIT_INTERRUPTED, -2, -15):
         raise Interrupted("Interrupted.", hint="Run it again: a rehearsal begins anew.")
     try:
-        return UploadReport.model_validate(json.loads(path.read_bytes()))
+        return UploadReport.model_validate(parse_json(path.read_bytes()))
     except (OSError, ValueError):
         error = FindingError if code != EXIT_ENVIRONMENT else OutOfReach
         raise error(
@@ -247,7 +247,7 @@ def _count(backend: LocalBackend) -> int:
         f"{backend.host}/data_units/?page_size=1", headers={"Synapse-Access-Token": f"Token {backend.token}"}
     )
     with opener.open(asked, timeout=60) as answer:
-        return int(json.loads(answer.read())["count"])
+        return int(parse_json(answer.read())["count"])
 
 
 def _judge(report: UploadReport, again: UploadReport | None, there: int) -> list[Problem]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.report import write_json
+from synapse_skills.texts import parse_json
 
 Kind = Literal["upload", "export"]
 Mode = Literal["upload", "export", "dry-run"]
@@ -188,7 +188,7 @@ class JobHome:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object from a file; None if there is none or it is something else."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None

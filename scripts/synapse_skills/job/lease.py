@@ -25,6 +25,7 @@ from typing import Any
 
 from synapse_skills.errors import OutOfReach
 from synapse_skills.sources import Store
+from synapse_skills.texts import parse_json
 
 BEAT_S = 5.0
 STALE_S = 30.0
@@ -170,7 +171,7 @@ class Lease:
     def _read(self) -> dict[str, Any] | None:
         """Who holds the state; what can't be read is nobody: it is replaced whole, never half written."""
         try:
-            found = json.loads(self._store.read(NAME) or b"null")
+            found = parse_json(self._store.read(NAME) or b"null")
         except ValueError:
             return None
         return found if isinstance(found, dict) else None

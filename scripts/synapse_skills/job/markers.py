@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synapse_skills.errors import FindingError, OutOfReach
+from synapse_skills.texts import parse_json
 
 _NAME = "synapse-skills:"
 _KIND = re.compile(r"[a-z]{2,7}")
@@ -231,7 +232,7 @@ def _document(letters: str, name: str) -> dict[str, Any] | None:
     try:
         packed = base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4))
         unpacked = zlib.decompressobj(wbits=31).decompress(packed, _MOST_BYTES)
-        document = json.loads(unpacked)
+        document = parse_json(unpacked)
     except (ValueError, zlib.error):
         return None
     return document if isinstance(document, dict) else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 from collections.abc import Mapping
+
+from synapse_skills.texts import parse_json
 
 RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray gives this to the processes of a submitted job. It holds the whole runtime environment, login included."""
@@ -22,7 +23,7 @@ def is_remote(environment: Mapping[str, str] = os.environ) -> bool:
 def job_id(environment: Mapping[str, str] = os.environ) -> str | None:
     """What Ray calls this job (`raysubmit_…`), None outside of one."""
     try:
-        metadata = json.loads(environment.get(RAY_JOB, ""))["metadata"]
+        metadata = parse_json(environment.get(RAY_JOB, ""))["metadata"]
         found = metadata["job_submission_id"]
     except (ValueError, KeyError, TypeError):
         return None

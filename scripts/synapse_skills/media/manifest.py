@@ -12,6 +12,7 @@ from synapse_skills.errors import OutOfReach, UsageError, printable
 from synapse_skills.media.conversion import PART_PREFIX, PART_SUFFIX
 from synapse_skills.media.failures import Converted
 from synapse_skills.media.tree import Original
+from synapse_skills.texts import parse_json
 
 NAME = f"{PART_PREFIX}conversions.jsonl"
 _LOCK = f"{PART_PREFIX}conversions.lock"
@@ -121,7 +122,7 @@ def sweep(out: Path) -> None:
 
 def _row(line: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line, 0)
     except ValueError:
         return {}  # a damaged line: its file is converted again
     return row if isinstance(row, dict) else {}

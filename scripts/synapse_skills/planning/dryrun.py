@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from synapse_skills.errors import (
 )
 from synapse_skills.planning.home import Home
 from synapse_skills.report import ExportReport, UploadReport, write_json
+from synapse_skills.texts import parse_json
 
 # Counts of a dry run that the document carries: what differs from run to run (times) stays in dry_run.json.
 COUNTS = ("planned", "created", "already", "failed", "quarantined", "pending", "left_out", "files", "exit_code")
@@ -65,7 +65,7 @@ def _run[R: (UploadReport, ExportReport)](
     if done.returncode in (EXIT_INTERRUPTED, -2, -15):
         raise Interrupted("Interrupted during the dry run.")
     try:
-        document = json.loads(done.stdout)
+        document = parse_json(done.stdout)
         error = document.get("error")
         if error is None:
             report = model.model_validate(document)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from synapse_skills.planning.export_kept import FOLDER as KEPT_ROWS
 from synapse_skills.planning.export_scope import GROUND_TRUTH, SCOPE, VERSION_KEY, scope_of
 from synapse_skills.planning.home import JOBS, Home, find_home, slug
 from synapse_skills.planning.interview import Settled, fold
+from synapse_skills.texts import parse_json
 
 
 def find_export_home(said: Mapping[str, Any], out: Path | None, facts: ExportFacts, *, fresh: bool) -> Home | None:
@@ -128,7 +128,7 @@ def is_finished(folder: Path) -> bool:
 def last_run(folder: Path) -> dict[str, Any]:
     """The report of the last export of the job in a folder; empty if there is none."""
     try:
-        report = json.loads((folder / "state" / LAST_EXPORT).read_bytes())
+        report = parse_json((folder / "state" / LAST_EXPORT).read_bytes())
     except (OSError, ValueError):
         return {}
     return report if isinstance(report, dict) else {}
@@ -191,7 +191,7 @@ def _other_scope(own: Mapping[str, Any], scope: Settled) -> tuple[str, ...]:
 def _is_upload(folder: Path) -> bool:
     for name in ("plan.json", "answers.json"):
         try:
-            document = json.loads((folder / name).read_bytes())
+            document = parse_json((folder / name).read_bytes())
         except (OSError, ValueError):
             continue
         if isinstance(document, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from synapse_skills.planning.export_shape import NONE
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled, Stopped
 from synapse_skills.sources.address import STORAGE as STORAGE_KIND
 from synapse_skills.sources.address import Address, is_url, parse_address
-from synapse_skills.texts import human_bytes
+from synapse_skills.texts import human_bytes, parse_json
 
 
 def _nothing(facts: ExportFacts, settled: Settled) -> None:
@@ -60,7 +59,7 @@ def _objection(folder: Path, facts: ExportFacts, settled: Settled) -> str:
 def is_ours(folder: Path, settled: Settled) -> bool:
     """Whether a folder holds an export of this job, finished or not: it says so itself."""
     try:
-        theirs = json.loads((folder / MARKER).read_bytes())
+        theirs = parse_json((folder / MARKER).read_bytes())
     except (OSError, ValueError):
         return False
     mine = {key: settled.get(key) for key in ("name", "target", "project", "ground_truth_version")}

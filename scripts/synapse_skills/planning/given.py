@@ -7,7 +7,6 @@ answers are recorded as ordinary keys, so the next round needs no file.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from synapse_skills.planning.answers import read_object, shown
 from synapse_skills.planning.home import Home, source_paths
 from synapse_skills.planning.metadata_evidence import found_tables, resolve_table
 from synapse_skills.report import write_json
+from synapse_skills.texts import parse_json
 
 if TYPE_CHECKING:
     from synapse_skills.sources import Source
@@ -61,7 +61,7 @@ def _remembered(home: Home | None) -> Answers:
     if home is None:
         return {}
     try:
-        kept = json.loads((home.folder / _MEMORY).read_bytes())
+        kept = parse_json((home.folder / _MEMORY).read_bytes())
     except (OSError, ValueError):
         return {}
     return kept if isinstance(kept, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from synapse_skills.errors import OutOfReach, SkillsError, UsageError, printable
 from synapse_skills.plan import METADATA_TABLE
 from synapse_skills.planning.answers import read_answers
 from synapse_skills.report import write_json
+from synapse_skills.texts import parse_json
 
 JOBS = "synapse-jobs"
 MAX_SLUG_BYTES = 120
@@ -146,7 +146,7 @@ class Home:
     def previous_plan(self) -> dict[str, Any] | None:
         """The plan of an earlier round, as it was written; None if there is none that can be read."""
         try:
-            document = json.loads(self.plan.read_bytes())
+            document = parse_json(self.plan.read_bytes())
         except (OSError, ValueError):
             return None
         return document if isinstance(document, dict) else None

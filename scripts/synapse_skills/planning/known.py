@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, printable
 from synapse_skills.plan import METADATA_TABLE, MetadataRule
+from synapse_skills.texts import parse_json
 
 if TYPE_CHECKING:
     from synapse_skills.units import Unit
@@ -59,7 +59,7 @@ class Known:
         with self._table.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    yield dict(json.loads(line)["meta"])
+                    yield dict(parse_json(line, 0)["meta"])
                 except (ValueError, KeyError, TypeError):
                     raise FindingError(
                         f"{printable(str(self._table))}, line {number}: not what was frozen there.",

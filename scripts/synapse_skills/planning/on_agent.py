@@ -34,6 +34,7 @@ from synapse_skills.planning.interview import BadAnswer, Decision, Settled
 from synapse_skills.planning.looking import Look, Seen
 from synapse_skills.report import UploadReport, write_bytes, write_json
 from synapse_skills.sources.source import BROUGHT
+from synapse_skills.texts import parse_json
 
 if TYPE_CHECKING:
     from synapse_skills.planning.facts import Facts
@@ -310,7 +311,7 @@ def unfit_count(home: Home) -> int:
 
 def _unfit(home: Home) -> dict[str, tuple[list[str], str, str]]:
     try:
-        rows = json.loads((home.folder / _UNFIT).read_bytes())
+        rows = parse_json((home.folder / _UNFIT).read_bytes())
         return {key: (list(codes), str(why), str(files)) for key, codes, why, files in rows}
     except (OSError, ValueError, TypeError):
         return {}  # none, or damaged: the next dry run finds it again

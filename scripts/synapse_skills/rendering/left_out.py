@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from synapse_skills.errors import FindingError, printable
 from synapse_skills.rendering.sample import mark
+from synapse_skills.texts import parse_json
 
 MAX_EXAMPLES = 20
 
@@ -37,7 +37,7 @@ def read_left_out(path: Path) -> LeftOut:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line, 0)
                 unit, codes, why = (
                     str(row["unit"]),
                     sorted(set(map(str, row.get("codes", ())))),

@@ -6,7 +6,6 @@ Not through gcsfs: it tidies names, holds a whole listing in memory, and with an
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from synapse_skills.sources.address import Address
 from synapse_skills.sources.faults import Fault, fault
 from synapse_skills.sources.remote import Entry, Page, Reading, Remote, paged, version_of
 from synapse_skills.sources.requesting import chunks, fault_of_status, request_faults, timeouts
+from synapse_skills.texts import parse_json
 
 PREFIX = "SYNAPSE_GCS_"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -85,7 +85,7 @@ def key_of(given: str | dict[str, Any], where: str) -> Any:
     try:
         if isinstance(given, str) and not given.lstrip().startswith("{"):
             given = Path(given).expanduser().read_text()
-        info = json.loads(given) if isinstance(given, str) else given
+        info = parse_json(given) if isinstance(given, str) else given
         keep_secret(str(info.get("private_key", "")))
         make: Any = service_account.Credentials.from_service_account_info
         return make(info, scopes=[_SCOPE])

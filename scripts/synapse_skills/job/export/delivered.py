@@ -13,6 +13,7 @@ import time
 from typing import Protocol
 
 from synapse_skills.job.state import State
+from synapse_skills.texts import parse_json
 
 FOLDER = "delivered"
 FLUSH_S = 2.0
@@ -62,8 +63,11 @@ class Delivered:
                 continue
             self._segment = max(self._segment, int(stored.name[-12:-6]))
             for line in (self._state.store.read(stored.name) or b"").splitlines():
-                path, digest = json.loads(line)
-                found[path] = digest
+                try:
+                    path, digest = parse_json(line, 0)
+                    found[str(path)] = str(digest)
+                except (ValueError, TypeError):
+                    continue  # a damaged line: its file is put again
         return {path: digest for path, digest in found.items() if digest}
 
     def put(self, file: _File) -> None:

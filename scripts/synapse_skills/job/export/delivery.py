@@ -35,7 +35,7 @@ from synapse_skills.job.state import State
 from synapse_skills.report import Problems
 from synapse_skills.sources import Store, open_store
 from synapse_skills.sources.address import parse_address
-from synapse_skills.texts import human_bytes
+from synapse_skills.texts import human_bytes, parse_json
 
 MOST_THREADS = 16
 READ_BACK_FILES = 100
@@ -161,7 +161,7 @@ class Delivery:
 
     def _marker(self) -> dict[str, Any]:
         try:
-            document = json.loads(self.store.read(MARKER) or b"")
+            document = parse_json(self.store.read(MARKER) or b"")
         except ValueError:
             return {}
         return document if isinstance(document, dict) else {}

@@ -20,6 +20,7 @@ from typing import Any
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.report import write_bytes, write_json
+from synapse_skills.texts import parse_json
 
 MARKER = ".synapse-export"
 MANIFEST = "manifest.json"
@@ -113,7 +114,7 @@ class Output:
 
     def _theirs(self) -> Any:
         try:
-            return json.loads((self.folder / MARKER).read_bytes())
+            return parse_json((self.folder / MARKER).read_bytes())
         except (OSError, ValueError):
             return None
 
@@ -222,7 +223,7 @@ def installed_in(folder: Path) -> set[str]:
     """Folders that the manifest of an output names."""
     marks: set[str] = set()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = parse_json((folder / MANIFEST).read_bytes())
         marks = {str(each["path"]).split("/")[0] for each in manifest["files"]}
     return {name for name in marks if (folder / name).is_dir() and name not in (".", "..")}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import FindingError
+from synapse_skills.job.export.heads import read_head
 
 SEGMENT_BYTES = 256 << 20
 MAX_HEAD_BYTES = 64 << 20
@@ -148,11 +149,10 @@ class Spool:
                 if not head.endswith(b"\n"):
                     return
                 try:
-                    facts = json.loads(head)
-                    rows = facts.pop("rows")
-                    end = at + len(head) + sum(row[1] for row in rows)
-                except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                    facts, rows = read_head(head)
+                except ValueError:
                     return
+                end = at + len(head) + sum(row[1] for row in rows)
                 if end >= size:
                     return
                 offset, places = at + len(head), []

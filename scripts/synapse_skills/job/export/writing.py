@@ -25,8 +25,10 @@ from synapse_skills.job.export.verify import check_format, verify_output
 from synapse_skills.job.export.write import Export
 from synapse_skills.job.progress import Progress
 from synapse_skills.report import ExportReport, write_json
+from synapse_skills.texts import parse_json
 
 WRITTEN = "written.json"
+_KEPT = {"records", "annotations", "files", "splits", "problems"}
 
 
 class Writing:
@@ -167,10 +169,7 @@ class Writing:
         """
         if not output.is_complete:
             return False
-        try:
-            known = json.loads((self.folder / WRITTEN).read_bytes())
-        except (OSError, ValueError):
-            known = {}
+        known = _remembered(self.folder / WRITTEN)
         self.progress.stage("verifying")
         inspected = verify_output(output.folder)
         changed = [problem for problem in inspected.problems if problem.code == "changed-file"]
@@ -188,11 +187,21 @@ class Writing:
         return True
 
 
+def _remembered(path: Path) -> dict[str, Any]:
+    """What an earlier run has kept; empty if it is none of that, and then the export is written anew."""
+    try:
+        known = parse_json(path.read_bytes())
+        ExportReport.model_validate({"name": "", "started": "", "seconds": 0, "exit_code": 0} | known["report"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return known if set(known["report"]) >= _KEPT else {}
+
+
 def remember(folder: Path, output: Output, digest: str, report: ExportReport) -> None:
     """Keep what an output was made of, so that a later run can leave it alone.
 
     Raises:
         OSError: it can't be written; it would only have saved the next run some work.
     """
-    kept = report.model_dump(mode="json", include={"records", "annotations", "files", "splits", "problems"})
+    kept = report.model_dump(mode="json", include=_KEPT)
     write_json(folder / WRITTEN, {"input": digest, "manifest": output.manifest_digest(), "report": kept})

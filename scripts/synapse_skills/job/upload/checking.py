@@ -5,7 +5,6 @@ Needs no backend. The same objects count here and in the planner, so that what w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from synapse_skills.metadata import Fault, Faults
 from synapse_skills.plan import METADATA_TABLE, UploadPlan
 from synapse_skills.report import FileCounts, Problems
 from synapse_skills.sources import Access, File, Inventory, Source
+from synapse_skills.texts import parse_json
 from synapse_skills.units import FIXES, Describe, Described, Unit, check_frozen, survey, table_rule
 
 UNFIT = "meta-invalid"
@@ -218,7 +218,7 @@ def read_left_out(path: Path) -> Iterator[str]:
             if not line.strip():
                 continue
             try:
-                yield str(json.loads(line)["unit"])
+                yield str(parse_json(line, 0)["unit"])
             except (ValueError, KeyError, TypeError):
                 shown = redact(line.strip()[:80].decode("utf-8", "replace"))
                 raise FindingError(

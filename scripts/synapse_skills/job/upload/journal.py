@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from synapse_skills.job.upload.records import check_record
 from synapse_skills.job.upload.segments import DamagedJournal, FolderSegments, Segments
 from synapse_skills.texts import parse_json
 
@@ -92,10 +93,9 @@ class Journal:
             for offset, line in self._segments.lines(name, marks.get(name, 0)):
                 try:
                     record = parse_json(line, 0)
-                    kind = record["t"]
-                except (ValueError, KeyError, TypeError):
+                    check_record(record)
+                except ValueError:
                     raise DamagedJournal(f"Journal segment {name} is damaged before {offset}.") from None
-                assert kind
                 yield name, offset, record
 
     def set_aside(self) -> str | None:
