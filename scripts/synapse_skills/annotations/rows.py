@@ -46,7 +46,6 @@ class _Row(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_NAMES = frozenset(_Row.__struct_fields__) - {"data"}
 _DECODER = msgspec.json.Decoder(_Row)
 
 
@@ -73,7 +72,8 @@ def read_row(row: Mapping[str, Any] | bytes, target: str, *, payload: bytes | No
         files = read_files(fields)
         document = read_document(content, files=files)
         meta = _inner(fields.get("data_unit"), "meta", fields.get("meta"))
-        check_depth(meta)
+        if meta:
+            check_depth(meta)
     except Unreadable as error:
         error.record = key
         raise
@@ -112,7 +112,8 @@ def _parts(row: Mapping[str, Any] | bytes) -> tuple[Mapping[str, Any], bytes | N
         if not isinstance(fields, dict):
             raise Unreadable("The row is no JSON object.") from None
         return fields, payload_of(row)
-    return {name: getattr(parsed, name) for name in _NAMES}, unquoted(bytes(parsed.data))
+    fields = msgspec.structs.asdict(parsed)
+    return fields, unquoted(bytes(fields.pop("data")))
 
 
 def _resolved(data: bytes | None) -> bytes | None:
