@@ -47,9 +47,11 @@ class Storage(Remote):
     def _open(self) -> Remote:
         """The place, with a session that lasts a while yet."""
         with self._lock:
-            if self._place is None or (self._until and time.time() > self._until - MARGIN_S):
+            if self._place is None or (self._until and time.monotonic() > self._until - MARGIN_S):
                 answer = _session(int(self.address.host), self._purpose)
-                self._until = _ends(answer.get("expires_at"))
+                ends = _ends(answer.get("expires_at"))
+                # By a clock that nobody sets while it lasts.
+                self._until = time.monotonic() + ends - time.time() if ends else 0.0
                 # The old one is left to those who are reading through it.
                 self._place = place_of(str(answer.get("provider")), answer.get("configuration"), self.address)
             return self._place

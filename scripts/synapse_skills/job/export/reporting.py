@@ -92,7 +92,8 @@ def make_report(
     report = ExportReport(
         name=plan.name,
         started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        seconds=round(time.time() - started, 3),
+        # A clock that was set back must not make it less than none.
+        seconds=round(max(0.0, time.time() - started), 3),
         exit_code=EXIT_OK,
         mode="dry-run" if dry_run else "export",
         job_id=job_id(),

@@ -16,6 +16,7 @@ from typing import Any
 
 from synapse_skills.backend import Answer, Api
 from synapse_skills.backend.api import LATER, NotThere, Patience, Refused
+from synapse_skills.job.upload import clock
 from synapse_skills.job.upload.ledger import NOTHING, Ledger
 from synapse_skills.job.upload.lookup import PARTS, Lookup, Server, pack, prints_of
 
@@ -65,7 +66,6 @@ class Creator:
         self.stopping = False
         self.unknown_batches = 0
         self._in_a_row = 0
-        self.unanswered_at: float | None = None
         self.why = ""  # the last one was not answered
         self.refused_tasks: dict[str, str] = {}
         self.floor = 0
@@ -156,9 +156,7 @@ class Creator:
             if self.stopping:
                 raise Stopped
             batch, floor = self.ledger.journal.next_batch(), self.floor if kind == "unit" else self.task_floor
-            await self.record(
-                {"t": "intent", "batch": batch, "kind": kind, "floor": floor, "at": time.time(), "units": intent}
-            )
+            await self.record({"t": "intent", "batch": batch, "kind": kind, "floor": floor, **_now(), "units": intent})
             answer = await self.api.post_once(path, body)
             ids = _ids(answer, len(keys)) if answer.outcome == "ok" else None
             if ids is not None:
@@ -188,10 +186,9 @@ class Creator:
 
     async def _unanswered(self, batch: str) -> None:
         """It stays `sent`, settling decides; the wait for that begins now, not when the request went out."""
-        self.unanswered_at = time.monotonic()
         self.unknown_batches += 1
         self._in_a_row += 1
-        await self.record({"t": "unanswered", "batch": batch, "at": time.time()})
+        await self.record({"t": "unanswered", "batch": batch, **_now()})
 
     async def canary(self, unit: Ready) -> None:
         """Create the first unit alone and learn from its row what comes back."""
@@ -259,6 +256,11 @@ class Creator:
         middle = len(units) // 2
         await self.make_tasks(units[:middle])
         await self.make_tasks(units[middle:])
+
+
+def _now() -> dict[str, Any]:
+    """When something is done: for people, and for whoever has to know how long ago it was."""
+    return {"at": time.time(), "up": clock.mark()}
 
 
 def _ids(answer: Answer, count: int) -> list[int] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synapse_skills.job.upload.clock import age_of
 from synapse_skills.job.upload.journal import Journal, Record
 
 LEDGER_VERSION = 1
@@ -28,7 +29,7 @@ CREATE INDEX IF NOT EXISTS unit_batch ON unit(batch) WHERE batch IS NOT NULL;
 CREATE INDEX IF NOT EXISTS unit_server ON unit(server_id) WHERE server_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS batch(
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, floor INTEGER NOT NULL, sent_at REAL NOT NULL, state TEXT NOT NULL,
-  units INTEGER NOT NULL) WITHOUT ROWID;
+  units INTEGER NOT NULL, up TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS confirmed(
   source INTEGER, path TEXT, size INTEGER, mtime_ns INTEGER, checksum TEXT, target TEXT NOT NULL DEFAULT '',
   PRIMARY KEY(source, path)) WITHOUT ROWID;
@@ -43,12 +44,12 @@ CREATE INDEX IF NOT EXISTS server_checksum ON server_unit(checksum_print);
 
 @dataclass(frozen=True)
 class Batch:
-    """A create request whose outcome is not settled."""
+    """A create request whose outcome is not settled; `up` is when it was last heard of, as `clock` marks it."""
 
     id: str
     kind: str
     floor: int
-    sent_at: float
+    up: str | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def is_damaged(error: sqlite3.Error) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         return "malformed" in str(error)
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError)
+
+
+def _up(record: Record) -> str:
+    """When it was written, by the clock of its machine; earlier versions did not say."""
+    return str(record.get("up") or "")
 
 
 def remove_database(path: Path) -> None:
@@ -110,6 +116,8 @@ class Ledger:
         if "target" not in {row[1] for row in self.db.execute("PRAGMA table_info(confirmed)")}:
             # From a version that converted nothing: all that it sent, it sent as it was.
             self.db.execute("ALTER TABLE confirmed ADD COLUMN target TEXT NOT NULL DEFAULT ''")
+        if "up" not in {row[1] for row in self.db.execute("PRAGMA table_info(batch)")}:
+            self.db.execute("ALTER TABLE batch ADD COLUMN up TEXT")
         if self.info("version") not in (None, LEDGER_VERSION):
             self._drop()
         self.set_info("version", LEDGER_VERSION)
@@ -138,7 +146,8 @@ class Ledger:
 
     def forget(self) -> None:
         """Forget everything (`--fresh`, or the journal is gone) but when the last unanswered create was sent."""
-        open_since = max([float(self.info("open_since") or 0), *(batch.sent_at for batch in self.unsettled())])
+        waiting = [self.info("open_since"), *(batch.up or "" for batch in self.unsettled())]
+        open_since = min((str(up) for up in waiting if up not in (None, 0)), key=age_of, default=None)
         self._drop()
         self.set_info("version", LEDGER_VERSION)
         self.set_info("open_since", open_since)
@@ -211,7 +220,7 @@ class Ledger:
         elif kind == "intent":
             self._intent(record)
         elif kind == "unanswered":
-            self.write("UPDATE batch SET sent_at=max(sent_at, ?) WHERE id=?", (record["at"], record["batch"]))
+            self.write("UPDATE batch SET sent_at=?, up=? WHERE id=?", (record["at"], _up(record), record["batch"]))
         elif kind == "answer":
             self._answer(record["batch"], record["ids"])
         elif kind == "refused":
@@ -246,8 +255,8 @@ class Ledger:
     def _intent(self, record: Record) -> None:
         units = record["units"]
         self.write(
-            "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, 'sent', ?)",
-            (record["batch"], record["kind"], record["floor"], record["at"], len(units)),
+            "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, 'sent', ?, ?)",
+            (record["batch"], record["kind"], record["floor"], record["at"], len(units), _up(record)),
         )
         if record["kind"] == "task":
             self.write_many("UPDATE unit SET task_batch=? WHERE key=?", [(record["batch"], key) for key in units])
@@ -308,7 +317,7 @@ class Ledger:
 
     def unsettled(self) -> list[Batch]:
         """Creates that were meant or sent and never answered, oldest first."""
-        rows = self.db.execute("SELECT id, kind, floor, sent_at FROM batch WHERE state='sent' ORDER BY sent_at, id")
+        rows = self.db.execute("SELECT id, kind, floor, up FROM batch WHERE state='sent' ORDER BY sent_at, id")
         return [Batch(*row) for row in rows]
 
     def units_of(self, batch: str) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from synapse_skills.backend.api import NotThere, Refused
+from synapse_skills.job.upload import clock
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.ledger import Batch, Ledger
 from synapse_skills.job.upload.lookup import Lookup, Server, prints_of, unpack
@@ -60,7 +61,7 @@ class Settler:
         batches = self.ledger.unsettled()
         if not batches:
             return 0
-        await self._wait(max(batch.sent_at for batch in batches), len(batches))
+        await self._wait(min(clock.age_of(batch.up) for batch in batches), len(batches))
         units = [batch for batch in batches if batch.kind == "unit"]
         tasks = [batch for batch in batches if batch.kind == "task"]
         if units:
@@ -73,18 +74,14 @@ class Settler:
 
     async def wait_for_forgotten(self) -> None:
         """Wait for creates of which only is known that there were some: their records have been set aside or lost."""
-        if open_since := float(self.ledger.info("open_since") or 0):
-            await self._wait(open_since, 1)
-            self.ledger.set_info("open_since", 0)
+        open_since = self.ledger.info("open_since")
+        # 0 is what earlier versions wrote for none.
+        if open_since not in (None, 0):
+            await self._wait(clock.age_of(str(open_since)), 1)
+            self.ledger.set_info("open_since", None)
 
-    async def _wait(self, sent_at: float, count: int) -> None:
-        # A clock that was set back must not make us wait for longer than one full period from now; one that was set
-        # forward not for less than one since this run gave up on an answer.
-        now = time.time()
-        left = min(sent_at, now) + self.settle_after_s - now
-        if self.creator.unanswered_at is not None:
-            left = max(left, self.creator.unanswered_at + self.settle_after_s - time.monotonic())
-        end = time.monotonic() + left
+    async def _wait(self, age: float, count: int) -> None:
+        end = time.monotonic() + self.settle_after_s - age
         if end - time.monotonic() > 1:
             self.say(
                 f"{count} creates were not answered: looking them up in {end - time.monotonic():.0f} s, "
