@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -14,12 +12,12 @@ from typing import Any
 import pytest
 
 import synapse_skills
-from launcher.environments import cache_folder
+from plugin.claude_code import claude, command, environment
+
+__all__ = ["claude"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".claude-plugin"
-# One version, so that a new one can't turn the tests red overnight.
-CLAUDE_CODE = "2.1.330"
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -56,35 +54,8 @@ def test_license_and_changelog() -> None:
     assert f"({synapse_skills.__version__})" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def claude() -> Path:
-    """The real Claude Code binary, kept in the cache; it needs no login to validate."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("no npm on this machine")
-    folder = cache_folder() / f"claude-code-{CLAUDE_CODE}"
-    binary = folder / "node_modules" / ".bin" / "claude"
-    if not binary.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund"]
-        installed = subprocess.run(
-            [*command, f"@anthropic-ai/claude-code@{CLAUDE_CODE}"],
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
-        assert installed.returncode == 0, installed.stderr
-    return binary
-
-
 def validate(claude: Path, target: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "CLAUDE_CONFIG_DIR": str(home / "config"),
-        "DISABLE_AUTOUPDATER": "1",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    }
-    command = [str(claude), "plugin", "validate", "--strict", str(target)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    return command(claude, "plugin", "validate", "--strict", str(target), env=environment(home))
 
 
 @pytest.mark.heavy
