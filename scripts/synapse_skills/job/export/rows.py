@@ -7,9 +7,10 @@ them is only where they lead. The payload is the record's content and stays as i
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,8 +19,8 @@ import msgspec
 
 from synapse_skills.annotations import Wrapper, is_wrapper
 
-# Inside a JSON string: an escaped character counts as one.
-_QUERY = re.compile(rb'([A-Za-z][A-Za-z0-9+.-]*:(?:\\?/){2}(?:[^"?\\\s]|\\.)*)\?(?:[^"\\\s]|\\.)*')
+# Inside a JSON string: an escaped character counts as one. Begun with the colon, because that can be searched for.
+_QUERY = re.compile(rb'(:(?<=[A-Za-z0-9+.-]:)(?:\\?/){2}[^"?\\\s]*(?:\\.[^"?\\\s]*)*)\?[^"\\\s]*(?:\\.[^"\\\s]*)*')
 _OWN_URL = re.compile(rb'("(?:presigned_)?url"\s*:\s*"(?:[^"?\\]|\\.)*)\?(?:[^"\\]|\\.)*"')
 
 _DECODER = json.JSONDecoder()
@@ -46,14 +47,11 @@ class Row:
     id: int
     members: dict[str, bytes]
     wrapper: Wrapper | None = None
-    _head: dict[str, Any] | None = None
 
     @property
-    def head(self) -> dict[str, Any]:
-        """The row without its payload, parsed."""
-        if self._head is None:
-            self._head = {name: _told(raw) for name, raw in self.members.items() if name != "data"}
-        return self._head
+    def head(self) -> Mapping[str, Any]:
+        """The row without its payload, each member parsed when it is asked for."""
+        return _Head(self.members)
 
     @property
     def is_bare(self) -> bool:
@@ -70,7 +68,7 @@ class Row:
 
     def as_received(self, without: frozenset[str] | set[str] = frozenset()) -> bytes:
         """The row as it came, links and all; some of its members left out."""
-        members = [json.dumps(name).encode() + b":" + raw for name, raw in self.members.items() if name not in without]
+        members = [_named(name) + raw for name, raw in self.members.items() if name not in without]
         return b"{" + b",".join(members) + b"}"
 
     def as_kept(self, payload: bytes | None = None) -> bytes:
@@ -83,7 +81,7 @@ class Row:
                 content = raw
             else:
                 content = without_queries(raw)
-            parts.append(json.dumps(name).encode() + b":" + content)
+            parts.append(_named(name) + content)
         return b"{" + b",".join(parts) + b"}"
 
 
@@ -100,7 +98,32 @@ def without_queries(raw: bytes) -> bytes:
     """JSON whose links have lost their query."""
     if b"?" not in raw:
         return raw
-    return _OWN_URL.sub(rb'\1"', _QUERY.sub(rb"\1", raw))
+    cleaned = _QUERY.sub(rb"\1", raw)
+    return _OWN_URL.sub(rb'\1"', cleaned) if b"?" in cleaned else cleaned
+
+
+class _Head(Mapping[str, Any]):
+    """Members of a row less its payload. Of a dozen only two or three are ever looked at."""
+
+    def __init__(self, members: Mapping[str, bytes]) -> None:
+        self._members = members
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "data":
+            raise KeyError(name)
+        return _told(self._members[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._members if name != "data")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@functools.lru_cache(maxsize=256)
+def _named(name: str) -> bytes:
+    """The name of a member as JSON, with its colon."""
+    return json.dumps(name).encode() + b":"
 
 
 def read_page(content: bytes, target: str) -> Listed:
