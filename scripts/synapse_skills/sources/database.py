@@ -8,6 +8,7 @@ by another run) is an error.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ CREATE UNIQUE INDEX file_path ON file (source, path);
 CREATE TABLE guard (key BLOB PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_LEAST_FREE = 64 << 10
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
@@ -113,6 +115,17 @@ def is_damaged(error: sqlite3.Error) -> bool:
     return _primary(error) in _DAMAGED
 
 
+def is_full(error: sqlite3.Error, path: Path) -> bool:
+    """Whether it is for want of space; SQLite calls it an I/O error where it can't make a file beside its own."""
+    code = _primary(error)
+    if code not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return code == sqlite3.SQLITE_FULL or "disk is full" in str(error)
+    try:
+        return shutil.disk_usage(path.parent).free < _LEAST_FREE
+    except OSError:
+        return False
+
+
 def _primary(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
@@ -125,7 +138,7 @@ def database_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         where = printable(str(path))
         code = _primary(error)
-        if code == sqlite3.SQLITE_FULL:
+        if is_full(error, path):
             raise OutOfReach(
                 f"The disk is full: {where} can't grow",
                 hint="Free some disk space and run it again: it goes on where it was.",

@@ -8,6 +8,7 @@ import sqlite3
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, printable, unexpected
 from synapse_skills.job.export.decide import Failed
 from synapse_skills.job.state import State
+from synapse_skills.sources.database import is_full
 
 
 def error_of(caught: Exception, state: State) -> SkillsError:
@@ -25,9 +26,10 @@ def error_of(caught: Exception, state: State) -> SkillsError:
             code="disk-full" if full else "os-error",
         )
     if isinstance(caught, sqlite3.Error):
+        full = is_full(caught, state.cache / "export.sqlite")
         return OutOfReach(
-            f"The index in {state.cache} can't be used: {caught}",
-            hint="Check the disk, then run it again: the index is made anew.",
-            code="disk-full" if "full" in str(caught) else "index-denied",
+            f"{'The disk is full: the' if full else 'The'} index in {state.cache} can't be used: {caught}",
+            hint=f"{'Free some space' if full else 'Check the disk'}, then run it again: the index is made anew.",
+            code="disk-full" if full else "index-denied",
         )
     return unexpected(caught)

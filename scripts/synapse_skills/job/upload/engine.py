@@ -34,6 +34,7 @@ from synapse_skills.job.upload.tally import Tally
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems, UploadReport
 from synapse_skills.sources import Access, File, Inventory, Source, reach
+from synapse_skills.sources.database import is_full
 
 PATIENCE_S = 60.0
 TICK_S = 0.5
@@ -137,10 +138,11 @@ class Engine:
                 hint="Run it again: the ledger is made anew from the journal, and it goes on where it was.",
                 code="ledger-damaged",
             )
+        full = is_full(caught, self.state.cache / LEDGER)
         return OutOfReach(
-            f"The ledger in {self.state.cache} can't be written: {caught}",
-            hint="Check the disk, then run it again: it goes on where it was.",
-            code="disk-full" if "full" in str(caught) else "ledger-denied",
+            f"{'The disk is full: the' if full else 'The'} ledger in {self.state.cache} can't be written: {caught}",
+            hint=f"{'Free some space' if full else 'Check the disk'}, then run it again: it goes on where it was.",
+            code="disk-full" if full else "ledger-denied",
         )
 
     # -- stages --------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ journal again. What does no harm when it is forgotten (confirmed files, the chec
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,32 +15,11 @@ from typing import Any
 
 from synapse_skills.job.upload.clock import age_of
 from synapse_skills.job.upload.journal import Journal, Record
+from synapse_skills.job.upload.schema import SCHEMA
 
 LEDGER_VERSION = 1
 UNKNOWN_TASK = "unknown"  # stands for the batch of a task that may have been made
 NOTHING = "-"  # the print of a part that a server row leaves empty
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS ledger_info(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unit(
-  key TEXT PRIMARY KEY, state TEXT NOT NULL, prints TEXT, basis TEXT, batch TEXT, server_id INTEGER,
-  run INTEGER NOT NULL DEFAULT 0, matched INTEGER NOT NULL DEFAULT 0, reason TEXT,
-  task_id INTEGER, task_batch TEXT) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unit_batch ON unit(batch) WHERE batch IS NOT NULL;
-CREATE INDEX IF NOT EXISTS unit_server ON unit(server_id) WHERE server_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS batch(
-  id TEXT PRIMARY KEY, kind TEXT NOT NULL, floor INTEGER NOT NULL, sent_at REAL NOT NULL, state TEXT NOT NULL,
-  units INTEGER NOT NULL, up TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS confirmed(
-  source INTEGER, path TEXT, size INTEGER, mtime_ns INTEGER, checksum TEXT, target TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY(source, path)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS server_unit(
-  id INTEGER PRIMARY KEY, path_print TEXT, meta_print TEXT, checksum_print TEXT, groups_print TEXT,
-  taken INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS server_path ON server_unit(path_print);
-CREATE INDEX IF NOT EXISTS server_meta ON server_unit(meta_print);
-CREATE INDEX IF NOT EXISTS server_checksum ON server_unit(checksum_print);
-"""
 
 
 @dataclass(frozen=True)
@@ -96,6 +76,7 @@ class Ledger:
     def __init__(self, path: Path, journal: Journal) -> None:
         self.journal = journal
         self.run = 0
+        self._failed: sqlite3.Error | None = None
         self.current_run = 0  # 0 until this run has opened its segment: a dry run never does
         try:
             self._open(path)
@@ -112,7 +93,7 @@ class Ledger:
         self.db.execute("PRAGMA journal_mode=WAL")
         # The journal is what must survive; this file only must not be torn.
         self.db.execute("PRAGMA synchronous=NORMAL")
-        self.db.executescript(_SCHEMA)
+        self.db.executescript(SCHEMA)
         if "target" not in {row[1] for row in self.db.execute("PRAGMA table_info(confirmed)")}:
             # From a version that converted nothing: all that it sent, it sent as it was.
             self.db.execute("ALTER TABLE confirmed ADD COLUMN target TEXT NOT NULL DEFAULT ''")
@@ -125,20 +106,40 @@ class Ledger:
 
     def close(self) -> None:
         """Commit and close."""
-        self.commit()
-        self.db.close()
+        try:
+            self.commit()
+        finally:
+            self.db.close()
 
     def write(self, statement: str, values: Any = ()) -> None:
         """Change something, in the transaction that the next `commit` ends."""
-        if not self.db.in_transaction:
-            self.db.execute("BEGIN")
-        self.db.execute(statement, values)
+        with self._whole():
+            self.db.execute(statement, values)
 
     def write_many(self, statement: str, rows: Iterable[Any]) -> None:
         """`write` for many rows."""
-        if not self.db.in_transaction:
-            self.db.execute("BEGIN")
-        self.db.executemany(statement, rows)
+        with self._whole():
+            self.db.executemany(statement, rows)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Nothing is written after a write that failed.
+
+        On a full disk SQLite takes back the whole transaction, records that were applied before with it. To go on with
+        the next record, and to note that the journal is read up to there, would be to forget those for ever.
+        """
+        if self._failed is not None:
+            raise self._failed
+        try:
+            if not self.db.in_transaction:
+                self.db.execute("BEGIN")
+            yield
+        except BaseException as error:
+            failed = sqlite3.OperationalError("the ledger takes nothing more after a write that was broken off")
+            self._failed = error if isinstance(error, sqlite3.Error) else failed
+            with contextlib.suppress(sqlite3.Error):
+                self.db.rollback()
+            raise
 
     def _drop(self) -> None:
         for table in ("unit", "batch", "confirmed", "server_unit", "ledger_info"):
@@ -156,8 +157,11 @@ class Ledger:
 
     def commit(self) -> None:
         """Make what was applied durable in the cache."""
+        if self._failed is not None:
+            raise self._failed
         if self.db.in_transaction:
-            self.db.commit()
+            with self._whole():
+                self.db.commit()
 
     def info(self, key: str) -> Any:
         """A remembered value, None if there is none."""
