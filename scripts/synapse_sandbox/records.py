@@ -115,7 +115,7 @@ class Rows:
     def texts(self, keys: list[int]) -> list[str]:
         """The JSON of the records with these keys, in this order."""
         kind = self.target
-        limit = payloads.longest(self.box.settings, self.mode)
+        limit = payloads.longest(self.box.settings, self.mode) if self._shows("data") else -1
         # Fixed texts only: the values travel as parameters.
         query = f"""
             select r.*, {payloads.COLUMNS}
@@ -123,11 +123,16 @@ class Rows:
         """  # noqa: S608
         found = {row[kind.key]: row for row in self.box.store.db.execute(query, (limit, json.dumps(keys)))}
         wanted = {row["data_unit"] for row in found.values() if row["data_unit"] is not None}
-        if self.shape == "data":
+        if not self._shows("data_unit", "file", "files", "files_manifest"):
             wanted = set()
         units = {unit["id"]: unit for unit in rows_by_id(self.box, wanted, self.base, expired=self.expired)}
-        tasks = self._tasks({row["task"] for row in found.values()}) if kind is not TASK else {}
+        has_tasks = kind is not TASK and self._shows("task")
+        tasks = self._tasks({row["task"] for row in found.values()}) if has_tasks else {}
         return [self._text(found[key], units.get(found[key]["data_unit"]), tasks) for key in keys if key in found]
+
+    def _shows(self, *names: str) -> bool:
+        """Whether a row shows any of these: what `fields` leaves out costs nothing, as in a real backend."""
+        return not self.fields or not self.fields.isdisjoint(names)
 
     def _tasks(self, numbers: set[int | None]) -> dict[int, str]:
         among = "id in (select value from json_each(?))"
@@ -142,7 +147,8 @@ class Rows:
         kind = self.target
         if self.shape == "bulk":
             return self._bulk_text(row, unit)
-        data = "null" if self.no_data else payloads.as_text(self.box, self.base, row, self.mode, expired=self.expired)
+        is_null = self.no_data or not self._shows("data")
+        data = "null" if is_null else payloads.as_text(self.box, self.base, row, self.mode, expired=self.expired)
         parts = {"id": str(row["id"])}
         if kind is GROUND_TRUTH:
             parts["pgh_id"] = str(row["pgh_id"])
@@ -155,7 +161,7 @@ class Rows:
         facts = row["facts"]
         if self.fields or row["omit"] or (kind.name == "assignment" and '"file"' in facts):
             # Rare, and then every field is looked at on its own; a fact of the same name wins.
-            parts |= {key: _json(value) for key, value in json.loads(facts).items()}
+            parts |= {key: _json(value) for key, value in json.loads(facts).items() if self._shows(key)}
             omit = set(json.loads(row["omit"] or "[]"))
             parts["data"] = data
             return _joined(

@@ -86,6 +86,8 @@ class Fetcher:
         self.done = Fetched()
         self.on_rows = on_rows
         self.pace = Pace(workers)
+        self._newest: Listed | None = None
+        self._keeping = asyncio.Lock()
         self.payloads = Payloads(api, Pace(workers), self._relist)
 
     def stop(self) -> None:
@@ -109,7 +111,7 @@ class Fetcher:
                 await self._by_ranges(begun)
             else:
                 await self._by_pages()
-            self._keep({"t": "whole"})
+            await self._keep({"t": "whole"})
         await self._lacking()
         await self._without_data()
         if self.limit is None:
@@ -126,12 +128,19 @@ class Fetcher:
         rest = {name: value for name, value in self.scope.filter.items() if name not in set(without)}
         scope = replace(self.scope, filter=rest)
         listed = await self._ask(scope.counting(), scope)
+        if len(rest) == len(self.scope.filter):
+            self._newest = listed
         return listed.count
+
+    async def _newest_now(self) -> Listed:
+        """The newest record and the count, as the last `count` has seen them; asked for if none has."""
+        listed, self._newest = self._newest, None
+        return listed if listed is not None else await self._ask(self.scope.counting())
 
     # -- the ways through a list -----------------------------------------------------------------------------------
 
     async def _begin(self) -> dict[str, Any]:
-        newest = await self._ask(self.scope.counting())
+        newest = await self._newest_now()
         count = newest.count
         begun: dict[str, Any] = {"t": "begin", "count": count, "ranges": False, "low": 0, "high": 0}
         if newest.rows and self.scope.has_ranges:
@@ -141,7 +150,7 @@ class Fetcher:
                 low = max(low, oldest.rows[0].key)
             high = min(high or newest.rows[0].key + 1, newest.rows[0].key + 1)
             begun |= {"ranges": True, "low": low, "high": high}
-        self._keep(begun)
+        await self._keep(begun)
         return begun
 
     async def _by_ranges(self, begun: dict[str, Any]) -> None:
@@ -226,7 +235,7 @@ class Fetcher:
     async def _look_again(self) -> None:
         """Compare with a light listing: what was changed since is fetched again, once."""
         low, high = self.scope.bounds
-        newest = await self._ask(self.scope.counting())
+        newest = await self._newest_now()
         if newest.rows:
             high = min(high or newest.rows[0].key + 1, newest.rows[0].key + 1)
         elif not self.index.count():
@@ -249,7 +258,7 @@ class Fetcher:
         self.done.can_tell = self.index.can_tell()
         gone = self.index.gone()
         if gone:
-            self._keep({"t": "gone", "keys": gone})
+            await self._keep({"t": "gone", "keys": gone})
         changed = self.index.changed()
         self.done.edited_count = len(gone) + len(changed)
         self.done.edited = sorted([*gone, *changed])[:3]
@@ -257,7 +266,7 @@ class Fetcher:
             self._go_on()
             missing = await self._fetch_again(list(keys))
             if missing:
-                self._keep({"t": "gone", "keys": missing})
+                await self._keep({"t": "gone", "keys": missing})
         self.done.restless = self.index.restless()
 
     async def _glance(self, low: int, high: int) -> Listed:
@@ -333,12 +342,15 @@ class Fetcher:
                     said |= {"high": parts[number - 1][-1].key}
             else:
                 said = facts(0) if is_last else {"t": "some"}
-            self._keep(said, some)
+            await self._keep(said, some)
             self.done.rows += len(some)
             self.on_rows(len(some))
 
-    def _keep(self, facts: dict[str, Any], rows: list[Kept] | None = None) -> None:
-        self.index.add(self.spool.append(facts, rows or []))
+    async def _keep(self, facts: dict[str, Any], rows: list[Kept] | None = None) -> None:
+        """Keep a page. Until the disk has it others are fetched: one that takes its time would stop them all."""
+        async with self._keeping:
+            page = await asyncio.to_thread(self.spool.append, facts, rows or [])
+            self.index.add(page)
 
     def _go_on(self) -> None:
         if self.stopping:
