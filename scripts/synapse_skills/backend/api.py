@@ -7,7 +7,6 @@ a batch (contract/EXPERIMENTS.md, e1); it takes an HTML page with status 200 for
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import os
 import random
@@ -88,17 +87,14 @@ async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(content)
 
 
-@functools.cache
-def _default_context() -> ssl.SSLContext:
-    """Read once: the system's certificates take a tenth of a second, and a round of planning needs them twice."""
-    return ssl.create_default_context()
+def tls_context() -> ssl.SSLContext | Literal[True]:
+    """The TLS context with the CA bundle that requests and curl users configure; True for the system's.
 
-
-def tls_context() -> ssl.SSLContext:
-    """The TLS context with the CA bundle that requests and curl users configure."""
+    aiohttp has read the system's by then, which takes a twentieth of a second: not twice.
+    """
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if not bundle:
-        return _default_context()
+        return True
     try:
         if os.path.isdir(bundle):  # noqa: PTH112 - a plain string from the environment
             return ssl.create_default_context(capath=bundle)
@@ -109,6 +105,13 @@ def tls_context() -> ssl.SSLContext:
             hint="Mend or unset REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE).",
             code="bad-ca-bundle",
         ) from None
+
+
+def _has_proxy() -> bool:
+    """Whether the environment names a proxy. aiohttp would ask anew for every request, and read ~/.netrc twice each
+    time: a quarter of an upload of small files. Without a proxy there is nothing to ask for, and no login of ~/.netrc
+    belongs into a request to a presigned link."""
+    return bool({"http", "https"} & urllib.request.getproxies().keys())
 
 
 def backoff(attempt: int, retry_after: float = 0.0) -> float:
@@ -171,13 +174,13 @@ class Api:
         tls = tls_context()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, limit=self._connections, resolver=Resolver(self._trusted())),
-            trust_env=True,
+            trust_env=_has_proxy(),
             timeout=READ_TIMEOUT,
         )
         # A create on a kept-alive connection that the server has just closed looks like a lost answer: a fresh
         # connection for each keeps "unknown" for what is unknown.
         self._once = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, force_close=True), trust_env=True, timeout=SEND_TIMEOUT
+            connector=aiohttp.TCPConnector(ssl=tls, force_close=True), trust_env=_has_proxy(), timeout=SEND_TIMEOUT
         )
         return self
 

@@ -11,6 +11,8 @@ from synapse_skills.backend.trying import CHANGED, TransferFailed
 CHUNK = 1 << 20
 
 Opener = Callable[[], BinaryIO]
+Unchanged = Callable[[BinaryIO], bool]
+"""Whether the file that was just read is still the one that was meant."""
 
 
 class Body:
@@ -23,13 +25,17 @@ class Body:
         start: where the piece begins.
         length: how long it is.
         digest: is updated with what is read.
+        unchanged: asked when all of it has been read.
     """
 
-    def __init__(self, opener: Opener, start: int, length: int, digest: Any) -> None:
+    def __init__(
+        self, opener: Opener, start: int, length: int, digest: Any, unchanged: Unchanged | None = None
+    ) -> None:
         self._opener = opener
         self._start = start
         self._length = length
         self._digest = digest
+        self._unchanged = unchanged
         self.error: OSError | TransferFailed | None = None
 
     async def chunks(self, on_progress: Callable[[], None]) -> AsyncIterator[bytes]:
@@ -47,6 +53,9 @@ class Body:
                         raise TransferFailed("the file became shorter while it was read", again=True, code=CHANGED)
                     self._digest.update(chunk)
                     left -= len(chunk)
+                    if not left:
+                        # Before the last of it goes out: what has changed meanwhile does not arrive whole.
+                        await asyncio.to_thread(_check, stream, self._unchanged)
                     yield chunk
                 on_progress()
             finally:
@@ -56,11 +65,17 @@ class Body:
             raise
 
 
-def whole(opener: Opener, digest: Any, size: int) -> bytes:
+def whole(opener: Opener, digest: Any, size: int, unchanged: Unchanged | None = None) -> bytes:
     """All of a small file at once."""
     with opener() as stream:
         content = stream.read(size + 1)
-    if len(content) != size:
-        raise TransferFailed("the file changed its size while it was read", again=True, code=CHANGED)
+        if len(content) != size:
+            raise TransferFailed("the file changed its size while it was read", again=True, code=CHANGED)
+        _check(stream, unchanged)
     digest.update(content)
     return content
+
+
+def _check(stream: BinaryIO, unchanged: Unchanged | None) -> None:
+    if unchanged is not None and not unchanged(stream):
+        raise TransferFailed("the file changed while it was read", again=True, code=CHANGED)

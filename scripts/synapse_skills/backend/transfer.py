@@ -18,7 +18,7 @@ import aiohttp
 
 from synapse_skills.backend.addresses import host_of, is_own_network
 from synapse_skills.backend.api import Api, Refused
-from synapse_skills.backend.body import CHUNK, Body, Opener, whole
+from synapse_skills.backend.body import CHUNK, Body, Opener, Unchanged, whole
 from synapse_skills.backend.pace import Pace
 from synapse_skills.backend.through import Through
 from synapse_skills.backend.trying import CHANGED, OWN_NETWORK, WAIT_STATUSES, Busy, TransferFailed, Tries, retry_after
@@ -139,15 +139,24 @@ class Transfer:
                 result.append(Confirmed(bool(row.get("success")), checksum, redact(str(row.get("error") or ""))))
         return result
 
-    async def put(self, ticket: Ticket, name: str, size: int, opener: Opener) -> Sent:
+    async def put(
+        self, ticket: Ticket, name: str, size: int, opener: Opener, unchanged: Unchanged | None = None
+    ) -> Sent:
         """Send one file's bytes to its place, hashing them on the way.
+
+        Args:
+            ticket: the place.
+            name: of the file, as it arrives.
+            size: in bytes.
+            opener: opens the file, once for each attempt.
+            unchanged: asked whenever the file has been read, while it is open.
 
         Raises:
             TransferFailed: the storage refuses it, or it can't be read, or six attempts were not enough.
             Expired: the link is too old.
         """
         if ticket.parts:
-            return await self._put_parts(ticket, name, size, opener)
+            return await self._put_parts(ticket, name, size, opener, unchanged)
         sha1 = ""
         assert ticket.url is not None
 
@@ -156,16 +165,18 @@ class Transfer:
             digest = hashlib.sha1(usedforsecurity=False)
             body: bytes | Body
             if size <= CHUNK:
-                body = await asyncio.to_thread(whole, opener, digest, size)
+                body = await asyncio.to_thread(whole, opener, digest, size, unchanged)
             else:
-                body = Body(opener, 0, size, digest)
+                body = Body(opener, 0, size, digest, unchanged)
             await self._put_once(ticket.url or "", name, size, body)
             sha1 = digest.hexdigest()
 
         await self._tries.run(attempt, name)
         return Sent(ticket.file_key, sha1, size)
 
-    async def _put_parts(self, ticket: Ticket, name: str, size: int, opener: Opener) -> Sent:
+    async def _put_parts(
+        self, ticket: Ticket, name: str, size: int, opener: Opener, unchanged: Unchanged | None
+    ) -> Sent:
         if ticket.part_size <= 0 or ticket.part_size * len(ticket.parts) < size:
             raise TransferFailed(f"{name}: the backend offers parts for less than the whole file", again=False)
         digest = hashlib.sha1(usedforsecurity=False)
@@ -181,7 +192,9 @@ class Transfer:
                 nonlocal etag, digest
                 # Hash on a copy: an attempt that fails half-way must leave no trace in the sum.
                 trial = digest.copy()
-                etag = await self._put_once(url, name, length, Body(opener, start, length, trial), typed=False)
+                etag = await self._put_once(
+                    url, name, length, Body(opener, start, length, trial, unchanged), typed=False
+                )
                 digest = trial
 
             await self._tries.run(attempt, name)

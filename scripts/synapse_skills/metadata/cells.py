@@ -17,7 +17,7 @@ from typing import Any
 from xml.parsers import expat
 
 from synapse_skills.metadata import limits
-from synapse_skills.metadata.extents import column_of, tags_of
+from synapse_skills.metadata.grid import column_of
 from synapse_skills.metadata.parts import Parts, xml_parser
 from synapse_skills.metadata.text import bad
 
@@ -146,6 +146,9 @@ def _pieces(path: Path, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _searched(path: Path, chunks: Iterable[bytes], lengths: list[int]) -> Seen | None:
     """By regular expressions; None if the sheet is written in a way that they may not understand."""
+    # Here: it brings numpy, and a job that reads frozen rows never sees a workbook.
+    from synapse_skills.metadata.extents import tags_of
+
     seen = Seen()
     longest = max(lengths, default=0)
     for piece in _pieces(path, chunks):

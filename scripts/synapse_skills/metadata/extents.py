@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from synapse_skills.metadata.grid import column_of
+
 try:
     import numpy
 except ImportError:  # pragma: no cover - synapse-sdk brings it
@@ -132,11 +134,3 @@ def _by_search(piece: bytes) -> Extent | tuple[()] | None:
     rows = [int(row) - 1 for row in {ref.lstrip(_LETTERS) for ref in found}]
     columns = [column_of(column) for column in {ref.rstrip(_DIGITS) for ref in found}]
     return min(rows), min(columns), max(rows), max(columns)
-
-
-def column_of(letters: bytes) -> int:
-    """`C` → 2."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number - 1

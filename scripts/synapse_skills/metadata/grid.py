@@ -15,3 +15,11 @@ class Grid(Protocol):
 
     def chunks(self) -> Iterator[Chunk]:
         """(row numbers, rows), some thousand rows at a time."""
+
+
+def column_of(letters: bytes) -> int:
+    """`C` → 2."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number - 1

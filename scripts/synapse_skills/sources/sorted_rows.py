@@ -136,7 +136,7 @@ class SortedRows[Key: (str, tuple[int, str]), Value]:
                 self._bad("is empty")
             return None
         try:
-            return self.parse(json.loads(line, parse_constant=_refuse))
+            return self.parse(_DECODER.decode(line.decode()))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._bad(str(error) if isinstance(error, RowError) else f"is not {self.shape}")
 
@@ -174,6 +174,9 @@ class RowError(ValueError):
 
 def _refuse(constant: str) -> NoReturn:
     raise RowError(f"holds {constant}, which is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def write_sorted(path: Path, rows: Iterable[tuple[Any, Mapping[str, Any]]]) -> tuple[int, str]:

@@ -145,8 +145,6 @@ class Survey:
         """
         if not self.inventory.is_of(self.sources):
             raise ValueError("the inventory has not walked these sources")
-        if self.guard:
-            content_guard()
         generation = self.inventory.state("generation")
         if self._placed != generation:
             place_all(self.inventory, self.place, frozenset(spec.name for spec in self.specs))
@@ -319,6 +317,9 @@ class _Page:
         open_questions = {
             key: (roots[file.source], file) for keys in self._keys for key, _, file in keys if key not in self._known
         }
+        if open_questions:
+            # Here and not before: what is known already needs no SDK, which takes longer to load than a small survey.
+            content_guard()
         for some in batched(open_questions.items(), _FILES_A_TASK):
             self._asked.append(pool.submit(_ask_all, some))
 

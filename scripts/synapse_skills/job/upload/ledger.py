@@ -15,7 +15,7 @@ from typing import Any
 
 from synapse_skills.job.upload.clock import age_of
 from synapse_skills.job.upload.journal import Journal, Record
-from synapse_skills.job.upload.schema import SCHEMA
+from synapse_skills.sources import File
 
 LEDGER_VERSION = 1
 UNKNOWN_TASK = "unknown"  # stands for the batch of a task that may have been made
@@ -386,10 +386,15 @@ class Ledger:
         """Forget that files have arrived: they travel again."""
         self.write_many("DELETE FROM confirmed WHERE source=? AND path=?", files)
 
-    def confirm(self, source: int, path: str, size: int, mtime_ns: int, checksum: str, target: str = "") -> None:
-        """Remember that a file has arrived, as it is or converted."""
-        self.write(
-            "INSERT OR REPLACE INTO confirmed(source, path, size, mtime_ns, checksum, target) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (source, path, size, mtime_ns, checksum, target),
-        )
+    def confirm(self, files: Iterable[tuple[File, str, str]]) -> None:
+        """Remember that files have arrived: each with its checksum and the extension that it was converted to."""
+        # One statement for many: between two of them every thread that reads a file would have its turn.
+        values = [
+            value
+            for file, checksum, target in files
+            for value in (file.source, file.path, file.size, file.mtime_ns, checksum, target)
+        ]
+        if values:
+            marks = ",".join(["(?, ?, ?, ?, ?, ?)"] * (len(values) // 6))
+            columns = "source, path, size, mtime_ns, checksum, target"
+            self.write(f"INSERT OR REPLACE INTO confirmed({columns}) VALUES {marks}", values)  # noqa: S608

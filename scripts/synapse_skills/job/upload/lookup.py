@@ -20,6 +20,7 @@ from synapse_skills.job.upload.ledger import NOTHING
 PARTS = ("checksum", "path", "meta", "groups")
 PAGE_SIZE = 100
 STUCK_PAGES = 3
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical(value: Any) -> Any:
@@ -37,8 +38,7 @@ def print_of(value: Any) -> str:
     """A short print of a JSON value, `NOTHING` for an empty one."""
     if value is None or value == {} or value == []:
         return NOTHING
-    text = json.dumps(canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(_ENCODER.encode(canonical(value)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def prints_of(unit: Mapping[str, Any]) -> dict[str, str]:

@@ -218,15 +218,13 @@ class Sender:
         staged = item.staged
         if item.ticket is None:
             item.result = await self.transfer.through_backend(staged.name, staged.size, staged.open)
-        else:
-            item.result = await self.transfer.put(item.ticket, staged.name, staged.size, staged.open)
-        # What was made for this can't have changed; its original was looked at when it was made.
-        if staged.path is None and not await asyncio.to_thread(self.unchanged, item.file):
-            raise TransferFailed("the file changed while it was read", again=True, code=CHANGED)
-        if item.ticket is None:
-            await self._arrived(item, item.result.sha1)
-        else:
-            self._to_confirm.put_nowait(item)
+            # What was made for this can't have changed; its original was looked at when it was made.
+            if staged.path is None and not await asyncio.to_thread(self.unchanged, item.file):
+                raise TransferFailed("the file changed while it was read", again=True, code=CHANGED)
+            await self._arrived([(item, item.result.sha1)])
+            return
+        item.result = await self.transfer.put(item.ticket, staged.name, staged.size, staged.open, staged.unchanged)
+        self._to_confirm.put_nowait(item)
 
     async def _confirming(self) -> None:
         while True:
@@ -241,10 +239,10 @@ class Sender:
                     for item in items:
                         await self._confirm_one(item)
                 continue
-            for item, answer in zip(items, answers, strict=True):
-                if answer.ok:
-                    await self._arrived(item, answer.checksum)
-                else:
+            answered = list(zip(items, answers, strict=True))
+            await self._arrived([(item, answer.checksum) for item, answer in answered if answer.ok])
+            for item, answer in answered:
+                if not answer.ok:
                     await self._retry(item, answer.error or "the backend did not accept it")
 
     async def _confirm_one(self, item: _Item) -> None:
@@ -255,18 +253,18 @@ class Sender:
             await self._retry(item, str(error))
             return
         if answer.ok:
-            await self._arrived(item, answer.checksum)
+            await self._arrived([(item, answer.checksum)])
         else:
             await self._retry(item, answer.error or "the backend did not accept it")
 
-    async def _arrived(self, item: _Item, checksum: str) -> None:
-        file = item.file
-        target = self.stager.target(item.spec, file)
-        self.ledger.confirm(file.source, file.path, file.size, file.mtime_ns, checksum, target)
-        item.job.checksums[item.spec] = checksum
-        item.job.sent += 1
-        self.on_bytes(file.size)
-        await self._done(item)
+    async def _arrived(self, items: list[tuple[_Item, str]]) -> None:
+        """Files are there, each with its checksum."""
+        self.ledger.confirm((item.file, checksum, self.stager.target(item.spec, item.file)) for item, checksum in items)
+        for item, checksum in items:
+            item.job.checksums[item.spec] = checksum
+            item.job.sent += 1
+            self.on_bytes(item.file.size)
+            await self._done(item)
 
     async def _retry(self, item: _Item, why: str) -> None:
         item.attempts += 1

@@ -63,12 +63,14 @@ class Staged:
         size: in bytes.
         open: for reading, as often as it is sent.
         path: where it lies if it was made for this; None for a file that is sent as it is.
+        unchanged: whether what was read is still what was listed; None where nothing can have changed.
     """
 
     name: str
     size: int
     open: Callable[[], BinaryIO]
     path: Path | None = None
+    unchanged: Callable[[BinaryIO], bool] | None = None
 
 
 class Stager:
@@ -142,7 +144,8 @@ class Stager:
 
     def plain(self, file: File) -> Staged:
         """A file that is sent as it is."""
-        return Staged(file.name, file.size, lambda: self._ways[file.source].open(file))
+        way = self._ways[file.source]
+        return Staged(file.name, file.size, lambda: way.open(file), unchanged=lambda stream: as_listed(stream, file))
 
     async def stage(self, spec: str, file: File) -> Staged:
         """Make what is sent for a file; to be given back with `release`, whatever becomes of it.
@@ -357,6 +360,12 @@ class Targets:
         """A file's name as it arrives: `001.tiff` becomes `001.png`."""
         target = self.of(spec, file)
         return f"{file.name[: len(file.name) - len(file.suffix)]}{target}" if target else file.name
+
+
+def as_listed(stream: BinaryIO, file: File) -> bool:
+    """Whether an open file of this machine has the size and time with which it was listed."""
+    found = os.fstat(stream.fileno())
+    return (found.st_size, found.st_mtime_ns) == (file.size, file.mtime_ns)
 
 
 def room_for(file: File, target: str, *, is_remote: bool) -> int:
