@@ -15,6 +15,7 @@ from typing import Any
 
 from synapse_skills.job.upload.clock import age_of
 from synapse_skills.job.upload.journal import Journal, Record
+from synapse_skills.job.upload.schema import SCHEMA
 from synapse_skills.sources import File
 
 LEDGER_VERSION = 1
