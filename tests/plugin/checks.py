@@ -6,14 +6,17 @@ it can find something.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
+import io
 import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import yaml
 
@@ -23,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEC_KEYS = {"name", "description", "license", "compatibility", "metadata", "allowed-tools"}
 MAX_LINES, MAX_TOKENS = 300, 4000
 CALL = 'python3 "${CLAUDE_PLUGIN_ROOT}/scripts/run.py"'
+# Programs of others whose flags are not ours to check.
+FOREIGN = {"claude", "convmv", "python", "python3", "synapse"}
 # Scripts that a job folder holds; they are made by rendering.
 RENDERED = {"upload", "export"}
 
@@ -32,6 +37,7 @@ _MENTIONED = re.compile(r"`(?P<path>(?:references|assets|scripts)/[\w./-]+)`")
 _SCRIPT = re.compile(r"\brun\.py\"?\s+(?P<name>[a-z][\w-]*)")
 _FILE = re.compile(r"(?<![\w/])(?P<name>[a-z_]+)\.py\b")
 _FLAG = re.compile(r"^--[a-z][a-z-]*")
+_INLINE = re.compile(r"(?<!`)`(?P<code>[^`\n]+)`(?!`)")
 
 
 def skills(root: Path) -> list[Path]:
@@ -58,7 +64,7 @@ def check_skill(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*.md")):
         text = split(path.read_text(encoding="utf-8"))[1]
         name = path.relative_to(folder).as_posix()
-        found = [*check_links(text, path, folder), *check_scripts(text), *check_blocks(text)]
+        found = [*check_links(text, path, folder), *check_scripts(text), *check_blocks(text), *check_inline(text)]
         if (
             path != page
             and text.count("\n") > 300
@@ -159,14 +165,44 @@ def check_blocks(text: str) -> list[str]:
         if match.group("language") not in ("bash", "sh", "shell", "console"):
             continue
         code = re.sub(f"^{match.group('indent')}", "", match.group("code"), flags=re.MULTILINE)
-        parsed = subprocess.run(["bash", "-n"], input=code, capture_output=True, text=True, check=False)
-        if parsed.returncode != 0 or parsed.stderr:
-            problems.append(f"bash can't parse a block: {parsed.stderr.strip()}")
+        if wrong := parses(code):
+            problems.append(f"bash can't parse a block: {wrong}")
             continue
         if code.count("run.py") != code.count(CALL):
             problems.append(f"run.py is called otherwise than by {CALL}")
+        if re.search(r"\\\n", code):
+            problems.append("a call over two lines: Claude Code asks the user about it")
         problems += [problem for words in calls(code) for problem in check_flags(words)]
     return problems
+
+
+def parses(code: str) -> str:
+    """What bash has against a block; nothing if it parses."""
+    parsed = subprocess.run(["bash", "-n"], input=code, capture_output=True, text=True, check=False)
+    return parsed.stderr.strip() or ("bash -n failed" if parsed.returncode else "")
+
+
+def check_inline(text: str) -> list[str]:
+    """Flags in `code` between words: those of the script that is named beside them, else those of any."""
+    problems = []
+    for match in _INLINE.finditer(_FENCE.sub("", text)):
+        words = match.group("code").replace("…", " ").split()
+        words = words[1:] if words and words[0] == "run.py" else words
+        if not words or words[0] in FOREIGN:
+            continue
+        flags = {flag.group() for word in words if (flag := _FLAG.match(word))} - {"--help", "--json"}
+        if flags and words[0] in {*commands.scripts(), *commands.COMMANDS}:
+            problems += check_flags(words)
+        else:
+            problems += [f"no script has {flag}" for flag in sorted(flags - all_flags())]
+    return problems
+
+
+@functools.cache
+def all_flags() -> frozenset[str]:
+    """Every flag of every script and command."""
+    shown = "".join(help_of(name) for name in [*commands.scripts(), *commands.COMMANDS])
+    return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown))
 
 
 def calls(code: str) -> Iterator[list[str]]:
@@ -204,10 +240,13 @@ def help_of(script: str, subcommand: str = "") -> str:
         return jobs.help_text()
     if script in commands.COMMANDS:
         return suite.parser().format_help()
-    env = {**os.environ, "COLUMNS": "200"}
-    shown = ""
-    for arguments in ([], [subcommand] if subcommand else None):
-        if arguments is not None:
-            command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments, "--help"]
-            shown += subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60).stdout
-    return shown
+    # In this process: eighteen starts of Python would take most of a test's time.
+    main = importlib.import_module(script).main
+    shown = io.StringIO()
+    with mock.patch.dict(os.environ, COLUMNS="200"), contextlib.redirect_stdout(shown):
+        for arguments in ([], [subcommand] if subcommand else None):
+            # Of a word that is no subcommand the parser complains, and shows no more than the help above.
+            if arguments is not None:
+                with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+                    main([*arguments, "--help"])
+    return shown.getvalue()

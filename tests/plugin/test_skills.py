@@ -21,8 +21,7 @@ license: MIT
 Look at [the details](references/more.md#part) and `references/more.md`, or [elsewhere](https://example.org/x).
 
 ```bash
-python3 "${CLAUDE_PLUGIN_ROOT}/scripts/run.py" check_environment --for submit \\
-  --json | head -n 3   # exit 3: mend it
+python3 "${CLAUDE_PLUGIN_ROOT}/scripts/run.py" check_environment --for submit --json | head -n 3   # exit 3: mend it
 python3 "${CLAUDE_PLUGIN_ROOT}/scripts/run.py" job synapse-jobs/photos --dry-run && echo fine > out.txt
 ```
 
@@ -93,7 +92,10 @@ BAD = {
     "no such file": ("`upload.py`", "`uploads.py`", "uploads.py: there is no such script"),
     "no such flag": ("--for submit", "--from submit", "check_environment has no --from"),
     "no such job flag": ("--dry-run &&", "--dry &&", "job has no --dry"),
-    "flag in the second line": ("--json |", "--jsonl |", "check_environment has no --jsonl"),
+    "no such last flag": ("--json |", "--jsonl |", "check_environment has no --jsonl"),
+    "over two lines": ("--for submit", "--for \\\n submit", "Claude Code asks"),
+    "no such flag between words": ("--approve HASH`", "--aprove HASH`", "job has no --aprove"),
+    "no such flag at all": ("`upload.py`", "`--no-such-flag`", "no script has --no-such-flag"),
     "does not parse": ("echo fine >", "echo 'fine >", "bash can't parse"),
     "placeholder": ("synapse-jobs/photos --dry-run &&", "<name> &&", "bash can't parse"),
     "unquoted root": ('"${CLAUDE_PLUGIN_ROOT}/scripts/run.py"', "${CLAUDE_PLUGIN_ROOT}/scripts/run.py", "otherwise"),
