@@ -42,7 +42,12 @@ class Payloads:
 
     async def of(self, rows: list[Row]) -> list[bytes | None]:
         """The payloads that rows stand for, in their order; None where there is none to be fetched or to be had."""
-        return list(await asyncio.gather(*(self._one(row) for row in rows)))
+        found: list[bytes | None] = [None] * len(rows)
+        # Most payloads stand in their rows: for those there is nothing to wait for.
+        away = [number for number, row in enumerate(rows) if row.wrapper is not None]
+        for number, payload in zip(away, await asyncio.gather(*(self._one(rows[n]) for n in away)), strict=True):
+            found[number] = payload
+        return found
 
     async def _one(self, row: Row) -> bytes | None:
         for _ in range(REISSUES + 1):

@@ -80,7 +80,7 @@ class Row:
             elif name == "data" and self.wrapper is None:
                 content = raw
             else:
-                content = without_queries(raw)
+                content = without_queries(raw) if b"?" in raw else raw
             parts.append(_named(name) + content)
         return b"{" + b",".join(parts) + b"}"
 
@@ -221,8 +221,8 @@ def _row(members: dict[str, bytes], target: str) -> Row:
     identity = _number(members, "id")
     key = _number(members, "pgh_id") if target == "ground_truth" and "pgh_id" in members else identity
     wrapper = None
-    data = members.get("data", b"").lstrip()
-    if data[:1] == b"{" and b'"mode"' in data and len(data) < 1 << 16:
+    data = members.get("data", b"")
+    if len(data) < 1 << 16 and b'"mode"' in data and data.lstrip()[:1] == b"{":
         parsed = _told(data)
         wrapper = is_wrapper(parsed) if isinstance(parsed, Mapping) else None
     return Row(key, identity, members, wrapper)
