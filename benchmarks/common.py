@@ -49,7 +49,10 @@ class Box:
     def env(self, home: Path, **more: str) -> dict[str, str]:
         """The environment of a process that is logged in here, and finds nothing of the user's."""
         home.mkdir(parents=True, exist_ok=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("SYNAPSE_")}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("SYNAPSE_", "PYTHON"))}
+        # Where run.py keeps bytecode too: nobody's second run should compile what the first one has.
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "synapse-skills", "pycache")
+        kept["PYTHONPYCACHEPREFIX"] = str(cache)
         return {**kept, "SYNAPSE_HOST": self.host, "SYNAPSE_ACCESS_TOKEN": self.token, "HOME": str(home), **more}
 
     def call(self, path: str, body: Any = None, *, method: str | None = None) -> Any:

@@ -54,8 +54,8 @@ class Uploads:
         home = self.folder / "job"
         if side == "job":
             self.plan(home, number)
-            (home / "job" / "metadata.jsonl").replace(self.folder / "metadata.jsonl")
-            shutil.copy(self.folder / "metadata.jsonl", home / "job" / "metadata.jsonl")
+            shutil.copy(home / "job" / "metadata.jsonl", self.folder / "metadata.jsonl")
+            run_script(home / "job" / "upload.py", "--dry-run", env=self.env)
             done = run_script(home / "job" / "upload.py", env=self.env, box=self.box)
             shutil.rmtree(home)
         elif side == "bare":

@@ -15,7 +15,7 @@ FILES_A_UNIT = 3
 STORAGE = 11
 
 
-def seed(collections: int) -> dict[str, Any]:
+def seed(collections: int, schema: dict[str, Any] | None = SCHEMA) -> dict[str, Any]:
     """A backend with so many equal collections."""
     specs = [
         {"name": "image_1", "file_type": "image", "extensions": [".png"], "is_required": True, "is_primary": True},
@@ -27,7 +27,7 @@ def seed(collections: int) -> dict[str, Any]:
             {
                 "id": number,
                 "name": f"Collection {number}",
-                "meta": {"data_unit_meta_schema": SCHEMA},
+                "meta": {"data_unit_meta_schema": schema} if schema else None,
                 "file_specifications": [{"id": 10 * number + at, **spec} for at, spec in enumerate(specs)],
             }
             for number in range(1, collections + 1)
