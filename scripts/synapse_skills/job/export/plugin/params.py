@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 from synapse_sdk.plugins.actions.export import ExportParams
@@ -30,7 +30,7 @@ INJECTED = ("expand", "fields", "page_size", "ordering", "response_mode", "pagin
 class PlannedParams(ExportParams):
     """The parameters of a run; a plugin's page gives what its plan says as their defaults."""
 
-    storage: Annotated[int, Field(ge=1)]
+    storage: int
     output_format: str = Field(default=ALL, description="One format, or all that were planned.")
     # The head that asks the backend to collect the records is switched off in the SDK; so is the question for it.
     disable_async_delegate: bool | None = True
@@ -48,6 +48,13 @@ class PlannedParams(ExportParams):
         ):
             raise ValueError("a name of one folder: no slashes, no colon, no dot at its start, at most 100 letters")
         return name
+
+    @field_validator("storage")
+    @classmethod
+    def _numbered(cls, storage: int) -> int:
+        if storage < 1:
+            raise ValueError("the number of a storage, from 1 up")
+        return storage
 
     @field_validator("path")
     @classmethod
