@@ -169,8 +169,8 @@ def _text(sums: Mapping[str, str], key: str) -> str:
     return key + ":" + ",".join(f"{name}={sums[name]}" for name in sorted(sums))
 
 
-def killing(target: str, nth: int, *, when: str) -> Callable[[], None]:
-    """Something to do first in the child: it kills itself (SIGKILL) at the nth call of a function of the library.
+def killing(target: str, nth: int, *, when: str, number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
+    """Something to do first in the child: it sends itself a signal at the nth call of a function of the library.
 
     Args:
         target: `module:Class.method` or `module:function`.
@@ -188,7 +188,7 @@ def killing(target: str, nth: int, *, when: str) -> Callable[[], None]:
         calls = itertools.count(1)
 
         def die() -> None:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
         if asyncio.iscoroutinefunction(original):
 

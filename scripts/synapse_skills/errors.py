@@ -155,7 +155,9 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return main(argv)
+        # Also before a job begins and after it has ended, while it waits for another run or writes its report.
+        with interruptible():
+            return main(argv)
     except SkillsError as error:
         return _say(error, as_json)
     except KeyboardInterrupt:
