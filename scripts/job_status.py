@@ -1,4 +1,4 @@
-"""What has become of submitted jobs: state, how far, last lines, report; follow or stop one."""
+"""What has become of jobs, here and on the cluster: state, how far, why it failed, report; follow or stop one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from synapse_skills.errors import EXIT_OK, Interrupted, UsageError, run
 
 if TYPE_CHECKING:
+    from synapse_skills.cluster.local import Here
     from synapse_skills.cluster.status import Seen, Target
 
 EPILOG = """\
@@ -19,9 +20,9 @@ examples:
   job_status.py synapse-jobs/scans --follow
   job_status.py raysubmit_Ab12Cd34Ef56Gh78 --stop
 
-exit codes: 0 known, on its way or done; with --stop: it has ended · 1 nothing was submitted from there ·
-  2 wrong usage · 3 the dashboard is out of reach (what is known here is shown) · 5 the job failed ·
-  130 the job was stopped, or interrupted here (the job goes on)
+exit codes: 0 planned, on its way or done; with --stop: it has ended · 1 what was submitted from there never began ·
+  2 wrong usage · 3 the dashboard is out of reach (what is known here is shown) · 5 the job failed or was killed ·
+  130 the job was stopped, or interrupted here (the job goes on); a job that ran here: as its last run ended
 """
 
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Look, follow or stop."""
     args = parser().parse_args(argv)
     from synapse_skills.cluster import status
+    from synapse_skills.cluster.local import Here
     from synapse_skills.cluster.show import show_known, show_seen
 
     if args.job is None:
@@ -57,12 +59,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             show_known(known)
         return known.exit_code
     target = status.find(args.job)
+    if isinstance(target, Here):
+        return _here(target, args)
     seen = status.stop(target) if args.stop else _follow(target, args.json) if args.follow else status.see(target)
     if args.json:
         print(json.dumps(seen.as_dict(), ensure_ascii=False))
     else:
         show_seen(seen, followed=args.follow)
     return EXIT_OK if args.stop and seen.ended is not None else seen.exit_code
+
+
+def _here(found: Here, args: argparse.Namespace) -> int:
+    """A job that runs on this machine: what is written down of it."""
+    from synapse_skills.cluster.show import show_here
+
+    if args.stop:
+        from synapse_skills.cluster.local import stop_here
+
+        found = stop_here(found)
+    if args.json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        show_here(found)
+    return EXIT_OK if args.stop else found.exit_code
 
 
 def _follow(target: Target, as_json: bool) -> Seen:

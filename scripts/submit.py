@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "status": "submitted" if found.open else "refused",
         "refusals": [each.as_dict() for each in found.refusals],
         "warnings": [each.as_dict() for each in found.warnings],
-        "plan": found.plan,
+        # The hash of a plan comes from the plan that the user has seen, never from a refusal.
+        "plan": found.plan if found.open else None,
         "content": found.content,
     }
     if not args.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,14 @@ def test_all_known_jobs_here_and_there(call: Callable[..., Any], ready: Ready, r
 
 
 def test_nothing_was_ever_submitted(call: Callable[..., Any], ready: Ready, user: Path) -> None:
-    assert call()[:2] == (0, "No job was submitted from here, and the cluster lists none of ours.\n")
+    code, document, _ = call("--json")
+    assert (code, [(row["name"], row["status"]) for row in document["jobs"]]) == (0, [("scans", "PLANNED")])
     code, document, _ = call(str(ready.home.folder), "--json")
-    assert (code, document["error"]["code"]) == (1, "not-submitted")
+    assert (code, document["status"], document["done"]) == (0, "PLANNED", None) and "--approve HASH" in document["next"]
+    assert ready.hash not in json.dumps(document), "an approval is of a plan that was seen"
+    assert call(str(ready.home.folder), "--stop")[0] == 1
+    shutil.rmtree(ready.home.folder)
+    assert call()[:2] == (0, "No job was submitted from here, and the cluster lists none of ours.\n")
     write_config(user / ".synapse" / "config.json", agent=None)
     code, _, err = call()
     assert code == 3 and "synapse agent select" in err

@@ -140,7 +140,7 @@ class _Checks:
             self._problem(
                 "not-approved",
                 f"An {self.home.kind} is submitted only after the user has agreed to its plan.",
-                f"Show the user the plan, and submit with --approve {digest} once they agree; or try it on the "
+                "Show the user the plan, and submit with --approve and its hash once they agree; or try it on the "
                 "cluster with --dry-run, which sends and exports nothing.",
             )
 

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from synapse_skills.cluster.ending import Ended
 from synapse_skills.cluster.gate import Gate
+from synapse_skills.cluster.local import ENDED, Here
 from synapse_skills.cluster.places import Refusal
 from synapse_skills.cluster.rehearsal import Rehearsed
 from synapse_skills.cluster.status import Known, Seen
@@ -112,6 +113,15 @@ def show_ended(ended: Ended, *, what: str = "data units", followed: bool = False
         say("  " + ended.note)
     if ended.next_step():
         say("  next: " + ended.next_step())
+
+
+def show_here(found: Here) -> None:
+    """A job that runs here, or has."""
+    say(f"{found.home.folder.name}: {found.message}")
+    if found.status == ENDED and found.report is not None:
+        say("\n".join(report_lines(found.report)))
+    if found.next_step:
+        say("  next: " + found.next_step)
 
 
 def _reason(message: str) -> str:

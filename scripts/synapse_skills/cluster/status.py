@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from synapse_skills.cluster.agent import agent
 from synapse_skills.cluster.ending import Ended, bring_home, look
+from synapse_skills.cluster.local import PLANNED, RUNNING, Here, look_here
 from synapse_skills.cluster.ray_jobs import JobInfo, RayJobs
-from synapse_skills.cluster.submission import JobHome, Submission
+from synapse_skills.cluster.submission import SCRIPTS, JobHome, Submission
 from synapse_skills.errors import (
     EXIT_ENVIRONMENT,
     EXIT_INCOMPLETE,
@@ -114,24 +116,19 @@ class Known:
         return EXIT_ENVIRONMENT if self.trouble else EXIT_OK
 
 
-def find(named: str) -> Target:
-    """A job by its home, its job folder or Ray's id.
+def find(named: str) -> Target | Here:
+    """A job by its home, its job folder or Ray's id: where it was run last, here or on the cluster.
 
     Raises:
         UsageError: nothing of that name.
-        FindingError: nothing was submitted from there.
+        FindingError: what was submitted from there never began.
     """
     path = Path(named).expanduser()
     if path.is_dir():
         home = JobHome.find(path)
         submissions = home.submissions()
-        if not submissions:
-            raise FindingError(
-                f"Nothing was submitted from {printable(named)} yet.",
-                hint="Submit it with `run.py submit DIR --approve HASH`.",
-                code="not-submitted",
-            )
-        return _target(home, submissions[0])
+        here = look_here(home)
+        return here if _ran_here_last(here, submissions) else _target(home, submissions[0])
     if "/" in named or "\\" in named or not named.strip():
         raise UsageError(
             f"There is no folder {printable(named)}.",
@@ -146,10 +143,24 @@ def find(named: str) -> Target:
     return Target(named, RayJobs(agent().dashboard))
 
 
+def _ran_here_last(here: Here, submissions: list[Submission]) -> bool:
+    if not submissions or here.status == RUNNING:
+        return True
+    submitted = datetime.fromisoformat(submissions[0].submitted_at).timestamp()
+    return here.since > submitted
+
+
 def homes() -> list[JobHome]:
-    """The jobs below the working folder."""
+    """The jobs below the working folder that were submitted."""
     root = Path.cwd() / JOBS
     return [JobHome(path.parent) for path in sorted(root.glob("*/submission.json"))] if root.is_dir() else []
+
+
+def _homes_here() -> list[JobHome]:
+    """The jobs below the working folder that have a script, submitted or not."""
+    root = Path.cwd() / JOBS
+    found = sorted({path.parent.parent for path in root.glob("*/job/*.py") if path.name in SCRIPTS.values()})
+    return [JobHome(path) for path in found]
 
 
 def _target(home: JobHome, submission: Submission) -> Target:
@@ -221,6 +232,10 @@ def known_jobs() -> Known:
         except OutOfReach as error:
             found.trouble = found.trouble or error
 
+    for home in _homes_here():
+        here = look_here(home)
+        if here.status != PLANNED or not home.submission.exists():
+            found.rows.append(here.as_row())
     ids: set[str | None] = set()
     tags: set[str] = set()
     for home in homes():

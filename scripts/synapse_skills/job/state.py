@@ -136,6 +136,15 @@ class State:
             )
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a run holds a lock now; looking changes nothing."""
+    try:
+        with path.open("r+", encoding="utf-8") as stream:
+            return not _try_lock(stream)
+    except OSError:
+        return False
+
+
 def _denied(folder: Path, error: OSError) -> OutOfReach:
     return OutOfReach(
         f"The state folder {folder} can't be used: {error.strerror}",

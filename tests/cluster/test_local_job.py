@@ -1,0 +1,107 @@
+"""job_status of a job on this machine: only tried, under way, killed, failed, done; and where it ran last."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import job_status as script
+from cluster.ready import Ready, report
+from synapse_skills.cluster import Submission
+from synapse_skills.cluster.submission import AgentNamed
+from synapse_skills.errors import run
+from synapse_skills.report import Problem
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, Any]]]:
+    def ask(ready: Ready, *more: str) -> tuple[int, dict[str, Any]]:
+        code = run(script.main, [str(ready.home.folder), "--json", *more])
+        return code, json.loads(capsys.readouterr().out or "{}")
+
+    return ask
+
+
+def has_run(ready: Ready, **changes: Any) -> Path:
+    """The last run has ended like this."""
+    ready.state.mkdir(parents=True, exist_ok=True)
+    path = ready.state / "report.json"
+    path.write_text(report(**changes).model_dump_json())
+    (ready.state / "lock").write_text("")
+    return path
+
+
+def has_settled(ready: Ready, count: int) -> None:
+    with closing(sqlite3.connect(ready.state / "ledger.sqlite")) as ledger:
+        ledger.execute("CREATE TABLE unit(key TEXT, state TEXT)")
+        ledger.executemany("INSERT INTO unit VALUES (?, 'created')", [(str(each),) for each in range(count)])
+        ledger.execute("INSERT INTO unit VALUES ('next', 'found')")
+        ledger.commit()
+
+
+def test_a_run_that_only_tried_was_no_run(ask: Callable[..., Any], ready: Ready) -> None:
+    has_run(ready, mode="dry-run", created=0, pending=3)
+    code, document = ask(ready)
+    assert (code, document["status"], document["report"]) == (0, "PLANNED", None)
+
+
+def test_a_run_that_was_killed(ask: Callable[..., Any], ready: Ready) -> None:
+    ready.state.mkdir(parents=True)
+    (ready.state / "lock").write_text("pid 1 on elsewhere since 2026-03-01 10:00:00\n")
+    has_settled(ready, 1)
+    code, document = ask(ready)
+    assert (code, document["status"], document["done"], document["planned"]) == (5, "DIED", 1, 2)
+    assert "1 of 2 data units done" in document["message"] and "goes on" in document["next"]
+
+
+def test_a_run_under_way_and_how_it_is_stopped(ask: Callable[..., Any], ready: Ready) -> None:
+    ready.state.mkdir(parents=True)
+    with (ready.state / "lock").open("w+") as lock:
+        lock.write(f"pid 99999999 on not-{socket.gethostname()} since now\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, document = ask(ready)
+        assert (code, document["status"]) == (0, "RUNNING") and "--stop" in document["next"]
+        code, document = ask(ready, "--stop")
+        assert (code, document["error"]["code"]) == (1, "not-running"), "it runs on another machine"
+
+
+def test_a_run_that_failed_says_why(ask: Callable[..., Any], ready: Ready) -> None:
+    problem = Problem(code="refused", severity="error", count=1, examples=["a: HTTP 400"], fix="Mend a.")
+    has_run(ready, exit_code=5, created=2, failed=1, problems=[problem])
+    code, document = ask(ready)
+    assert (code, document["status"], document["exit_code"]) == (5, "ENDED", 5)
+    assert "refused" in document["message"] and document["report"]["problems"][0]["fix"] == "Mend a."
+    assert "same command" in document["next"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "upload"}'])
+def test_a_report_that_can_not_be_read_is_none(ask: Callable[..., Any], ready: Ready, content: str) -> None:
+    has_run(ready).write_text(content)
+    assert ask(ready)[1]["status"] == "PLANNED"
+
+
+def test_where_it_ran_last(ask: Callable[..., Any], ready: Ready) -> None:
+    has_run(ready)
+    submission = Submission(
+        submitted_at="2099-01-01T00:00:00+00:00",
+        mode="upload",
+        plan=ready.hash,
+        content="c",
+        tag="t",
+        job_id="raysubmit_later",
+        dashboard="http://127.0.0.1:1",
+        agent=AgentNamed(id=7, name="a"),
+    )
+    ready.home.remember([submission])
+    assert ask(ready)[1]["job_id"] == "raysubmit_later"
+    ready.home.update(submission.model_copy(update={"submitted_at": "2001-01-01T00:00:00+00:00"}))
+    assert ask(ready)[1]["where"] == "here"
