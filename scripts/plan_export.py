@@ -19,6 +19,7 @@ examples:
   plan_export.py --project 12 --format coco yolo --filter '{"review": "confirmed"}' --split 80/20 --json
   plan_export.py --ground-truth-version 5 --format coco --originals required --classes classes.txt
   plan_export.py --project 12 --format coco --output s3://datasets/cars
+  plan_export.py --project 12 --format coco --storage 11 --as plugin --set plugin.style=step
 
 KEY is the `key` of a question, VALUE is JSON, or text if it isn't; null takes an answer back.
 
@@ -53,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--output", metavar="PATH", help="folder or URL (default: output in the job's folder)")
     command.add_argument("--storage", metavar="ID", help="a storage of the backend; --output is then a path in it")
+    command.add_argument(
+        "--as",
+        dest="made_into",
+        metavar="KIND",
+        help="script (default), or plugin: an export plugin besides",
+    )
     command.add_argument("--name", metavar="NAME", help="name of the job (default: the project's title)")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="answer one question; repeatable")
     command.add_argument("--answers", type=Path, metavar="FILE", help="answers of an earlier plan: flat JSON")
@@ -99,6 +106,7 @@ def flags_of(args: argparse.Namespace) -> dict[str, Any]:
         "output": str(args.output) if args.output else None,
         "storage": args.storage,
         "name": args.name,
+        "as": args.made_into,
     }
     return {**flags, **{key: value for key, value in own.items() if value is not None}}
 

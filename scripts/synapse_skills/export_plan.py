@@ -13,6 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from synapse_skills.plan import PLAN_VERSION, read_plan_as
 
 Target = Literal["assignment", "ground_truth", "task"]
+PLUGIN_STYLES = {
+    "template": "the SDK takes each record through hooks of a BaseExporter, in its standard pipeline",
+    "simple": "one method takes the records and gives them back",
+    "step": "steps that other exports can share, replace or add to",
+    "handler": "a target handler of its own: where records come from, and what is handed on of them",
+}
+"""The styles of an export plugin's page."""
 
 
 class _Model(BaseModel):
@@ -84,6 +91,13 @@ class ExportLimits(_Model):
 
     page_size: int = Field(default=100, ge=1, le=1000)
     workers: int = Field(default=16, ge=1, le=64)
+    processes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that understand and write records; by itself as many as this machine has cores for a "
+        "large export, and one on a cluster. What comes out is the same, byte for byte.",
+    )
 
 
 class ExportExpected(_Model):

@@ -10,8 +10,7 @@ import pytest
 
 from export_fixture import boxes, row
 from export_plugin.running import Plugins, files, labelled
-from synapse_skills.export_plan import ClassesPlan, FormatPlan, SplitPlan
-from synapse_skills.rendering.export_plugin import STYLES
+from synapse_skills.export_plan import PLUGIN_STYLES, ClassesPlan, FormatPlan, SplitPlan
 
 pytestmark = pytest.mark.heavy
 
@@ -31,7 +30,7 @@ def version(plugins: Plugins) -> Any:
     return job, made["version"]
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", PLUGIN_STYLES)
 def test_each_style_and_target_gives_the_files_of_the_script(plugins: Plugins, version: Any, style: str) -> None:
     """One plugin, made from a plan of assignments, is told another target at run time."""
     job, number = version
@@ -57,7 +56,7 @@ def test_each_style_and_target_gives_the_files_of_the_script(plugins: Plugins, v
         assert plugins.box.token not in said
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", PLUGIN_STYLES)
 def test_publishing_would_upload_all_that_it_takes(plugins: Plugins, style: str) -> None:
     job = plugins.job()
     plugin = plugins.render(job.plan, style)
@@ -98,7 +97,7 @@ def test_a_run_again_sends_nothing_and_another_job_s_place_is_refused(plugins: P
 def test_progress_is_told_at_most_once_a_percent(plugins: Plugins) -> None:
     job = plugins.job(formats=(FormatPlan(name="csv"),), classes=ClassesPlan(order=("car",), unknown="add"))
     plugins.box.post("/_sandbox/fill", {"project": job.project, "records": 900, "boxes": 2})
-    for style in STYLES:
+    for style in PLUGIN_STYLES:
         result, logger = plugins.dispatch(plugins.render(job.plan, style), path=f"many/{style}")
         assert result["exported_count"] == 900
         for step in {step for step, _ in logger.told}:

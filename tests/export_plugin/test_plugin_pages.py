@@ -17,9 +17,9 @@ from synapse_sdk.plugins.discovery import PluginDiscovery
 from syrupy.assertion import SnapshotAssertion
 
 from synapse_skills.errors import FindingError, UsageError
-from synapse_skills.export_plan import ClassesPlan, ExportExpected, ExportPlan, FormatPlan, SplitPlan
+from synapse_skills.export_plan import PLUGIN_STYLES, ClassesPlan, ExportExpected, ExportPlan, FormatPlan, SplitPlan
 from synapse_skills.job.export.plugin.params import plan_with
-from synapse_skills.rendering.export_plugin import STYLES, code_of, plugin_files, render_plugin
+from synapse_skills.rendering.export_plugin import code_of, plugin_files, render_plugin
 
 
 def plan(**said: Any) -> ExportPlan:
@@ -48,7 +48,7 @@ def page_of(folder: Path) -> ModuleType:
     return page
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", PLUGIN_STYLES)
 def test_pages(style: str, page_snapshot: SnapshotAssertion) -> None:
     files = plugin_files(plan(), style)
     text = files["plugin/export.py"].decode()

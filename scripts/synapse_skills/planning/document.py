@@ -46,11 +46,13 @@ class Document:
     summary: str = ""
     dry_run: dict[str, Any] | None = None
     exit_code: int = EXIT_QUESTIONS
+    plugin: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document; what was understood is shortened, see `brief`."""
         keys = ("status", "understood", "questions", "problems", "plan", "hash", "summary", "dry_run")
-        return {key: getattr(self, key) for key in keys} | {"understood": brief(self.understood)}
+        document = {key: getattr(self, key) for key in keys} | {"understood": brief(self.understood)}
+        return document | ({"plugin": self.plugin} if self.plugin is not None else {})
 
     def block(self, outcome: Outcome) -> None:
         """Become `blocked` if something must be mended first.

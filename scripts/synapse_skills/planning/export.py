@@ -6,6 +6,7 @@ from synapse_skills.planning.export_classes import CLASSES
 from synapse_skills.planning.export_filters import COUNTED, FILTER, FILTERS_FAMILY, SCOPE_COUNT
 from synapse_skills.planning.export_formats import FORMATS_ROW, LOSSES_FAMILY, OPTIONS_FAMILY
 from synapse_skills.planning.export_place import ON_WORKER, OUTPUT, REPLACES, ROOM, STORAGE
+from synapse_skills.planning.export_plugin import AS, STYLE
 from synapse_skills.planning.export_scope import NAME, SCOPE
 from synapse_skills.planning.export_shape import (
     DUPLICATES,
@@ -50,4 +51,6 @@ EXPORT: Table = (
     PAGE_SIZE,
     WORKERS,
     STATE,
+    AS,
+    STYLE,
 )

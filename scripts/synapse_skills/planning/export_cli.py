@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, OutOfReach, UsageError, redact
+from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_OK, OutOfReach, SkillsError, UsageError, redact
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.output import finished_formats
 from synapse_skills.plan import plan_bytes, plan_hash
@@ -18,6 +18,7 @@ from synapse_skills.planning.export_build import build_export_plan
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
 from synapse_skills.planning.export_home import find_export_home
+from synapse_skills.planning.export_plugin import plugin_lines, write_plugin
 from synapse_skills.planning.export_split import OWN, reached
 from synapse_skills.planning.export_summary import export_summary
 from synapse_skills.planning.home import Home
@@ -132,11 +133,16 @@ def _finish(document: Document, home: Home, facts: ExportFacts, settled: Settled
         document.status = "blocked"
         document.exit_code = EXIT_ENVIRONMENT if report.exit_code == EXIT_ENVIRONMENT else EXIT_FINDINGS
         return
+    try:
+        document.plugin = write_plugin(home, plan, settled)
+    except SkillsError as refused:
+        document.stop(refused)
+        return
     document.problems += _replaced(home, plan, before) + _empty_parts(facts, settled)
     document.status, document.exit_code = "ready", EXIT_OK
     document.plan = shown_path(home.plan)
     document.hash = plan_hash(plan_bytes(plan))
-    document.summary = export_summary(plan, facts, settled, before)
+    document.summary = export_summary(plan, facts, settled, before) + plugin_lines(document.plugin)
 
 
 def _replaced(home: Home, plan: ExportPlan, before: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ _FLAGS = """
 | `--split` | `split.ratios` |
 | `--originals` | `originals` |
 | `--classes FILE` | `classes.order`, and `classes.map` and `classes.drop` if the file has them |
-| `--output`, `--storage`, `--name` | `output`, `storage`, `name` |
+| `--output`, `--storage`, `--name`, `--as` | `output`, `storage`, `name`, `as` |
 """
 _FILTERS = """\
 # Filters of an export

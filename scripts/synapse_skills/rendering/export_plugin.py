@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
-from synapse_skills.export_plan import ExportPlan
+from synapse_skills.export_plan import PLUGIN_STYLES, ExportPlan
 from synapse_skills.plan import plan_bytes, plan_hash
 from synapse_skills.rendering.export_script import statement_of
 from synapse_skills.rendering.folder import claimed, is_edited, make_private, mark, sha256, write_files
@@ -21,12 +21,6 @@ from synapse_skills.rendering.script import environment
 
 KIND = "export_plugin"
 PAGE = "plugin/export.py"
-STYLES = {
-    "template": "the SDK takes each record through hooks of a BaseExporter; the standard pipeline",
-    "simple": "one method, execute(), that takes the records and gives them back",
-    "step": "steps that other exports can share, replace or add to",
-    "handler": "a target handler of its own: where records come from, and what is handed on of them",
-}
 PACKAGES = ("synapse-sdk", "aiohttp", "msgspec", "orjson")
 EXPORTS = "exports"
 _SCOPE_KEYS = {"assignment": "project", "task": "project", "ground_truth": "ground_truth_dataset_version"}
@@ -60,7 +54,7 @@ def render_plugin(plan: ExportPlan, folder: Path, *, style: str = "template", fo
     Args:
         plan: what it exports unless a run is told otherwise.
         folder: of its own: it ships whole.
-        style: one of `STYLES`.
+        style: one of `PLUGIN_STYLES`.
         force: write over an edited page.
 
     Raises:
@@ -68,9 +62,9 @@ def render_plugin(plan: ExportPlan, folder: Path, *, style: str = "template", fo
         FindingError: another plugin's folder, or an edited page.
         OutOfReach: the folder can't be written.
     """
-    if style not in STYLES:
+    if style not in PLUGIN_STYLES:
         raise UsageError(
-            f"There is no style {printable(style)!r}.", hint=f"One of {', '.join(STYLES)}.", code="no-style"
+            f"There is no style {printable(style)!r}.", hint=f"One of {', '.join(PLUGIN_STYLES)}.", code="no-style"
         )
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link must stay one, to be refused
     marker = claimed(folder, KIND, plan.name)
