@@ -19,7 +19,7 @@ from eval_cases.hands import ROOT, Hands
 from eval_cases.wrong import Wrong
 
 HERE = Path(__file__).resolve().parent
-SECONDS = 60
+SECONDS = 180
 
 
 def start(case: Case, place: Place, seconds: int | None = None) -> Hands:
