@@ -5,7 +5,7 @@ PYTHON := $(shell for p in python3 python /usr/bin/python3 /usr/local/bin/python
 RUN = $(if $(PYTHON),$(PYTHON),$(error This needs Python: install python3 (3.12 or newer is best, e.g. apt install python3))) scripts/run.py
 ROUNDS ?= 20
 
-.PHONY: help demo demo-ray test test-all soak lock format docs
+.PHONY: help demo demo-ray test test-all soak bench lock format docs
 
 help:  ## what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -24,6 +24,13 @@ test-all:  ## also the heavy tests, and the suite on the oldest synapse-sdk that
 
 soak:  ## test-all with more rounds of the seeded tests (ROUNDS=20)
 	@$(RUN) test --all --rounds $(ROUNDS)
+
+# The Python of the development environment, as the tests have it: other converters and readers are compared with.
+BENCH_PYTHON = $(shell $(PYTHON) -c "import sys; sys.path.insert(0, 'scripts'); from launcher.environments import environment; print(environment('dev'))")
+BENCHMARKS ?= metadata walk upload memory_upload
+
+bench:  ## time everything beside what people do without it (BENCHMARKS="walk upload"); best on a machine that does nothing else
+	@python=$(BENCH_PYTHON) && for each in $(BENCHMARKS); do $$python benchmarks/$$each.py || exit 1; done
 
 docs:  ## make the references of keys, filters and formats from the code
 	@$(RUN) plan_upload --keys > .keys.md && mv .keys.md skills/synapse-upload-workflow/references/keys.md

@@ -1,4 +1,4 @@
-"""Reads a table and validates its rows, ours beside what one would write first, and prints the ratios of this run.
+"""Reads a table and validates its rows, ours and what one would write first in turn, and prints the ratios.
 
 (a) a workbook of 100,000 rows by 10 columns: `metadata.read_table` beside openpyxl in its read-only mode.
 (b) 100,000 metas of 10 fields: `MetaCheck` beside jsonschema's `iter_errors`. `faults` looks at each meta and
@@ -11,7 +11,6 @@ examples:
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import tempfile
@@ -20,8 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+from common import Side, Table, in_turn, parser_of, show
 
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -62,46 +60,44 @@ def metas(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """The better of two runs, in seconds of this process: what else the machine does counts for neither side."""
-    best, result = float("inf"), None
-    for _ in range(2):
+def timed(work: Callable[[], int], count: int) -> Side:
+    """Seconds of this process: what else the machine does counts for neither side."""
+
+    def side(_: int) -> float:
         started = time.process_time()
-        result = work()
-        best = min(best, time.process_time() - started)
-    return best, result
+        assert work() == count
+        return time.process_time() - started
+
+    return side
 
 
-def validation(count: int) -> list[tuple[str, float, float]]:
-    """Rows of the table: what, seconds, times as fast as jsonschema."""
+def validation(count: int, rounds: int) -> Table:
+    """Valid metas; `faults` looks at each, `complete` is all that a job does to it."""
     import jsonschema
 
     from synapse_skills.metadata import MetaCheck
 
     rows = metas(count)
-    theirs = jsonschema.Draft202012Validator(SCHEMA)
-    some = rows[: max(1, count // 10)]
-    seconds, wrong = timed(lambda: sum(1 for meta in some if list(theirs.iter_errors(meta))))
-    base = seconds * count / len(some)
-    check = MetaCheck(SCHEMA)
-    assert wrong == 0
-    table = [(f"jsonschema iter_errors (a tenth, × {count / len(some):.0f})", base, 1.0)]
-    seconds, wrong = timed(lambda: sum(1 for meta in rows if check.faults(meta)))
-    assert wrong == 0
-    table.append(("MetaCheck.faults", seconds, base / seconds))
-    seconds, wrong = timed(lambda: sum(1 for meta in rows if check.complete(meta, "unit")[1]))
-    assert wrong == 0
-    table.append(("MetaCheck.complete", seconds, base / seconds))
     texts = [{key: value if value is None else str(value) for key, value in meta.items()} for meta in rows]
-    seconds, wrong = timed(lambda: sum(1 for meta in texts if check.complete(meta, "unit")[1]))
-    assert wrong == 0
-    table.append(("MetaCheck.complete, all texts (CSV)", seconds, base / seconds))
+    theirs, check = jsonschema.Draft202012Validator(SCHEMA), MetaCheck(SCHEMA)
+    sides = {
+        "MetaCheck.faults": timed(lambda: sum(not check.faults(meta) for meta in rows), count),
+        "MetaCheck.complete": timed(lambda: sum(not check.complete(meta, "unit")[1] for meta in rows), count),
+        "complete, all texts": timed(lambda: sum(not check.complete(meta, "unit")[1] for meta in texts), count),
+        "jsonschema": timed(lambda: sum(not list(theirs.iter_errors(meta)) for meta in rows), count),
+    }
+    table = Table(f"Schema, {count:,} metas of 10 fields", in_turn(sides, rounds))
+    table.compare("MetaCheck.faults faster than jsonschema", "jsonschema", "MetaCheck.faults", 20)
+    ratio = table.median("jsonschema") / table.median("MetaCheck.complete")
+    table.facts["MetaCheck.complete"] = f"{ratio:.1f} × as fast as jsonschema, which completes nothing"
     return table
 
 
-def reading(count: int, folder: Path) -> list[tuple[str, float, float]]:
-    """The same for reading a workbook."""
+def reading(count: int, rounds: int, folder: Path) -> Table:
+    """A workbook, each row as a dictionary."""
     import openpyxl
+
+    from synapse_skills.metadata import read_table
 
     rows = metas(count)
     book = openpyxl.Workbook(write_only=True)
@@ -120,38 +116,28 @@ def reading(count: int, folder: Path) -> list[tuple[str, float, float]]:
         opened.close()
         return read
 
-    started = time.process_time()
-    assert with_openpyxl() == count
-    base = time.process_time() - started
-    table = [("openpyxl, read-only", base, 1.0)]
-    try:
-        from synapse_skills.metadata import read_table  # type: ignore[attr-defined, unused-ignore]
-    except ImportError:
-        print("metadata.read_table is not there: nothing to compare openpyxl with", file=sys.stderr)
-        return table
-    seconds, read = timed(lambda: sum(1 for row in read_table(path).rows() if row.values))
-    assert read == count
-    return [*table, ("metadata.read_table", seconds, base / seconds)]
-
-
-def show(title: str, table: list[tuple[str, float, float]], count: int) -> None:
-    print(f"{title}, {count:,} rows × 10")
-    for what, seconds, ratio in table:
-        print(f"  {what:42} {seconds:8.2f} s  {seconds / count * 1e6:8.2f} µs a row  {ratio:6.1f} ×", flush=True)
+    sides = {
+        "read_table": timed(lambda: sum(1 for row in read_table(path).rows() if row.values), count),
+        "openpyxl": timed(with_openpyxl, count),
+    }
+    table = Table(f"Tables, {count:,} rows × 10", in_turn(sides, rounds))
+    table.compare("read_table faster than openpyxl, read-only", "openpyxl", "read_table", 10)
+    return table
 
 
 def main() -> int:
     """Measure what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--only", choices=("read", "validate"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--rows", type=int, default=100_000, metavar="N", help="of the table, and metas (100000)")
+    parser.add_argument("--only", choices=("read", "validate"), help="one of the two")
     args = parser.parse_args()
+    tables = []
     if args.only != "read":
-        show("validation", validation(args.rows), args.rows)
+        tables.append(validation(args.rows, args.rounds))
     if args.only != "validate":
         with tempfile.TemporaryDirectory(prefix="metadata-") as folder:
-            show("reading", reading(args.rows, Path(folder)), args.rows)
-    return 0
+            tables.append(reading(args.rows, args.rounds, Path(folder)))
+    return show(tables, as_json=args.json)
 
 
 if __name__ == "__main__":

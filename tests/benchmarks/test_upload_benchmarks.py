@@ -48,7 +48,7 @@ def test_the_walk(run: Callable[..., str]) -> None:
 
 def test_tables_and_schemas(run: Callable[..., str]) -> None:
     shown = run("metadata", "--rows", "50")
-    assert "jsonschema" in shown and "openpyxl" in shown and shown.count("×") > 5
+    assert "jsonschema" in shown and "openpyxl" in shown and shown.count("×") > 2
 
 
 def test_a_side_is_run_in_every_round_and_the_order_turns(
