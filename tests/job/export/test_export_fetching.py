@@ -110,6 +110,18 @@ def test_a_missing_payload_is_quarantined_and_asked_for_again(export_job: Export
     assert export_job.report()["records"]["exported"] == 4
 
 
+@pytest.mark.heavy
+def test_a_payload_that_is_nothing_when_asked_for_again_is_not_empty(export_job: ExportJob) -> None:
+    """Its link had expired, and the row that was to bring a new one came without data."""
+    export_job.box.set(wrap_bytes=1)
+    whole = plain(export_job, 6)
+    export_job.box.set_faults({"kind": "expired-links", "times": 4}, {"kind": "null-data", "after": 4, "times": 3})
+    export_job.do("--fresh", expect=None)
+    export_job.box.set_faults()
+    export_job.do()
+    assert clean(export_job) == whole
+
+
 @pytest.mark.parametrize("times", [1, pytest.param(9, marks=pytest.mark.heavy)])
 def test_records_that_came_without_data_are_asked_for_once_more(export_job: ExportJob, times: int) -> None:
     """Not labelled, or a backend that had a bad moment: nothing but another look tells."""

@@ -61,7 +61,8 @@ class Payloads:
                 return None
             except Expired:
                 again = await self._relist(row)
-                if again is None:
+                if again is None or again.is_bare:
+                    # It had a payload a moment ago: one that is not to be had now is not one that is empty.
                     return None
                 if again.wrapper is None or not again.wrapper.needs_fetching:
                     return again.members.get("data")
