@@ -89,7 +89,11 @@ def hurried() -> None:
 
 
 def killed_somewhere(
-    random: Random, start: Callable[[Callable[[], None] | None], Forked], steps: Sequence[str], longest_s: float
+    random: Random,
+    start: Callable[[Callable[[], None] | None], Forked],
+    steps: Sequence[str],
+    longest_s: float,
+    tried: int,
 ) -> tuple[bool, str]:
     """Start a job and kill it: at a call of one of its steps, or at any moment.
 
@@ -97,13 +101,14 @@ def killed_somewhere(
         start: starts it with something to do first in the child.
         steps: functions of the library, as `killing` takes them.
         longest_s: a whole run takes about so long.
+        tried: how many runs have ended by themselves before: the more, the earlier this one is killed.
 
     Returns:
         Whether it was killed before it had ended by itself, and what it said.
     """
     before = None
-    end = time.monotonic() + longest_s * random.random()
-    if random.random() < 0.5:
+    end = time.monotonic() + longest_s * random.random() / (1 + tried)
+    if random.random() < 0.5 and tried < 2:
         nth = 1 + int(30 * random.random() ** 3)
         before = killing(random.choice(steps), nth, when=random.choice(("before", "after")))
         end += 60

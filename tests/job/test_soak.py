@@ -216,11 +216,11 @@ class World:
 
     def is_killed(self) -> None:
         """Killed at some point; what has ended before that gets more to do and is killed again."""
-        for _ in range(TRIES):
+        for tried in range(TRIES):
             self.somebody_else()
             self.misbehave()
             longest = self.random.choice((0.5, 1.5, 4.0))
-            killed, said = killed_somewhere(self.random, self.start, STEPS, longest)
+            killed, said = killed_somewhere(self.random, self.start, STEPS, longest, tried)
             self.is_clean(said)
             if killed:
                 return

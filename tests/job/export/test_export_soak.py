@@ -158,10 +158,10 @@ class World:
         def start(before: Callable[[], None] | None) -> Forked:
             return job.start(before=both(hurried, before), **PATIENCE)
 
-        for _ in range(TRIES):
+        for tried in range(TRIES):
             self.misbehave()
             rival = start(None) if self.random.random() < 0.15 else None
-            killed, said = killed_somewhere(self.random, start, STEPS, 1.5 * whole_s)
+            killed, said = killed_somewhere(self.random, start, STEPS, 1.5 * whole_s, tried)
             self.is_clean(said)
             if rival is not None:
                 self.is_clean("\n".join(rival.communicate(timeout=180)))
