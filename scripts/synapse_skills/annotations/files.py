@@ -10,6 +10,7 @@ from synapse_skills.annotations.model import Media, MediaFile, Record
 from synapse_skills.annotations.v1 import size_in
 
 _ENTRY_KEYS = frozenset({"url", "file_name_original", "path", "path_original", "name", "checksum", "is_primary"})
+_NESTED = (dict, list)
 _NAMES = ("file_name_original", "name", "filename", "path_original", "path")
 _LINKS = ("url", "presigned_url")
 _SIDECARS = (".json", ".xml", ".txt", ".csv", ".yaml", ".yml")
@@ -65,7 +66,7 @@ def _entries(place: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _is_entry(place: Mapping[str, Any]) -> bool:
-    return any(key in _ENTRY_KEYS and not isinstance(value, dict | list) for key, value in place.items())
+    return any(not isinstance(place[key], _NESTED) for key in _ENTRY_KEYS & place.keys())
 
 
 def _spec(entry: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from synapse_skills.formats.base import Item
@@ -33,17 +34,21 @@ class Contents:
 
     def add(self, item: Item) -> None:
         """Count a medium with its annotations."""
-        for annotation in item.media.annotations:
-            self._count(self._by_tool, annotation.tool)
-            place = self._classes.place(annotation)
-            name = self._classes.names[place] if isinstance(place, int) else annotation.label or ""
+        annotations = item.media.annotations
+        for tool, count in Counter([each.tool for each in annotations]).items():
+            self._count(self._by_tool, tool, count)
+        # A medium has many annotations of few classes: each class is looked up once.
+        some = {each.label: each for each in annotations}
+        for label, count in Counter([each.label for each in annotations]).items():
+            place = self._classes.place(some[label])
+            name = self._classes.names[place] if isinstance(place, int) else label or ""
             parts = self._by_class.get(name)
             if parts is None:
                 if len(self._by_class) >= self._most:
-                    self._not_told_apart += 1
+                    self._not_told_apart += count
                     continue
                 parts = self._by_class[name] = {}
-            parts[item.split] = parts.get(item.split, 0) + 1
+            parts[item.split] = parts.get(item.split, 0) + count
         if item.media.kind in ("image", "video"):
             self._count(self._by_size, f"{item.width}x{item.height}" if item.width and item.height else "")
 

@@ -119,6 +119,7 @@ class Export:
         self._wanted = Wanted(plan)
         self._checksums = Checksums(index.database)
         self._has_folders = "class_json" in folders
+        self._has_missing = index.database.execute("SELECT 1 FROM missing LIMIT 1").fetchone() is not None
         self._parts = [self._part(each.name, each.options, folders[each.name]) for each in plan.formats]
 
     def _part(self, name: str, options: Mapping[str, Any], folder: Path) -> _Part:
@@ -232,8 +233,8 @@ class Export:
         self.done.records += 1
         self.done.annotations += count_annotations(record.document)
         for media in media_of(record):
-            item = self._item(record, media, split)
             file = file_of(record, media)
+            item = self._item(record, media, file, split)
             checksum = file.checksum if file is not None and split else None
             if checksum:
                 self._checksums.add(checksum, split, item.name)
@@ -251,13 +252,13 @@ class Export:
             self._originals(item)
         self._lose_issues(record)
 
-    def _item(self, record: Record, media: Media, split: str) -> Item:
+    def _item(self, record: Record, media: Media, file: MediaFile | None, split: str) -> Item:
         size = size_of(record, media) or (self._probed(record, media) if media.kind == "image" else None)
         folders: tuple[str, ...] = ()
         if self._has_folders:
             category = record.meta.get("category")
             folders = (category,) if isinstance(category, str) and category else ()
-        name = self._name_of(record, file_of(record, media))
+        name = self._name_of(record, file)
         width, height = size or (None, None)
         channels = self._channels(record, media) if self._channels is not None and media.kind == "image" else None
         return Item(record, media, name, split, width, height, folders, channels)
@@ -287,8 +288,9 @@ class Export:
         part.tally.written += len(annotations) - len(lost)
         for loss in lost:
             detail = f": {loss.detail}" if loss.detail else ""
-            example = f"record {item.record.key}, {loss.annotation.id}{detail}"
-            part.tally.lose(reason_of(part.format, loss), 1, printable(example)[:200])
+            reason = reason_of(part.format, loss)
+            example = f"record {item.record.key}, {loss.annotation.id}{detail}" if part.tally.wants(reason) else ""
+            part.tally.lose(reason, 1, printable(example)[:200])
 
     def _lose_issues(self, record: Record) -> None:
         """Annotations that could not even be read: what holds the payload as it came holds them too."""
@@ -328,6 +330,8 @@ class Export:
 
     def _missing(self, record: Record) -> str:
         """Why a record whose originals are required can't be exported; '' if nothing is missing."""
+        if not self._has_missing:
+            return ""
         found = self.index.database.execute("SELECT media, reason FROM missing WHERE key = ?", (record.key,)).fetchall()
         self.done.missing += len(found)
         if self.plan.originals != "required" or not found:
@@ -367,6 +371,10 @@ def _once(losses: Sequence[Loss]) -> list[Loss]:
     return list({id(loss.annotation): loss for loss in reversed(losses)}.values())[::-1] if losses else []
 
 
+# One for all: json.dumps makes a new one for each line.
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _line(item: Item, part: str, checksum: str | None) -> bytes:
     """Which record a file of the export comes from, and with what it was kept together."""
     about = {
@@ -378,4 +386,4 @@ def _line(item: Item, part: str, checksum: str | None) -> bytes:
         "split": item.split,
         "group": part,
     } | ({"checksum": checksum} if checksum else {})
-    return json.dumps(about, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return _as_json(about).encode("utf-8", "backslashreplace") + b"\n"

@@ -26,6 +26,10 @@ class Tally:
         if len(kept) < MAX_EXAMPLES and example not in kept:
             kept.append(example)
 
+    def wants(self, reason: str) -> bool:
+        """Whether another example of a reason would be kept: of a million losses nobody needs as many sentences."""
+        return len(self.examples.get(reason, ())) < MAX_EXAMPLES
+
     def add(self, other: Tally) -> None:
         """Count what another one has counted of later records."""
         self.written += other.written
