@@ -1,0 +1,61 @@
+"""An export job with its stages by the clock: HOME OUT.json. For `export.py` and `memory_export.py`.
+
+It does what a rendered export.py does, with plan.json in HOME/job, state and output beside it, and writes down how
+long each stage took (seconds by the clock and of CPU) and what the report counts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from synapse_skills.export_plan import read_export_plan
+from synapse_skills.job.export.engine import Engine, Options
+from synapse_skills.job.progress import Progress
+from synapse_skills.job.state import State
+
+
+class Stages(Progress):
+    """Says nothing, and notes when each stage begins."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True, what="records")
+        self.began: list[tuple[str, float, float]] = []
+        self.stage("start")
+
+    def stage(self, name: str, total: int = 0, *, what: str | None = None) -> None:
+        self.began.append((name, time.perf_counter(), time.process_time()))
+        super().stage(name, total, what=what)
+
+    def seconds(self) -> dict[str, list[float]]:
+        """By stage: seconds by the clock, and of CPU of this process."""
+        found: dict[str, list[float]] = {}
+        for (name, clock, cpu), (_, clock_end, cpu_end) in zip(self.began, self.began[1:], strict=False):
+            spent = found.setdefault(name, [0.0, 0.0])
+            spent[0] += clock_end - clock
+            spent[1] += cpu_end - cpu
+        return found
+
+
+def main(home: Path, out: Path) -> None:
+    """Run it to the end."""
+    plan = read_export_plan(home / "job" / "plan.json")
+    stages = Stages()
+    with State(home / "state") as state:
+        report, error = Engine(plan, state, Options(), stages).run()
+    stages.stage("end")
+    assert error is None and not report.exit_code, (error, report.problems)
+    document: dict[str, Any] = {
+        "stages": stages.seconds(),
+        "records": report.records.exported,
+        "annotations": report.annotations.read,
+        "written": {name: each.written for name, each in report.annotations.formats.items()},
+    }
+    out.write_text(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
