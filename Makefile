@@ -3,7 +3,8 @@
 PYTHON := $(shell for p in python3 python /usr/bin/python3 /usr/local/bin/python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 && echo $$p && break; done)
 RUN = $(if $(PYTHON),$(PYTHON),$(error This needs Python: install python3 (3.12 or newer is best, e.g. apt install python3))) scripts/run.py
-ROUNDS ?= 20
+ROUNDS ?= 200
+SEEDS ?=
 
 .PHONY: help demo demo-ray test test-all soak bench lock format docs
 
@@ -22,8 +23,9 @@ test:  ## lint, types, rooms, tests
 test-all:  ## also the heavy tests, and the suite on the oldest synapse-sdk that we accept
 	@$(RUN) test --all
 
-soak:  ## test-all with more rounds of the seeded tests (ROUNDS=20)
-	@$(RUN) test --all --rounds $(ROUNDS)
+soak:  ## test-all with 200 rounds of the seeded tests, an hour or two (ROUNDS=200; or SEEDS=7,100-199 alone)
+	@$(if $(SEEDS),SYNAPSE_SKILLS_SEEDS=$(SEEDS) $(RUN) test --only heavy tests/job/test_soak.py tests/job/export/test_export_soak.py,\
+		$(RUN) test --all --rounds $(ROUNDS))
 
 # The Python of the development environment, as the tests have it: other converters and readers are compared with.
 BENCH_PYTHON = $(shell $(PYTHON) -c "import sys; sys.path.insert(0, 'scripts'); from launcher.environments import environment; print(environment('dev'))")
