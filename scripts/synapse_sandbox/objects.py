@@ -47,19 +47,23 @@ class Objects:
 
     async def write(self, key: str, chunks: AsyncIterator[bytes], part: int = 0) -> Written:
         """Store what a request brings. If the client goes away halfway, nothing is stored."""
-        place = self.path(key, part)
-        beside = place.with_name(f"{place.name}.{secrets.token_hex(4)}.tmp")
+        # By the system's own calls: a tenth of what a small PUT costs here would be pathlib.
+        place = str(self.path(key, part))
+        beside = f"{place}.{secrets.token_hex(4)}.tmp"
         size, sha1, md5 = 0, hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with beside.open("wb", buffering=0) as file:
+            try:
                 async for chunk in chunks:
                     size += len(chunk)
                     sha1.update(chunk)
                     md5.update(chunk)
-                    file.write(chunk)
-            beside.replace(place)
+                    _write(descriptor, chunk)
+            finally:
+                os.close(descriptor)
+            os.replace(beside, place)  # noqa: PTH105
         except BaseException:
-            beside.unlink(missing_ok=True)
+            Path(beside).unlink(missing_ok=True)
             raise
         return Written(size, sha1.hexdigest(), md5.hexdigest())
 
@@ -103,3 +107,10 @@ class Objects:
                 sha1.update(chunk)
                 md5.update(chunk)
         return Written(size, sha1.hexdigest(), md5.hexdigest())
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    """All of a chunk."""
+    written = os.write(descriptor, chunk)
+    while written < len(chunk):
+        written += os.write(descriptor, chunk[written:])
