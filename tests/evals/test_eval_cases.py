@@ -78,9 +78,8 @@ def test_the_backend_is_read_from_its_state(tmp_path: Path, sandbox_factory: San
 
 def test_what_is_made_from_the_cases_is_up_to_date() -> None:
     assert emitting.stale() == [], "python3 evals/emit.py"
-    made = emitting.documents()
     for skill in (UPLOAD, EXPORT):
-        rows = json.loads(made[f"{skill}.json"])["evals"]
+        rows = json.loads((EVALS / f"{skill}.json").read_bytes())["evals"]
         assert [row["name"] for row in rows] == [name for name, case in CASES.items() if case.skill == skill]
         for row in rows:
             assert row["expectations"] == row["assertions"] == list(CASES[row["name"]].expectations)
@@ -88,8 +87,13 @@ def test_what_is_made_from_the_cases_is_up_to_date() -> None:
 
 
 def test_what_no_case_makes_any_more_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"suite/here/case.yaml": "a\n", "x.json": "{}\n"}
+    monkeypatch.setattr(emitting, "documents", lambda: made)
     monkeypatch.setattr(emitting, "HERE", tmp_path)
-    assert len(emitting.write()) == len(emitting.documents())
+    assert [path.name for path in emitting.write()] == ["case.yaml", "x.json"]
+    assert (tmp_path / "x.json").read_text() == "{}\n" and emitting.stale() == []
+    made["x.json"] = "{1}\n"
+    assert emitting.stale() == [tmp_path / "x.json"] == emitting.write()
     left = tmp_path / "suite" / "gone" / "case.yaml"
     left.parent.mkdir()
     left.write_text("")
