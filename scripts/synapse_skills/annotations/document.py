@@ -30,9 +30,21 @@ def read_document(payload: bytes | str | Mapping[str, Any] | None, *, files: tup
     Raises:
         Unreadable: the payload is no JSON object, lies elsewhere, or nests too deep.
     """
-    document = read_fast(payload) if isinstance(payload, bytes) else None
-    if document is None:
-        document = _read_patiently(payload, files)
+    document = read_plain(payload, files) if isinstance(payload, bytes) else None
+    return document if document is not None else _finished(_read_patiently(payload, files), files)
+
+
+def read_plain(payload: bytes | None, files: tuple[MediaFile, ...]) -> Document | None:
+    """The same at the speed of its parser, for a payload with nothing odd about it; None for any other.
+
+    Raises:
+        Unreadable: it nests too deep.
+    """
+    document = None if payload is None else read_fast(payload)
+    return None if document is None else _finished(document, files)
+
+
+def _finished(document: Document, files: tuple[MediaFile, ...]) -> Document:
     for media in document.media:
         for annotation in media.annotations:
             if annotation.attributes or type(annotation.geometry) in _FREE:

@@ -23,25 +23,23 @@ _BY_SUFFIX = {
 }
 
 
-def read_files(row: Mapping[str, Any]) -> tuple[MediaFile, ...]:
+def read_files(manifest: Any, files: Any, unit: Any, file: Any) -> tuple[MediaFile, ...]:
     """The files that a row names, in natural order of their specifications.
 
     The same file may stand in several places of a row (`files_manifest`, `files`, `data_unit.files`, `file`): what one
     of them doesn't tell, such as the link, is taken from the next.
     """
-    unit = row.get("data_unit")
-    places = [row.get("files_manifest"), row.get("files"), unit.get("files") if isinstance(unit, dict) else None]
     found: dict[str, MediaFile] = {}
-    for place in (*places, row.get("file")):
+    for place in (manifest, files, unit.get("files") if isinstance(unit, dict) else None, file):
         if not place:
             continue
         for spec, entry in _entries(place):
-            file = _file(spec, entry)
-            known = found.get(spec) if spec else _same(file, found)
+            named = _file(spec, entry)
+            known = found.get(spec) if spec else _same(named, found)
             if known is not None:
-                found[known.spec] = _completed(known, file)
+                found[known.spec] = _completed(known, named)
             elif spec or not found:
-                found[spec] = file
+                found[spec] = named
     if len(found) < 2:
         return tuple(found.values())
     return tuple(found[spec] for spec in sorted(found, key=natural))

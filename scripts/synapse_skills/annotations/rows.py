@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from synapse_skills.annotations.document import read_document
+from synapse_skills.annotations.document import read_document, read_plain
 from synapse_skills.annotations.files import read_files
 from synapse_skills.annotations.model import Record
 from synapse_skills.annotations.payload import (
@@ -46,6 +46,7 @@ class _Row(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+_NAMES = tuple(name for name in _Row.__struct_fields__ if name != "data")
 _DECODER = msgspec.json.Decoder(_Row)
 
 
@@ -62,58 +63,65 @@ def read_row(row: Mapping[str, Any] | bytes, target: str, *, payload: bytes | No
         Unreadable: the row has no id, or its payload can't be read.
     """
     fields, data = _parts(row)
-    given, pgh = fields.get("id"), fields.get("pgh_id")
+    given, pgh = fields.id, fields.pgh_id
     key = pgh if target == "ground_truth" and type(pgh) is int else given
     if type(key) is not int:
         raise Unreadable("The row has no id.")
     number = given if type(given) is int else key
     try:
-        content = unquoted(payload) if payload is not None else _resolved(data)
-        files = read_files(fields)
-        document = read_document(content, files=files)
-        meta = _inner(fields.get("data_unit"), "meta", fields.get("meta"))
+        files = read_files(fields.files_manifest, fields.files, fields.data_unit, fields.file)
+        # What is plain is itself and stands for nothing else.
+        content = data if payload is None else unquoted(payload)
+        document = read_plain(content, files)
+        if document is None:
+            content = content if payload is not None else _resolved(data)
+            document = read_document(content, files=files)
+        meta = _inner(fields.data_unit, "meta", fields.meta)
         if meta:
             check_depth(meta)
     except Unreadable as error:
         error.record = key
         raise
-    task, unit, review = fields.get("task"), fields.get("data_unit"), fields.get("status_review")
+    task, unit, review = fields.task, fields.data_unit, fields.status_review
     return Record(
         key=key,
         id=number,
         target=target,
         document=document,
         payload=content,
-        project=_number(fields.get("project"), _inner(task, "project")),
+        project=_number(fields.project, _inner(task, "project")),
         task=number if target == "task" else _number(task),
         data_unit=_number(unit, _inner(task, "data_unit")),
-        status=_text(fields.get("status_label")) or _text(fields.get("status")),
+        status=_text(fields.status_label) or _text(fields.status),
         review=_text(review),
-        is_discarded=fields.get("is_discarded") is True,
-        is_confirmed=_confirmed(fields.get("is_confirmed"), review),
-        category=_category(fields.get("category")),
-        tags=_tags(fields.get("tags"), _inner(task, "tags")),
-        created=_text(fields.get("created")),
-        updated=_text(fields.get("updated")),
+        is_discarded=fields.is_discarded is True,
+        is_confirmed=_confirmed(fields.is_confirmed, review),
+        category=_category(fields.category),
+        tags=_tags(fields.tags, _inner(task, "tags")),
+        created=_text(fields.created),
+        updated=_text(fields.updated),
         meta=meta if isinstance(meta, dict) else {},
         files=files,
     )
 
 
-def _parts(row: Mapping[str, Any] | bytes) -> tuple[Mapping[str, Any], bytes | None]:
+def _parts(row: Mapping[str, Any] | bytes) -> tuple[_Row, bytes | None]:
     """The fields of a row, and its payload as bytes."""
     if not isinstance(row, bytes):
         data = row.get("data")
-        return row, None if data is None else unquoted(as_bytes(data))
+        return _fields(row), None if data is None else unquoted(as_bytes(data))
     try:
         parsed = _DECODER.decode(row)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        fields = parse(row)
-        if not isinstance(fields, dict):
+        found = parse(row)
+        if not isinstance(found, dict):
             raise Unreadable("The row is no JSON object.") from None
-        return fields, payload_of(row)
-    fields = msgspec.structs.asdict(parsed)
-    return fields, unquoted(bytes(fields.pop("data")))
+        return _fields(found), payload_of(row)
+    return parsed, unquoted(bytes(parsed.data))
+
+
+def _fields(row: Mapping[str, Any]) -> _Row:
+    return _Row(**{name: row[name] for name in _NAMES if name in row})
 
 
 def _resolved(data: bytes | None) -> bytes | None:
