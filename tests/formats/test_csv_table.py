@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -123,8 +124,8 @@ def test_attributes_of_all_rows_have_columns_in_order(tmp_path: Path) -> None:
         annotation(CAT, attributes={"b": True, "n": None, "big": 2**70}),
         annotation(CAT, attributes={"a": -1.5, "b": {"x": [1, math.nan]}}),
     )
-    assert list(rows[0])[15:] == ["attr.a", "attr.b", "attr.big", "attr.n"]
-    assert [list(row.values())[15:] for row in rows] == [
+    assert list(rows[0])[len(COLUMNS) :] == ["attr.a", "attr.b", "attr.big", "attr.n"]
+    assert [list(row.values())[len(COLUMNS) :] for row in rows] == [
         ["", "true", str(2**70), ""],
         ["-1.5", '{"x":[1,"nan"]}', "", ""],
     ]
@@ -210,4 +211,24 @@ def test_an_id_that_can_call_nothing_stays_what_others_join_by(tmp_path: Path) -
     ids = ["-wDG_x1", "-2+cmd|' /C calc'!A0", "=1"]
     rows = table(tmp_path, *(msgspec.structs.replace(annotation(CAT), id=each) for each in ids))
     assert [row["annotation_id"] for row in rows] == ["-wDG_x1", "'-2+cmd|' /C calc'!A0", "'=1"]
+    assert FORMAT.verify(tmp_path).problems == []
+
+
+def test_how_far_a_record_is_stands_in_each_of_its_rows(tmp_path: Path) -> None:
+    item = picture("a.jpg", annotation(CAT), annotation(CAT))
+    record = msgspec.structs.replace(
+        item.record,
+        status="done",
+        review="rejected",
+        category="train",
+        tags=("밤", "=비"),
+        created="2026-03-01T00:00:00Z",
+    )
+    item = replace(item, record=record)
+    dataset(FORMAT, tmp_path, [item], settings(FORMAT))
+    with (tmp_path / FILE).open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 2
+    for row in rows:
+        assert [row[name] for name in COLUMNS[15:]] == ["done", "rejected", "train", "밤; =비", "2026-03-01T00:00:00Z"]
     assert FORMAT.verify(tmp_path).problems == []

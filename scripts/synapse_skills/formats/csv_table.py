@@ -1,12 +1,15 @@
 """CSV: one row an annotation, everything that it says in columns.
 
 `record_id, data_unit_id, file_name, media, split, annotation_id, tool, class, x, y, width, height, rotation, points,
-text`, then an `attr.` column for each attribute that any annotation has, in the order of their names.
+text, status, review, category, tags, created`, then an `attr.` column for each attribute that any annotation has, in
+the order of their names.
 
 - A box: x … rotation as they were labelled, not moved. A keypoint: x, y. Columns that don't apply are empty.
 - `points` is JSON: `[[x, y], …]` of a polygon or a polyline; with holes a list of such rings; `[[x, y, visibility]]` of
   a keypoint; the runs of a mask; of anything else its geometry as an object with its `type`.
 - `text`: of an entity what it holds, of a prompt or an answer its texts.
+- `status` … `created` are the record's own, as far as the backend tells them: how far labelling and review are, its
+  part, its tags with `; ` between them, when it was made. Who labelled it, no row says.
 
 A spreadsheet runs what begins like a formula: text that begins with one of `= + - @`, a tab or a line break gets an
 apostrophe before it. Numbers never do, nor ids that are nothing but letters, digits, `-` and `_`: they can't call
@@ -46,7 +49,7 @@ from synapse_skills.report import Problems
 FILE = "annotations.csv"
 COLUMNS = (
     "record_id", "data_unit_id", "file_name", "media", "split", "annotation_id", "tool", "class", "x", "y", "width",
-    "height", "rotation", "points", "text",
+    "height", "rotation", "points", "text", "status", "review", "category", "tags", "created",
 )  # fmt: skip
 AGAIN = "Export again; if it comes back, say so to whoever maintains this."
 
@@ -55,6 +58,7 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBERS = ("x", "y", "width", "height", "rotation")
 ID = COLUMNS.index("annotation_id")
 _FIRST_NUMBER = COLUMNS.index("x")
+_POINTS = COLUMNS.index("points")
 
 Cell = str | int | float | None
 
@@ -77,6 +81,13 @@ class CsvTable:
         losses: list[Loss] = []
         record = item.record
         about: tuple[Cell, ...] = (record.id, record.data_unit, item.name, item.media.key, item.split)
+        state: tuple[Cell, ...] = (
+            record.status,
+            record.review,
+            record.category,
+            "; ".join(record.tags),
+            record.created,
+        )
         for annotation in item.media.annotations:
             place = self._classes.place(annotation)
             if isinstance(place, str) and place != UNLABELLED:
@@ -85,7 +96,7 @@ class CsvTable:
                 losses.append(Loss(annotation, "no-geometry"))
             else:
                 label = None if isinstance(place, str) else self._classes.names[place]
-                row = (*about, annotation.id, annotation.tool, label, *_cells(annotation))
+                row = (*about, annotation.id, annotation.tool, label, *_cells(annotation), *state)
                 self._attributes.update(annotation.attributes)
                 self._waiting.write(encoded([row, annotation.attributes]) + b"\n")
                 self.rows[item.split] = self.rows.get(item.split, 0) + 1
@@ -243,7 +254,9 @@ def verify(folder: Path) -> Verified:
         with (folder / FILE).open(encoding="utf-8-sig", newline="") as stream:
             table = csv.reader(stream)
             header = next(table, [])
-            if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(n.startswith("attr.") for n in header[15:]):
+            if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(
+                n.startswith("attr.") for n in header[len(COLUMNS) :]
+            ):
                 problems.add("bad-header", ", ".join(header)[:200], fix=AGAIN)
             last: tuple[str, ...] = ()
             for number, row in enumerate(table, 2):
@@ -270,8 +283,8 @@ def _wrong(row: list[str]) -> str | None:
         for number in numbers:
             if row[number]:
                 float(row[number].removeprefix("'"))
-        if row[13]:
-            msgspec.json.decode(row[13])
+        if row[_POINTS]:
+            msgspec.json.decode(row[_POINTS])
     except (ValueError, msgspec.DecodeError) as error:
         return str(error)
     for number, cell in enumerate(row):
