@@ -26,7 +26,8 @@ def kept_rows(home: Path | None, key: Sequence[object], find: Callable[[], list[
     name = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:20]
     path = home / FOLDER / name
     with suppress(OSError, ValueError):
-        if time.time() - path.stat().st_mtime < FRESH_S:
+        # From the future it is if the clock was set back: then nobody knows how old it is.
+        if 0 <= time.time() - path.stat().st_mtime < FRESH_S:
             return _read(path)
     rows = find()
     # Without it the next round only takes longer.

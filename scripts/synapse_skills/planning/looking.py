@@ -8,6 +8,7 @@ is no older than `RECENT_S`, and the dry run walks once more: nothing stale is u
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,4 +78,6 @@ def _kept(inventory: Inventory) -> tuple[float, float]:
     """Age and duration of the last whole walk; infinitely old if that is not known."""
     text = inventory.state("walked")
     kept: dict[str, Any] = json.loads(text) if text else {}
-    return time.time() - float(kept.get("at", 0)), float(kept.get("seconds", 0))
+    age = time.time() - float(kept.get("at", 0))
+    # From the future it is if the clock was set back: then nobody knows how old it is.
+    return age if age >= 0 else math.inf, float(kept.get("seconds", 0))
