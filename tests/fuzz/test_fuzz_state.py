@@ -18,6 +18,8 @@ from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.export_plan import ClassesPlan, FormatPlan
 from synapse_skills.plan import Limits
 
+pytestmark = pytest.mark.heavy
+
 SEEDS = st.integers(0, 2**32 - 1)
 SUBMISSION = (
     '{"version": 1, "job_id": "raysubmit_1234567890abcdef", "dashboard": "http://127.0.0.1:9", "mode": "upload", '
@@ -95,7 +97,7 @@ def export(tmp_path_factory: pytest.TempPathFactory, box: Sandbox) -> Finished:
 
 
 @pytest.mark.parametrize("kind", ["upload", "export"])
-@settings(max_examples=many(2, 300))
+@settings(max_examples=many(8, 300))
 @given(seed=SEEDS)
 def test_a_file_was_harmed(kind: str, seed: int, request: pytest.FixtureRequest) -> None:
     done: Finished = request.getfixturevalue(kind)

@@ -81,7 +81,10 @@ def test_a_name_is_judged_by_what_it_means(names: dict[str, list[str]]) -> None:
         asyncio.run(found("bad.test"))
 
 
-@pytest.mark.parametrize("target", [METADATA, "[fe80::1]", "[::ffff:a9fe:a9fe]", "rebound.test", "2852039166"])
+OTHERS = ("[fe80::1]", "[::ffff:a9fe:a9fe]", "rebound.test", "2852039166")
+
+
+@pytest.mark.parametrize("target", [METADATA, *(pytest.param(each, marks=pytest.mark.heavy) for each in OTHERS)])
 def test_a_payload_is_not_followed_there(
     export_job: ExportJob, elsewhere: Elsewhere, names: dict[str, list[str]], target: str
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_payload_is_not_followed_there(
     assert leaks([export_job.home, export_job.output], export_job.box.token) == []
 
 
+@pytest.mark.heavy
 def test_a_redirect_to_another_storage_is_followed_and_one_without_end_is_not(
     export_job: ExportJob, elsewhere: Elsewhere
 ) -> None:
@@ -120,6 +124,7 @@ def test_a_redirect_to_another_storage_is_followed_and_one_without_end_is_not(
     assert [path for path, _ in elsewhere.asked].count("/round") <= 12
 
 
+@pytest.mark.heavy
 def test_nothing_is_sent_there(job: Job) -> None:
     """A backend that hands out places for files on the machine's own network: the bytes stay here."""
 

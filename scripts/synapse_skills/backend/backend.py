@@ -14,6 +14,7 @@ from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.plan import SpecPlan
 
 PAGE_SIZE = 100
+_STALE_PAGES = 3
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ def _extensions(given: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name if name.startswith(".") else f".{name}" for name in names))
 
 
+def _is_row(row: Any) -> bool:
+    """Whether this is something with a number, as all is that a backend lists."""
+    return isinstance(row, Mapping) and isinstance(row.get("id"), int) and 0 <= row["id"] < 2**63
+
+
 def _cursor(following: Any) -> str | None:
     """The cursor of the next page, out of a URL or as it is; None at the end."""
     if not isinstance(following, str) or not following:
@@ -87,6 +93,23 @@ def _ground_truth(row: Mapping[str, Any], names: Mapping[int, str]) -> dict[str,
     name = str(inner.get("name") or (names.get(number, "") if number is not None else ""))
     version = "" if row.get("version") is None else str(row["version"])
     return {"id": int(row["id"]), "name": name, "version": version, "dataset": number}
+
+
+class _Seen:
+    """What of a list was seen: it has an end even if the backend names another page for ever."""
+
+    def __init__(self) -> None:
+        self._pages: set[str] = set()
+        self._rows: set[int] = set()
+        self._stale = 0
+
+    def all(self, following: str, rows: Any) -> bool:
+        """Whether the next page was seen already, or the last pages had nothing new."""
+        was_seen, before = following in self._pages, len(self._rows)
+        self._pages.add(following)
+        self._rows |= {row["id"] for row in rows}
+        self._stale = 0 if len(self._rows) > before else self._stale + 1
+        return was_seen or self._stale >= _STALE_PAGES
 
 
 class Backend:
@@ -127,21 +150,21 @@ class Backend:
     def pages(self, path: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """All rows of a list, page after page; a bare list counts as one page."""
         page = self.get(path, params)
-        seen: set[str] = set()
+        seen = _Seen()
         while True:
             rows = page.get("results", []) if isinstance(page, Mapping) else page
-            if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-                raise OutOfReach(
-                    f"{self.login.host} answered {path} with something that is not a list.",
-                    hint="Check SYNAPSE_HOST: this does not look like Synapse.",
-                    code="not-synapse",
-                )
-            yield from (dict(row) for row in rows)
+            yield from self._rows(rows, path, "Check SYNAPSE_HOST: this does not look like Synapse.")
             following = page.get("next") if isinstance(page, Mapping) else None
-            if not following or following in seen:
+            if not isinstance(following, str) or not following or seen.all(following, rows):
                 return
-            seen.add(following)
             page = self.get(following)
+
+    def _rows(self, rows: Any, path: str, hint: str) -> list[dict[str, Any]]:
+        if not isinstance(rows, list) or not all(map(_is_row, rows)):
+            raise OutOfReach(
+                f"{self.login.host} answered {path} with something that is not a list.", hint=hint, code="not-synapse"
+            )
+        return [dict(row) for row in rows]
 
     def check(self) -> list[dict[str, Any]]:
         """Prove that the login works; returns the agents, which is what `synapse doctor` asks for."""
@@ -212,25 +235,18 @@ class Backend:
         backend.
         """
         cursor: str | None = None
-        seen: set[str] = set()
+        seen = _Seen()
         while True:
             query = {"per_page": PAGE_SIZE, **(params or {}), "cursor": cursor}
             page = self._runner.run(self._second.get(path, query))
             rows = page.get("data", page.get("results")) if isinstance(page, Mapping) else None
-            if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "id" in row for row in rows):
-                raise OutOfReach(
-                    f"{self.login.host} answered {path} with something that is not a list.",
-                    hint="Look the number up in Synapse.",
-                    code="not-synapse",
-                )
-            yield from (dict(row) for row in rows)
+            yield from self._rows(rows, path, "Look the number up in Synapse.")
             meta = page.get("meta") if isinstance(page.get("meta"), Mapping) else {}
             pagination = (meta or {}).get("pagination")
             following = pagination.get("next_cursor") if isinstance(pagination, Mapping) else page.get("next")
             cursor = _cursor(following)
-            if cursor is None or cursor in seen:
+            if cursor is None or seen.all(cursor, rows):
                 return
-            seen.add(cursor)
 
     def ground_truths(self, search: str = "") -> list[dict[str, Any]]:
         """All versions of all ground truths: `id` of the version, `name` of the dataset, `version`, `dataset`."""
@@ -290,4 +306,4 @@ class Backend:
                 hint="List them: list_resources projects.",
                 code="no-project",
             ) from None
-        return dict(row)
+        return self._rows([row], f"projects/{int(identity)}/", "Look the number up in Synapse.")[0]

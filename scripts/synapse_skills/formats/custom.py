@@ -145,7 +145,8 @@ class Custom:
             made = _all_of(self._convert(_record(item, given)))
             prepared = [self._prepared(each) for each in made]
             lost = _lost_of(made, handed)
-        except Exception as error:
+        except (Exception, SystemExit, GeneratorExit) as error:
+            # `exit()` in a script's function would end the whole export, and call it fine.
             self._note(FAILED)
             why = _told(error, self._convert)
             return [*losses, *(Loss(each, FAILED, why) for each in handed)]
@@ -336,7 +337,7 @@ def _bytes_of(made: Made, path: str) -> bytes:
     return written
 
 
-def _told(error: Exception, convert: Convert) -> str:
+def _told(error: BaseException, convert: Convert) -> str:
     """What went wrong, and where in the script."""
     code = getattr(convert, "__code__", None)
     lines = [
@@ -345,7 +346,11 @@ def _told(error: Exception, convert: Convert) -> str:
         if code is not None and frame.filename == code.co_filename
     ]
     where = f"{Path(code.co_filename).name}, line {lines[-1]}: " if code is not None and lines else ""
-    return f"{where}{type(error).__name__}: {error}"
+    try:
+        said = str(error)
+    except Exception:
+        said = "with a text that can't be read"
+    return f"{where}{type(error).__name__}: {said}"
 
 
 FORMAT = Format(
