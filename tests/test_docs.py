@@ -66,6 +66,23 @@ def test_the_checks_find_something():
     assert [len(list(checks.calls(block))) for block in blocks(README)] == [0, 0, 8]
 
 
+@pytest.mark.parametrize("name", commands.scripts())
+def test_the_examples_of_a_help_text_can_be_called(name):
+    shown = checks.help_of(name)
+    lines = re.findall(rf"^ +(?:run\.py )?{name}(?:\.py)?((?: .+)?)$", shown.partition("examples:")[2], re.MULTILINE)
+    assert len(lines) >= 2, "two examples"
+    assert [problem for line in lines for problem in checks.check_flags([name, *line.split()])] == []
+
+
+@pytest.mark.parametrize("name", ["job", "export"])
+def test_the_pages_of_job_folders_name_what_exists(name):
+    page = ROOT / "templates" / name / "README.md.j2"
+    text = re.sub(r"\{[%{#].*?[%}#]\}", "x", page.read_text("utf-8"))
+    assert checks.check_inline(text) + checks.check_scripts(text) == []
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", "".join(blocks(text))))
+    assert flags <= checks.all_flags()
+
+
 def keys_of(skill: str) -> list[str]:
     """Patterns of all keys in a skill's reference, which is made from the code."""
     text = (ROOT / "skills" / skill / "references" / "keys.md").read_text("utf-8")
