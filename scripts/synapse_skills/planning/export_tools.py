@@ -190,11 +190,15 @@ def _told(name: str, places: Places, counts: Counter[str]) -> str:
 
 def _options(places: Places, counts: Counter[str], pairs: int, *, is_double: bool) -> list[Option]:
     wanted: list[tuple[str, tuple[str, ...]]] = []
-    if is_double:
-        wanted.append(("Polygons, not boxes", tuple(tool for tool in places.plain if tool != BOX)))
-        wanted.append(("Boxes, not polygons", tuple(tool for tool in places.plain if tool != POLYGON)))
     if places.plain:
         wanted.append((_fitting(places.plain, counts), places.plain))
+    if is_double:
+        one_of_two = [
+            ("Polygons, not boxes", tuple(tool for tool in places.plain if tool != BOX)),
+            ("Boxes, not polygons", tuple(tool for tool in places.plain if tool != POLYGON)),
+        ]
+        # What is recommended loses no object: boxes go first only where each of them has its polygon.
+        wanted = one_of_two + wanted if pairs == counts[BOX] else wanted + one_of_two
     if places.held != places.plain:
         wanted.append(("Also in other shapes", places.held))
     options = [Option(label, list(tools), _effect(tools, counts, pairs)) for label, tools in wanted]
