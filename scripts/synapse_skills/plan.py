@@ -94,7 +94,10 @@ class MetadataRule(_Model):
     """One source of metadata; later rules win over earlier ones, and their order is fixed (`METADATA_ORDER`)."""
 
     kind: Literal["constants", "folders", "name", "table", "sidecars", "said"] = "constants"
-    values: dict[str, Any] = Field(default_factory=dict, description="constants, said: the same for all data units.")
+    values: dict[str, Any] = Field(
+        default_factory=dict,
+        description="constants, said: the same for all data units. table: field → cell → what it means; null: nothing.",
+    )
     folders: dict[str, int] = Field(
         default_factory=dict, description="folders: field → folder of a data unit's key, 1 is the outermost, 0 the key."
     )
@@ -118,7 +121,7 @@ class MetadataRule(_Model):
             "folders": {"folders"},
             "name": {"regex"},
             "sidecars": {"pattern", "fields"},
-            "table": {"table", "sha256", "file", "sheet", "key", "fields", "rows"},
+            "table": {"table", "sha256", "file", "sheet", "key", "fields", "rows", "values"},
         }
         for name, field in type(self).model_fields.items():
             default = field.default_factory() if field.default_factory else field.default  # type: ignore[call-arg]

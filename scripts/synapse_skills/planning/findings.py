@@ -325,7 +325,7 @@ LEAVE = Decision(
     "Codes of findings: exactly the data units that have one are left out, each named in left_out.jsonl.",
     _decide_leave_out,
     _parse_leave_out,
-    needs=("specs.*.pattern", "metadata.said.*"),
+    needs=("specs.*.pattern", "metadata.said.*", "metadata.values.*"),
     whole=True,
 )
 

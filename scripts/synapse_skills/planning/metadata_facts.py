@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +136,9 @@ def row_numbers(answer: Any) -> list[int]:
     return sorted({int(word) for word in words})
 
 
-def frozen(facts: Facts, settled: Settled, fields: dict[str, str | None]) -> FrozenRows:
+def frozen(
+    facts: Facts, settled: Settled, fields: dict[str, str | None], values: Mapping[str, Mapping[str, Any]]
+) -> FrozenRows:
     """The table's rows, by data unit, frozen in the job's home."""
     table = table_of(facts, settled)
     assert table is not None and facts.home is not None
@@ -146,12 +148,14 @@ def frozen(facts: Facts, settled: Settled, fields: dict[str, str | None]) -> Fro
         from synapse_skills.units.rows import freeze_rows
 
         placed(facts, settled)
-        return freeze_rows(table, facts.inventory(), key, out, fields=fields, duplicates=duplicates, chosen=numbers)
+        return freeze_rows(
+            table, facts.inventory(), key, out, fields=fields, values=values, duplicates=duplicates, chosen=numbers
+        )
 
     said = settled.get("metadata.rows")
     numbers = row_numbers(said)
     duplicates: Duplicates = NONE if said == NONE else LAST if said == LAST else FIRST
-    named = json.dumps([fields, duplicates, numbers], sort_keys=True)
+    named = json.dumps([fields, values, duplicates, numbers], sort_keys=True)
     return facts.once(("rows", table.path, table.sheet, key, named, layout_key(facts, settled)), find)
 
 

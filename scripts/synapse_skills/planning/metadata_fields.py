@@ -126,7 +126,7 @@ def _decide_field(facts: Facts, settled: Settled, field: Field) -> Inferred | As
     if found is not None:
         return Inferred(found[0], found[1])
     if field.name not in {each.name for each in uncovered(facts, settled)}:
-        return None
+        return _ask_listed(facts, settled, field)
     options = _options(facts, settled, field)
     if not options:
         return None
@@ -137,6 +137,25 @@ def _decide_field(facts: Facts, settled: Settled, field: Field) -> Inferred | As
     return Ask(
         f"The schema requires {printable(field.name)} ({type_words(field)}{what}). What gives it?{also}",
         (*options[:MAX_COLUMNS], same),
+    )
+
+
+def _ask_listed(facts: Facts, settled: Settled, field: Field) -> Ask | None:
+    """An optional field that lists its values, and the one column that holds just those under another name."""
+    if not field.enum or field.required or closed(facts, settled) or field.name in coverage(facts, settled):
+        return None
+    columns = free_columns(facts, settled, field)
+    if len(columns) != 1:
+        return None
+    (column,) = columns
+    told = ", ".join(map(printable, column.examples[:3]))
+    return Ask(
+        f"Nothing gives {printable(field.name)} ({type_words(field)}) yet, and the column {printable(column.name)} "
+        f"({told}) would fit. Is it that?",
+        (
+            Option(f"Yes: {label_of(column.name)}", column.name, f"Its values are sent as {printable(field.name)}"),
+            Option("No", NONE, f"The field stays empty, and the column is sent as {printable(column.name)}"),
+        ),
     )
 
 

@@ -81,6 +81,6 @@ ROWS = Decision(
     "one that counts (a list of numbers for several data units); or `none` of them.",
     _decide_rows,
     _parse_rows,
-    needs=("metadata.field.*",),
+    needs=("metadata.field.*", "metadata.values.*"),
     whole=True,
 )

@@ -24,6 +24,7 @@ from synapse_skills.planning.metadata_cover import (
 )
 from synapse_skills.planning.metadata_facts import NONE, Meta, fields_of, frozen, schema_of, sidecars_of, table_of
 from synapse_skills.planning.metadata_far import far_name
+from synapse_skills.planning.metadata_meanings import values_said
 from synapse_skills.planning.metadata_values import CONSTANTS, FOLDERS, SAID
 from synapse_skills.planning.on_agent import true_path
 from synapse_skills.planning.sources import sources_of
@@ -72,7 +73,7 @@ def rows_of(facts: Facts, settled: Settled) -> FrozenRows | None:
     """The table's rows, frozen; None without a table."""
     if table_of(facts, settled) is None:
         return None
-    return frozen(facts, settled, table_fields(facts, settled))
+    return frozen(facts, settled, table_fields(facts, settled), values_said(settled))
 
 
 def odd_rows(facts: Facts, settled: Settled) -> list[Problem]:
@@ -108,6 +109,7 @@ def metadata_rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
                 key=settled["metadata.key"],
                 fields={name: field for name, field in renamed.items() if field is not None},
                 rows=rows.units - rows.without_row,
+                values=values_said(settled),
             )
         )
     if pattern := sidecars_of(settled):
@@ -266,11 +268,16 @@ def _rule_words(rule: MetadataRule) -> str:
         return f"parts of the names: {rule.regex}"
     if rule.kind == "table":
         sheet = f", sheet {rule.sheet}" if rule.sheet else ""
-        return f"{rule.file}{sheet}: key {rule.key}, rows for {rule.rows:,} data units"
+        said = "; ".join(f"{field}: {_meant(values)}" for field, values in rule.values.items())
+        return f"{rule.file}{sheet}: key {rule.key}, rows for {rule.rows:,} data units" + (f"; {said}" if said else "")
     if rule.kind == "sidecars":
         return f"sidecars like {rule.pattern}"
     values = ", ".join(f"{field} = {_shown(value)}" for field, value in rule.values.items())
     return f"{'the same for all' if rule.kind == 'said' else 'unless given otherwise'}: {values}"
+
+
+def _meant(values: dict[str, Any]) -> str:
+    return ", ".join(f"{printable(cell)} → {'nothing' if meant is None else meant}" for cell, meant in values.items())
 
 
 def _shown(value: Any) -> str:

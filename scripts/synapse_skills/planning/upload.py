@@ -15,6 +15,7 @@ from synapse_skills.planning.groupings import DEPTH, ENDINGS, IGNORE, REGEX, TAB
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Settled, Table
 from synapse_skills.planning.layout import BY
 from synapse_skills.planning.metadata_fields import FIELD
+from synapse_skills.planning.metadata_meanings import VALUES_FAMILY
 from synapse_skills.planning.metadata_rows import ROWS
 from synapse_skills.planning.metadata_rules import constants_of
 from synapse_skills.planning.metadata_table import KEY, SHEET, TABLE
@@ -123,6 +124,7 @@ UPLOAD: Table = (
     FOLDERS_FAMILY,
     NAME_ROW,
     FIELD,
+    VALUES_FAMILY,
     SAID_FAMILY,
     ROWS,
     LEAVE,

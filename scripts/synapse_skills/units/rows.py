@@ -19,6 +19,7 @@ from synapse_skills.errors import FindingError, printable
 from synapse_skills.metadata import Table
 from synapse_skills.report import Problems
 from synapse_skills.sources import Inventory, write_sorted
+from synapse_skills.units.meanings import translate
 from synapse_skills.units.pattern_file import nearest
 from synapse_skills.units.row_codes import FIXES, SEVERITIES
 from synapse_skills.units.several_rows import SeveralRows, differing
@@ -108,6 +109,7 @@ def freeze_rows(
     out: Path,
     *,
     fields: Mapping[str, str | None] | None = None,
+    values: Mapping[str, Mapping[str, Any]] | None = None,
     duplicates: Literal["first", "last", "none"] = "first",
     chosen: Collection[int] = (),
 ) -> FrozenRows:
@@ -123,6 +125,7 @@ def freeze_rows(
         out: the frozen rows, `metadata.jsonl`; written whole or not at all.
         fields: column → the field's name, None drops it; columns that it does not name keep theirs. The key column is
             no field unless it is named here.
+        values: field → value as the table has it → value as it is sent; None leaves the field out.
         duplicates: what a data unit gets that several rows with different values name: the first one's, the last
             one's, or nothing. Each is an error in the problems.
         chosen: rows that count instead, by their numbers.
@@ -132,7 +135,7 @@ def freeze_rows(
     """
     renamed = _fields(table, key, fields or {})
     frozen = FrozenRows(columns=tuple(dict.fromkeys(renamed.values())))
-    with UnitNames(inventory) as names, _Rows(inventory) as rows:
+    with UnitNames(inventory) as names, _Rows(inventory, values or {}) as rows:
         tally = rows.load(table, names, key, renamed, frozen)
         frozen.units = names.units
         if not tally.is_complete(names.units):
@@ -259,8 +262,9 @@ def _fields(table: Table, key: str, fields: Mapping[str, str | None]) -> dict[st
 class _Rows:
     """The rows of a table in a temporary table, with the data unit that each names."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, values: Mapping[str, Mapping[str, Any]]) -> None:
         self.inventory = inventory
+        self.values = values
         self._columns: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -293,6 +297,7 @@ class _Rows:
                     continue
                 found = tally.add(names, text)
                 meta = {renamed[column]: value for column, value in row.values.items() if column in renamed}
+                translate(meta, self.values)
                 unit = found.unit if isinstance(found, Found) else None
                 kept.append((row.number, text, json.dumps(meta, ensure_ascii=False), unit))
             with self.inventory.transaction() as connection:
