@@ -155,3 +155,17 @@ def test_the_verifier_finds_lists_and_pictures_that_do_not_fit(tmp_path: Path) -
     (tmp_path / "JPEGImages/y.jpg").write_bytes(b"")
     found = sorted(codes(FORMAT.verify(tmp_path)))
     assert found == ["in-no-part", "in-two-parts", "missing-file", "picture-without-labels"]
+
+
+@given(st.lists(st.tuples(*[st.one_of(st.floats(-1, 51), st.integers(0, 50).map(float))] * 4), min_size=1, max_size=3))
+def test_the_short_way_writes_what_the_long_way_does(
+    tmp_path_factory: pytest.TempPathFactory, many: list[tuple[float, float, float, float]]
+) -> None:
+    for base in (0, 1):
+        short, long = tmp_path_factory.mktemp("short"), tmp_path_factory.mktemp("long")
+        boxes = [annotation(Box(*each)) for each in many]
+        # What is turned by half a circle is the same box, and too much for the short way.
+        turned = [annotation(Box(*each, math.pi)) for each in many]
+        for folder, some in ((short, boxes), (long, turned)):
+            dataset(FORMAT, folder, [picture("a.jpg", *some)], settings(FORMAT, options={"base": base}))
+        assert (short / "Annotations/a.xml").read_bytes() == (long / "Annotations/a.xml").read_bytes()

@@ -106,7 +106,7 @@ class Coco:
             place = places.get(label)
             if place is None:
                 place = places[label] = self._settings.classes.place(each)
-            if type(place) is str:
+            if isinstance(place, str):
                 losses.append(Loss(each, place))
                 continue
             if type(geometry) is Box and not geometry.rotation and not each.attributes:

@@ -25,6 +25,7 @@ class Detect(YoloWriter):
 
     def builders(self) -> Mapping[type, Callable[[Any, float, float], Rows]]:
         """Boxes; polygons and masks if their options say so."""
+        self._places: dict[str | None, int | str] = {}
         boxes = Boxes(self.settings.geometry, self.settings.options, self.notes)
 
         def build(geometry: Any, width: float, height: float) -> Rows:
@@ -36,10 +37,12 @@ class Detect(YoloWriter):
     def lines(self, item: Item) -> tuple[list[str], list[Loss]]:
         """The rows of a picture. Nearly all boxes are upright and inside: these go the short way, twice as fast."""
         width, height = float(item.width or 0), float(item.height or 0)
-        place_of = self.settings.classes.place
+        places = self._places
         cells: list[float] = []
         for annotation in item.media.annotations:
-            box, place = annotation.geometry, place_of(annotation)
+            box, place = annotation.geometry, places.get(annotation.label)
+            if place is None:
+                place = places[annotation.label] = self.settings.classes.place(annotation)
             if type(box) is not Box or box.rotation or isinstance(place, str):
                 return super().lines(item)
             x, y, w, h = box.x, box.y, box.width, box.height
