@@ -8,14 +8,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from plans import plan
 
-from browser import Browser, find_chromium
+from browser import Browser
 from sandbox_fixture import sandboxes
 from synapse_skills.plan import Expected, GroupingPlan, MetadataRule, SourcePlan, SpecPlan
 from synapse_skills.rendering.plan_page import plan_page
@@ -30,19 +29,6 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 DESK, PHONE = 1280, 390
 MOST_BYTES = 2_000_000
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium here: apt-get install chromium fonts-noto-cjk")
-    browser = Browser(program, tmp_path_factory.mktemp("browser"))
-    try:
-        yield browser
-        assert browser.close() == 0
-    finally:
-        browser.kill()
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from export_pages import HandMade, box, line, payload
 from test_browser import CONTRAST, DESK, PHONE
 
-from browser import Browser, find_chromium
+from browser import Browser
 from synapse_skills.export_plan import ClassesPlan
 from synapse_skills.plan import plan_bytes
 from synapse_skills.rendering.preview import preview
@@ -18,19 +17,6 @@ from synapse_skills.report import Problem
 pytestmark = pytest.mark.heavy
 
 LONG, KOREAN = "x" * 300, "가" * 85
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium here: apt-get install chromium fonts-noto-cjk")
-    browser = Browser(program, tmp_path_factory.mktemp("browser"))
-    try:
-        yield browser
-        assert browser.close() == 0
-    finally:
-        browser.kill()
 
 
 @pytest.fixture(scope="module")
