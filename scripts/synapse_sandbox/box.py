@@ -63,6 +63,8 @@ class Box:
         self.stats = Stats()
         self.names: frozenset[str] = frozenset()
         self.payload_uses: Counter[str] = Counter()
+        self.plugins: dict[str, list[str]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
 
     @property
     def settings(self) -> Settings:

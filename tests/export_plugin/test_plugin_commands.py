@@ -63,7 +63,7 @@ def test_publishing_would_upload_all_that_it_takes(plugins: Plugins, style: str)
     before = (plugin / "config.yaml").read_bytes()
     done = plugins.command(plugin, "publish", "--dry-run", "-y")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Dry run" in done.stdout and "Warning" not in done.stdout
+    assert "Dry run" in done.stdout and "Warning" not in done.stdout and "Synced" not in done.stdout
     assert (plugin / "config.yaml").read_bytes() == before, "the SDK finds nothing to mend in it"
     shipped = int(re.search(r"Total: (\d+) files", done.stdout)[1])  # type: ignore[index]
     assert shipped == sum(path.is_file() and "__pycache__" not in path.parts for path in plugin.rglob("*"))

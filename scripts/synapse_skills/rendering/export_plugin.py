@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.export_plan import PLUGIN_STYLES, ExportPlan
 from synapse_skills.plan import plan_bytes, plan_hash
@@ -97,9 +99,6 @@ def plugin_files(plan: ExportPlan, style: str) -> dict[str, bytes]:
         "style": style,
         "hash": plan_hash(content),
         "code": code_of(plan.name),
-        "description": _description(plan),
-        "sdk": version("synapse-sdk"),
-        "shown_tools": tools_of(plan),
         "path": path_of(plan),
         "filter": literal(filter_of(plan)),
         "output_formats": ", ".join(literal(name) for name in ("all", *(each.name for each in plan.formats))),
@@ -109,13 +108,32 @@ def plugin_files(plan: ExportPlan, style: str) -> dict[str, bytes]:
     }
     rendered = {
         PAGE: f"export_plugin/{style}.py.j2",
-        "config.yaml": "export_plugin/config.yaml.j2",
         "README.md": "export_plugin/README.md.j2",
         "requirements.txt": "job/requirements.txt.j2",
         ".rayignore": "job/rayignore.j2",
     }
     files = {name: jinja.get_template(template).render(**said).encode() for name, template in rendered.items()}
-    return files | {"plan.json": content, "plugin/__init__.py": b""} | library_files()
+    files |= {"plan.json": content, "config.yaml": config_of(plan), "plugin/__init__.py": b""}
+    return files | library_files()
+
+
+def config_of(plan: ExportPlan) -> bytes:
+    """config.yaml, written as the SDK writes it: publishing rewrites the file, and finds nothing to change."""
+    told = f"Exports {plan.target.replace('_', ' ')}s as {', '.join(each.name for each in plan.formats)}."
+    tools = tools_of(plan)
+    config = {
+        "name": plan.name,
+        "code": code_of(plan.name),
+        "version": "0.1.0",
+        "category": "export",
+        "description": told,
+        "readme": "README.md",
+        "package_manager": "pip",
+        **({"supported_annotation_tools": tools} if tools else {}),
+        "requires": {"python": ">=3.12", "sdk": f">={version('synapse-sdk')}"},
+        "actions": {"export": {"entrypoint": "plugin.export.ExportAction", "method": "job", "description": told}},
+    }
+    return yaml.dump(config, default_flow_style=False, allow_unicode=True, sort_keys=False).encode()
 
 
 def code_of(name: str) -> str:
@@ -150,10 +168,6 @@ def tools_of(plan: ExportPlan) -> dict[str, list[str]]:
         if tool in _KNOWN:
             found.setdefault(_CATEGORIES.get(tool, "image"), []).append(tool)
     return found
-
-
-def _description(plan: ExportPlan) -> str:
-    return f"Exports {plan.target.replace('_', ' ')}s as {', '.join(each.name for each in plan.formats)}."
 
 
 def _shown(plan: ExportPlan, name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import textwrap
 from pathlib import Path
 
@@ -38,8 +37,6 @@ def environment() -> jinja2.Environment:
     )
     made.filters["repr"] = literal
     made.filters["code"] = _code
-    # A text in YAML: JSON's way to write one is YAML's too, and nothing in it can be anything else.
-    made.filters["json"] = json.dumps
     return made
 
 
