@@ -62,14 +62,18 @@ class Names:
         A name that is taken gets the record's key: `cat__7001.jpg`, then `cat__7001_3.jpg`. The suffix of a file stays
         as it is; what has no file and no name in the data unit's meta is called by the record's key alone.
         """
-        name = self._wanted(record, file)
+        return self.claim(record.key, self.wanted(record, file))
+
+    def claim(self, key: int, name: str) -> str:
+        """The name of a medium that would like to have this one; `key` is its record's."""
         stem, suffix = split_suffix(name)
-        marks = (f"_{n}" if self._by_id else f"__{record.key}" + (f"_{n}" if n > 2 else "") for n in count(2))
+        marks = (f"_{n}" if self._by_id else f"__{key}" + (f"_{n}" if n > 2 else "") for n in count(2))
         while not self._taken.claim(split_suffix(name)[0]):
             name = shortened(stem, next(marks) + suffix)
         return name
 
-    def _wanted(self, record: Record, file: MediaFile | None) -> str:
+    def wanted(self, record: Record, file: MediaFile | None) -> str:
+        """The name that a medium would have if it were the only one."""
         original = original_name(record, file)
         if self._by_id:
             suffix = split_suffix(safe_name(original))[1] if original and file is not None else ""

@@ -21,11 +21,11 @@ from synapse_skills.formats.classes import Classes
 from synapse_skills.formats.parts import PartWriter, move_rest
 
 SPLITTING = [name for name, form in FORMATS.items() if form.splits]
-OPTIONS: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in SPLITTING),
+QUICK = ("coco", "csv", "yolo_pose")
+OPTIONS: list[Any] = [
+    *(pytest.param(name, {}, marks=() if name in QUICK else pytest.mark.heavy) for name in SPLITTING),
     ("coco", {"shard": 3, "rotated": "envelope"}),
-    ("voc", {"segmentation": "yes"}),
-    ("csv", {"bom": "no"}),
+    pytest.param("voc", {"segmentation": "yes"}, marks=pytest.mark.heavy),
 ]
 
 

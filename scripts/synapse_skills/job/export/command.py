@@ -37,6 +37,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="count, and try a sample; the output stays as it is")
     parser.add_argument("--limit", type=whole_number(), metavar="N", help="export only the N newest records")
     parser.add_argument("--workers", type=whole_number(1, 64), metavar="N", help="at most N requests at once (1 to 64)")
+    parser.add_argument("--processes", type=whole_number(1, 64), metavar="N", help="N processes read and write records")
     parser.add_argument("--output", metavar="DIR", help="where the export goes: folder or URL (default: the plan's)")
     parser.add_argument("--state", metavar="DIR", help="where the job remembers (default: ../state)")
     parser.add_argument("--fresh", action="store_true", help="forget what was fetched and fetch everything anew")
@@ -133,7 +134,9 @@ class Export:
         home = self.home or script_folder("Export")
         plan = self.plan(home / "plan.json", args.output)
         place = state_place(args.state or plan.state, home)
-        options = Options(dry_run=args.dry_run, limit=args.limit, workers=args.workers, fresh=args.fresh)
+        options = Options(
+            dry_run=args.dry_run, limit=args.limit, workers=args.workers, processes=args.processes, fresh=args.fresh
+        )
         progress = Progress(quiet=args.json, remote=remote, what="records")
         content = content_of(home)
         with State(place, named_by_plan=bool(plan.state) and not args.state, say=progress.say) as state:

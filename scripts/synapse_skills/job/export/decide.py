@@ -15,8 +15,10 @@ from synapse_skills.annotations import NeedsPayload, Unreadable, file_of, size_o
 from synapse_skills.annotations.labels import natural
 from synapse_skills.annotations.model import Record
 from synapse_skills.export_plan import ExportPlan, SplitPlan
+from synapse_skills.formats.names import Names
 from synapse_skills.job.export.index import Index
-from synapse_skills.job.export.records import read_head, read_record
+from synapse_skills.job.export.parts import Tables, put
+from synapse_skills.job.export.records import media_of, read_head, read_record
 from synapse_skills.job.export.spool import PAYLOAD
 from synapse_skills.job.export.strata import Strata, part_at, share_of
 from synapse_skills.job.export.wanted import Wanted
@@ -26,6 +28,8 @@ PAYLOAD_MISSING = "payload-missing"
 UNREADABLE = "unreadable-record"
 CONVERT_FAILED = "convert-failed"
 NO_PART = "no-part"
+LABELS = "labels"
+"""Among what came of a part: the labels that were seen in it."""
 OWN_PARTS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
@@ -68,6 +72,8 @@ class Decider:
         needs_meta: a format needs what data units' meta say.
         needs_size: a format needs the sizes of pictures.
         on_record: is told of each record that was looked at.
+        notes_names: the names that media would like to have are noted, for whoever gives them.
+        apart: has the same done with parts of the index: `look` or `decide` → what came of each part, in order.
     """
 
     def __init__(
@@ -80,6 +86,8 @@ class Decider:
         needs_meta: bool = False,
         needs_size: bool = False,
         on_record: Callable[[int], None] = lambda count: None,
+        notes_names: bool = False,
+        apart: Callable[[str], Iterator[Tables]] | None = None,
     ) -> None:
         self.plan = plan
         self.index = index
@@ -89,7 +97,11 @@ class Decider:
         self.needs_size = needs_size
         self.on_record = on_record
         self.labels: set[str] = set()
-        self._strata: Strata | None = None
+        self._notes_names = notes_names
+        self._apart = apart
+        self._names = Names(plan.naming)
+        is_dealt = plan.split is not None and plan.split.stratify == "class"
+        self._strata = Strata(index.database, plan.split, plan.classes) if plan.split and is_dealt else None
         self._wanted = Wanted(plan)
 
     # -- first: what every row says of itself ----------------------------------------------------------------------
@@ -97,21 +109,36 @@ class Decider:
     def look(self) -> None:
         """Read every row but its annotations: whose it is, how good, and whether something must be asked for."""
         database = self.index.database
-        database.executescript("DELETE FROM record; DELETE FROM want")
-        for rows in _batches(self._rows()):
-            found = [self._looked(key, lacks == PAYLOAD) for key, lacks in rows]
-            with self.index.transaction():
-                database.executemany(
-                    "INSERT INTO record (key, data_unit, rank, moment, unit_meta, left_out, quarantined) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    found,
-                )
-            self.on_record(len(found))
+        database.executescript("DELETE FROM record; DELETE FROM want; DELETE FROM name")
+        # What a script says of its own may remember what it has seen: it is asked here, in the order of the records.
+        if self._apart is None or self.keep is not None or self.limit is not None:
+            self.look_at_rows()
+        else:
+            self._take(self._apart("look"))
         database.execute(
             "UPDATE record SET quarantined = ? WHERE quarantined = '' AND key IN (SELECT key FROM aside)",
             (CONVERT_FAILED,),
         )
         self._duplicates()
+
+    def look_at_rows(self) -> None:
+        """The part of it that looks at each row."""
+        for rows in _batches(self._rows()):
+            found = [self._looked(key, lacks == PAYLOAD) for key, lacks in rows]
+            with self.index.transaction():
+                self.index.database.executemany(
+                    "INSERT INTO record (key, data_unit, rank, moment, unit_meta, left_out, quarantined) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    found,
+                )
+            self.on_record(len(found))
+
+    def _take(self, parts: Iterator[Tables]) -> None:
+        """Take over what came of each part of the index."""
+        for tables in parts:
+            self.labels.update(label for (label,) in tables.pop(LABELS, []))
+            put(self.index, tables)
+            self.on_record(len(tables["record"]))
 
     def _rows(self) -> Iterator[tuple[int, int]]:
         if self.limit is None:
@@ -175,30 +202,49 @@ class Decider:
 
     def decide(self) -> Decided:
         """Empty records, the split, and the classes that there are."""
-        plan, database = self.plan, self.index.database
+        if self._apart is None or not self._decides:
+            self.decide_on_rows()
+        else:
+            self._take(self._apart("decide"))
+        if self._strata is not None:
+            with self.index.transaction():
+                self._strata.deal()
+        return self._counted()
+
+    @property
+    def has_strata(self) -> bool:
+        """Whether classes are counted for the split."""
+        return self._strata is not None
+
+    @property
+    def _needs_all(self) -> bool:
+        plan = self.plan
         needs_all = plan.empty == "drop" or plan.classes.unknown == "add" or plan.originals != "none"
-        needs_all = needs_all or self.needs_size
-        if plan.split is not None and plan.split.stratify == "class":
-            needs_all = True
-            self._strata = Strata(database, plan.split, plan.classes)
-        if needs_all or plan.split is not None:
+        return needs_all or self.needs_size or self.has_strata
+
+    @property
+    def _decides(self) -> bool:
+        """Whether there is anything to decide about each record."""
+        return self._needs_all or self.plan.split is not None or self._notes_names
+
+    def decide_on_rows(self) -> None:
+        """The part of it that decides about each row."""
+        needs_all = self._needs_all
+        if self._decides:
             query = (
                 "SELECT key, 0 FROM record WHERE key > ? AND left_out = '' AND quarantined = '' ORDER BY key LIMIT ?"
             )
             for rows in _batches(_paged(self.index, query)):
                 with self.index.transaction():
                     changes = [self._decided(key, needs_all) for key, _ in rows]
-                    database.executemany(
+                    self.index.database.executemany(
                         "UPDATE record SET left_out = ?, quarantined = ?, split = ?, part = ? WHERE key = ?", changes
                     )
                 self.on_record(len(changes))
-        if self._strata is not None:
-            with self.index.transaction():
-                self._strata.deal()
-        return self._counted()
 
     def _decided(self, key: int, needs_all: bool) -> tuple[str, str, str, str, int]:
         left_out = quarantined = split = part = ""
+        record = None
         if needs_all:
             record, quarantined = self._read(key)
             if record is None:
@@ -208,9 +254,11 @@ class Decider:
             if self.plan.classes.unknown == "add":
                 self.labels.update(_labels(record))
             self._want(record)
-        else:
-            record = read_head(self.index, key, self.plan.target)
+            self._note_names(record)
+        elif self._notes_names:
+            self._note_names(self._read(key)[0])
         if self.plan.split is not None:
+            record = record or read_head(self.index, key, self.plan.target)
             part = part_of(record, self.plan.split.by)
             split = own_part(record) if self.plan.split.own else split_of(part, self.plan.split)
             if split not in self.plan.split.ratios:
@@ -218,6 +266,13 @@ class Decider:
             if self._strata is not None:
                 self._strata.add(part, _labels(record))
         return left_out, quarantined, split, part, key
+
+    def _note_names(self, record: Record | None) -> None:
+        """Note the names that the media of a record would like to have."""
+        if self._notes_names and record is not None:
+            names = [self._names.wanted(record, file_of(record, media)) for media in media_of(record)]
+            rows = [(record.key, place, name) for place, name in enumerate(names)]
+            self.index.database.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", rows)
 
     def _want(self, record: Record) -> None:
         """Note the originals of a record that must be fetched, whole or for their size."""

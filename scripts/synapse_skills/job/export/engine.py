@@ -13,9 +13,8 @@ from typing import Any
 from synapse_skills.backend import Api, login
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible
 from synapse_skills.export_plan import ExportPlan
-from synapse_skills.formats import FORMATS
 from synapse_skills.job.export.checks import check_plan, free_space
-from synapse_skills.job.export.decide import Decider, Keep
+from synapse_skills.job.export.decide import Keep
 from synapse_skills.job.export.delivery import Delivery
 from synapse_skills.job.export.ending import error_of
 from synapse_skills.job.export.fetch import Fetcher, Stopped
@@ -23,6 +22,8 @@ from synapse_skills.job.export.index import Index, reached
 from synapse_skills.job.export.links import Links
 from synapse_skills.job.export.originals import Originals, Store
 from synapse_skills.job.export.output import Output
+from synapse_skills.job.export.parallel import Crew, crew_for
+from synapse_skills.job.export.part_work import decider_of
 from synapse_skills.job.export.reporting import Outcome, make_report
 from synapse_skills.job.export.sample import kept_sample
 from synapse_skills.job.export.scope import Scope
@@ -39,7 +40,6 @@ from synapse_skills.sources.address import is_url
 PATIENCE_S = 60.0
 TICK_S = 0.5
 SAMPLE = 200
-NEEDS_META = ("class_json",)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Options:
     dry_run: bool = False
     limit: int | None = None
     workers: int | None = None
+    processes: int | None = None
     fresh: bool = False
 
 
@@ -84,7 +85,6 @@ class Engine:
         self.outcome = Outcome()
         self.workers = min(plan.limits.workers, options.workers or plan.limits.workers)
         self.folder = state.folder if not options.dry_run else state.cache / "dry-run"
-        self.needs_size = any(FORMATS[each.name].needs_size for each in plan.formats if each.name in FORMATS)
         self._started = time.time()
         self.is_interrupted = False
         self.delivery: Delivery | None = None
@@ -168,15 +168,14 @@ class Engine:
         self._online(self._try if self.options.dry_run else self._fetch)
 
     def _finish(self) -> None:
+        said = 1 if self.options.dry_run else self.options.processes or self.plan.limits.processes
+        with crew_for(said, self.index.count()) as crew:
+            self._make(crew)
+
+    def _make(self, crew: Crew | None) -> None:
         output = self.output
-        decider = Decider(
-            self.plan,
-            self.index,
-            keep=self.keep,
-            limit=self.options.limit,
-            needs_meta=any(each.name in NEEDS_META for each in self.plan.formats),
-            needs_size=self.needs_size,
-            on_record=self._done,
+        decider = decider_of(
+            self.plan, self.index, crew, keep=self.keep, limit=self.options.limit, on_record=self._done
         )
         self.progress.stage("reading", self.index.count())
         decider.look()
@@ -201,6 +200,7 @@ class Engine:
             self.progress,
             on_record=self._done,
             convert=self.convert,
+            crew=crew,
         )
         if self.options.dry_run:
             writing.attempt(self.folder / "output", decided)

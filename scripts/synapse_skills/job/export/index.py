@@ -16,7 +16,7 @@ from synapse_skills.job.export.spool import Kept, Page, Spool
 CONVERTED = "converted"
 """The pages of rows that a plugin's own code has changed: they count for the run that made them, and no other."""
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE row (
     key INTEGER PRIMARY KEY, segment TEXT, offset INTEGER, length INTEGER, crc INTEGER,
     id INTEGER, lacks INTEGER, version TEXT
@@ -33,6 +33,7 @@ CREATE TABLE want (
 );
 CREATE TABLE size (key INTEGER, media TEXT, width INTEGER, height INTEGER, PRIMARY KEY (key, media));
 CREATE TABLE aside (key INTEGER PRIMARY KEY, detail TEXT);
+CREATE TABLE name (key INTEGER, place INTEGER, name TEXT, PRIMARY KEY (key, place)) WITHOUT ROWID;
 CREATE TABLE missing (key INTEGER, media TEXT, reason TEXT, PRIMARY KEY (key, media));
 CREATE INDEX record_unit ON record (data_unit) WHERE data_unit IS NOT NULL;
 """
@@ -51,7 +52,7 @@ class Index:
         self.spool = spool
         self.database = sqlite3.connect(path, isolation_level=None)
         self.database.executescript(
-            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000; {_SCHEMA}"
+            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000; {SCHEMA}"
         )
         self.asked: dict[str, Any] | None = None
         self.begun: dict[str, Any] | None = None

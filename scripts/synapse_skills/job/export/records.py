@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synapse_skills.annotations import read_document, read_row
-from synapse_skills.annotations.model import Record
+from synapse_skills.annotations.model import Media, Record
 from synapse_skills.job.export.index import Index
 
 
@@ -36,3 +36,8 @@ def _completed(index: Index, record: Record) -> Record:
         if was_without and not record.document.media:
             record.document = read_document(record.payload, files=said.files)
     return record
+
+
+def media_of(record: Record) -> list[Media]:
+    """The media of a record; one without any is one of no kind."""
+    return record.document.media or [Media("", "")]

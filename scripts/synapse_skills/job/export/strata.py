@@ -28,6 +28,9 @@ CREATE TABLE dealt (part TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 """
 
 
+PART_CLASS = "part_class"
+
+
 class Strata:
     """Deals groups.
 

@@ -27,7 +27,7 @@ from synapse_skills.job.export.contents import MOST_NAMES, Contents, Counted
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.output import METADATA, ORIGINALS
-from synapse_skills.job.export.records import read_record
+from synapse_skills.job.export.records import media_of, read_record
 from synapse_skills.job.export.wanted import Wanted
 from synapse_skills.job.export.written import Tally, Written, add_counts
 from synapse_skills.report import MAX_EXAMPLES
@@ -353,11 +353,6 @@ class Export:
             places.append(self._rest / item.split / item.name)
         there = [self._place(item.record, item.media, file, path) for path in dict.fromkeys(places)]
         self.done.originals += any(there)
-
-
-def media_of(record: Record) -> list[Media]:
-    """The media of a record; one without any is one of no kind."""
-    return record.document.media or [Media("", "")]
 
 
 def reason_of(form: Format, loss: Loss) -> str:

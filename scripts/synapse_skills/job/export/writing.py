@@ -8,17 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.annotations import file_of
-from synapse_skills.annotations.model import Media, MediaFile, Record
 from synapse_skills.errors import FindingError
 from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Verified
-from synapse_skills.job.export import sizes
+from synapse_skills.formats.names import Names
+from synapse_skills.job.export import part_work
+from synapse_skills.job.export.at_hand import AtHand
 from synapse_skills.job.export.checks import free_space
 from synapse_skills.job.export.decide import Decided
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.originals import Store
-from synapse_skills.job.export.output import METADATA, ORIGINALS, SUMMARY, Output, place
+from synapse_skills.job.export.output import METADATA, ORIGINALS, SUMMARY, Output
+from synapse_skills.job.export.parallel import Crew
+from synapse_skills.job.export.parts import named, parts
 from synapse_skills.job.export.reporting import Outcome
 from synapse_skills.job.export.summary import counts_of, summary_of
 from synapse_skills.job.export.verify import check_format, verify_output
@@ -28,6 +31,7 @@ from synapse_skills.report import ExportReport, write_json
 from synapse_skills.texts import parse_json
 
 WRITTEN = "written.json"
+PARTS = "parts"
 _KEPT = {"records", "annotations", "files", "splits", "problems"}
 
 
@@ -39,6 +43,7 @@ class Writing:
         store: originals.
         on_record: is told of so many more.
         convert: the script's own, for the format `custom`.
+        crew: writes ranges of the records, if every format can be split.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Writing:
         progress: Progress,
         on_record: Callable[[int], None],
         convert: Callable[[Any], Any] | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self.plan = plan
         self.index = index
@@ -61,6 +67,7 @@ class Writing:
         self.on_record = on_record
         self.convert = convert
         self.names = [each.name for each in plan.formats]
+        self.crew = crew if can_split(plan) else None
 
     def attempt(self, folder: Path, decided: Decided) -> None:
         """Write a sample, to see what each format holds and loses of it."""
@@ -90,6 +97,7 @@ class Writing:
 
     def _export(self, output: Output, decided: Decided, *, with_originals: bool) -> Export:
         folders = {name: output.partial(name) for name in self.names}
+        at_hand = AtHand(self.plan, self.index, self.store)
         export = Export(
             self.plan,
             self.index,
@@ -97,16 +105,39 @@ class Writing:
             metadata=output.partial(METADATA),
             quarantine=self.folder / "quarantine.jsonl",
             seen=decided.classes,
-            place=self._place if with_originals else None,
+            place=at_hand.put if with_originals else None,
             rest=output.partial(ORIGINALS) if with_originals else None,
             convert=self.convert,
-            probed=self._probed,
-            channels=self._channels,
+            probed=at_hand.size,
+            channels=at_hand.channels,
             on_record=self.on_record,
         )
         self.progress.stage("writing", decided.exported)
-        export.run()
+        if self.crew is None:
+            export.run()
+        else:
+            self._together(self.crew, export, output, decided, with_originals=with_originals)
         return export
+
+    def _together(self, crew: Crew, export: Export, output: Output, decided: Decided, *, with_originals: bool) -> None:
+        """Have ranges of the records written, and join them."""
+        folder = output.partial(PARTS)
+        has_names = part_work.gives_names(self.plan)
+        common = part_work.Writing(
+            plan=self.plan,
+            spool=self.index.spool.folder,
+            store=self.store.folder,
+            parts=folder,
+            seen=decided.classes,
+            with_originals=with_originals,
+            has_names=has_names,
+        )
+        ranges = parts(self.index, crew.size)
+        if has_names:
+            ranges = named(ranges, Names(self.plan.naming), needs_originals=self.plan.originals == "required")
+        numbered = ((f"{number:06}", tables) for number, tables in enumerate(ranges))
+        export.join(crew.each(part_work.write, common, numbered))
+        folder.rmdir()
 
     def _verified(self, output: Output, export: Export) -> dict[str, Verified]:
         self.progress.stage("verifying")
@@ -122,27 +153,6 @@ class Writing:
                     )
         self.outcome.written = export.done
         return verified
-
-    # -- originals and sizes ---------------------------------------------------------------------------------------
-
-    def _place(self, record: Record, media: Media, file: MediaFile | None, target: Path) -> bool:
-        return file is not None and place(self._stored(record, file), target)
-
-    def _stored(self, record: Record, file: MediaFile) -> Path:
-        return self.store.path(record.key, record.data_unit, file.spec, file.checksum)
-
-    def _probed(self, record: Record, media: Media) -> tuple[int, int] | None:
-        found = self.index.database.execute(
-            "SELECT width, height FROM size WHERE key = ? AND media = ?", (record.key, media.key)
-        ).fetchone()
-        if found:
-            return int(found[0]), int(found[1])
-        file = file_of(record, media) if self.plan.originals != "none" else None
-        return sizes.size_of_file(self._stored(record, file)) if file is not None else None
-
-    def _channels(self, record: Record, media: Media) -> int | None:
-        file = file_of(record, media) if self.plan.originals != "none" else None
-        return sizes.channels_of_file(self._stored(record, file)) if file is not None else None
 
     # -- again -----------------------------------------------------------------------------------------------------
 
@@ -185,6 +195,11 @@ class Writing:
         self.outcome.is_unchanged, self.outcome.earlier = True, known["report"]
         self.progress.say("nothing has changed since the export was complete: it stays as it is")
         return True
+
+
+def can_split(plan: ExportPlan) -> bool:
+    """Whether several writers can write ranges of the records."""
+    return all(FORMATS[each.name].splits for each in plan.formats if each.name in FORMATS)
 
 
 def _remembered(path: Path) -> dict[str, Any]:
