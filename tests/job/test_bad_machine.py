@@ -4,8 +4,8 @@
 |---|---|---|
 | the clock jumps by a day, forwards or back, between a kill and the next run | here | here |
 | the same in the middle of a run | here, `test_exactly_once.py` | here |
-| the state can't be written: read-only, no permission | here | here |
-| the output can't be written, from the start or from the middle on | - | here |
+| the state can't be written: read-only from the start, or from the middle on | here | here (from the start) |
+| the output can't be written | - | here |
 | the disk is full, at any write | `test_full_disk.py` | `test_full_disk.py` |
 | two runs at once, on this machine | `test_upload_endings.py` | here |
 | two runs at once, on two machines | `test_lease.py`, `test_state_at_storage.py` | the same lease |
@@ -133,7 +133,8 @@ def read_only() -> Iterator[Callable[[Path], None]]:
 
     yield make
     for folder in mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+        # A test may have given it back itself.
+        subprocess.run(["umount", "-l", str(folder)], capture_output=True)
 
 
 def test_a_state_that_is_read_only(job: Job, read_only: Callable[[Path], None]) -> None:
@@ -143,6 +144,23 @@ def test_a_state_that_is_read_only(job: Job, read_only: Callable[[Path], None]) 
     assert "Read-only file system" in done.stderr and "--state" in done.stderr
     assert job.box.units() == []
     job.run("--state", str(job.folder / "elsewhere"))
+    assert job.there() == job.wanted()
+
+
+def test_a_state_that_becomes_read_only(job: Job, read_only: Callable[[Path], None]) -> None:
+    """What is open can be written on; what is new can not: lease, report. All arrives, and the end is told."""
+    job.units(UNITS)
+    job.box.set_faults({"kind": "slow", "route": "files.put", "seconds": 0.1})
+    process = job.start("--workers", "2")
+    while not job.box.requests("files.put"):
+        time.sleep(0.005)
+    read_only(job.state)
+    out, err = process.communicate()
+    assert process.returncode == 3, out + err
+    assert "Read-only file system" in err and "next:" in err
+    subprocess.run(["umount", "-l", str(job.state)], check=True)
+    job.box.set_faults()
+    job.run()
     assert job.there() == job.wanted()
 
 
