@@ -47,7 +47,8 @@ async def run(box: Box, request: Request) -> Response:
     body = await read_object(request)
     if code not in box.plugins:
         raise not_found("Plugin")
-    if box.store.find("agent", body.get("agent") if isinstance(body.get("agent"), int) else -1) is None:
+    number = body.get("agent")
+    if not isinstance(number, int) or box.store.find("agent", number) is None:
         raise ApiError(400, "There is no such agent.")
     if not isinstance(body.get("action"), str) or not isinstance(body.get("params", {}), dict):
         raise ApiError(400, "An action and its params are expected.")
