@@ -82,7 +82,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=NORMAL")
         # Emptied every 64 MB rather than every 4: a walk waits for the disk a few times instead of many.
         connection.execute("PRAGMA wal_autocheckpoint=16384")
-        connection.execute("PRAGMA cache_size=-16000")
+        # 4 MB: with 16 a walk of 200,000 files is no faster, and memory grows with their number until it is full.
+        connection.execute("PRAGMA cache_size=-4000")
         connection.execute("PRAGMA temp_store=FILE")
     except BaseException:
         connection.close()

@@ -38,7 +38,8 @@ from synapse_skills.units.place import PlaceFunction
 from synapse_skills.units.placing import place_all, placed_rows
 from synapse_skills.units.sidecars import SIDECAR
 
-_PAGE = 1_000
+# Data units in a page: some hundred files for the guard, and few enough that four pages are a few megabytes.
+_PAGE = 200
 _AHEAD = 3
 _GUARD_WORKERS = 3
 _FILES_A_TASK = 20
