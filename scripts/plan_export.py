@@ -62,7 +62,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--name", metavar="NAME", help="name of the job (default: the project's title)")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="answer one question; repeatable")
-    command.add_argument("--answers", type=Path, metavar="FILE", help="answers of an earlier plan: flat JSON")
+    command.add_argument(
+        "--answers", type=Path, metavar="FILE", help="answers of an earlier plan: its file, or its job's folder"
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the job (default: synapse-jobs/NAME)")
     command.add_argument(
         "--keys",

@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--batch-size", metavar="N", help="data units created with one request (default: 100)")
     command.add_argument("--name", metavar="NAME", help="name of the job (default: the folder's)")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="answer one question; repeatable")
-    command.add_argument("--answers", type=Path, metavar="FILE", help="answers of an earlier plan: flat JSON")
+    command.add_argument(
+        "--answers", type=Path, metavar="FILE", help="answers of an earlier plan: its file, or its job's folder"
+    )
     command.add_argument(
         "--params", type=Path, metavar="FILE", help="upload parameters as JSON: path or assets, storage, …"
     )

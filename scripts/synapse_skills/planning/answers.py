@@ -44,12 +44,12 @@ def _no_constant(name: str) -> Any:
 
 
 def read_answers(path: Path) -> dict[str, Any]:
-    """Read an answers file.
+    """Read an answers file, or that of a job whose folder is named.
 
     Raises:
         UsageError: not there, not JSON, or not one flat object.
     """
-    return read_object(path, "--answers", '{"data_collection": 57}')
+    return read_object(path / "answers.json" if path.is_dir() else path, "--answers", '{"data_collection": 57}')
 
 
 def read_object(path: Path, flag: str, example: str) -> dict[str, Any]:

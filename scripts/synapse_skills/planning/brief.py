@@ -30,11 +30,17 @@ def brief(understood: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         value, because = item["value"], item["because"]
         if because in told and item["key"] not in OWN_LINE:
             told[because][item["key"]] = _short(value)
-        elif not because.startswith(DEFAULT) and value not in ([], {}):
+        elif not _needs_no_word(item):
             found.append({**item, "value": _short(value)})
     names = {"said": AS_SAID, "remembered": REMEMBERED}
     first = [{"key": key, "value": told[because], "because": because} for key, because in names.items()]
     return [*(item for item in first if item["value"]), *found]
+
+
+def _needs_no_word(item: dict[str, Any]) -> bool:
+    """A bare default, nothing at all, or a column with its field's own name, which the schema's table says."""
+    key, value, because = item["key"], item["value"], item["because"]
+    return because.startswith(DEFAULT) or value in ([], {}) or key == f"metadata.field.{value}"
 
 
 def _short(value: Any) -> Any:

@@ -19,6 +19,7 @@ from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
 from synapse_skills.planning.export_home import find_export_home
 from synapse_skills.planning.export_plugin import plugin_lines, write_plugin
+from synapse_skills.planning.export_scope import with_scope
 from synapse_skills.planning.export_split import OWN, reached
 from synapse_skills.planning.export_summary import export_summary
 from synapse_skills.planning.home import Home
@@ -60,15 +61,16 @@ def plan_export(request: Request) -> Document:
         UsageError: an unknown key, an unreadable answers file, an `--out` that is no job's.
         OutOfReach: the job's folder can't be written.
     """
-    sets = parse_set(request.sets)
+    sets = with_scope(parse_set(request.sets))
     file = read_answers(request.answers) if request.answers is not None else {}
-    for origin in (request.flags, sets, file):
+    flags = with_scope(dict(request.flags))
+    for origin in (flags, sets, file):
         check_keys(EXPORT, origin)
-    new = merge(request.flags, sets, file)
+    new = merge(flags, sets, file)
     with ExportFacts(new) as facts:
         home = find_export_home(new, request.out, facts, fresh=request.answers is not None)
         own = home.own if home is not None else {}
-        answers = merge(request.flags, sets, file, own)
+        answers = merge(flags, sets, file, own)
         answers = {key: value for key, value in answers.items() if key in new or is_known(EXPORT, key)}
         facts.answers, facts.home = dict(answers), home
         outcome = fold(EXPORT, facts, answers, remembered=frozenset(own) - frozenset(new))

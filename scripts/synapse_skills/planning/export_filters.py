@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -156,6 +157,8 @@ FILTER = Decision(
 def _parse_one(name: str, answer: Any, facts: ExportFacts, settled: Settled) -> Any:
     if _is_any(answer):
         return ANY
+    if name in _STATE_WORDS and isinstance(answer, str):
+        answer = re.sub(r"(?i)^only\s+", "", answer.strip())  # an option's label
     try:
         value = read_value(name, answer)
         read_filter(settled["target"], {**filter_of(settled), name: value})

@@ -9,11 +9,22 @@ from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, pr
 from synapse_skills.planning.answers import number_of, one_of, shown, text
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.home import JOBS, slug
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Later, Option, Refuse, Settled
+from synapse_skills.planning.interview import (
+    MAX_OPTIONS,
+    Ask,
+    BadAnswer,
+    Decision,
+    Inferred,
+    Later,
+    Option,
+    Refuse,
+    Settled,
+)
 from synapse_skills.planning.target import MAX_TABLE_ROWS, by_name, label_of, project_row
 
 GROUND_TRUTH = "ground_truth"
 VERSION_KEY = "ground_truth_version"
+_TRUTH = re.compile(r"(?i)(?:a )?ground[_ ]truth(?:[: ]*\(?(\d+)\)?)?")
 
 
 def scope_of(settled: Settled) -> int:
@@ -66,12 +77,14 @@ def _decide_target(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Lat
         Option("Tasks", "task", "The tasks of a project, with the annotations that they hold themselves"),
     ]
     try:
-        if not facts.ground_truths():
-            if len(facts.projects()) == 1:
-                return _of_project(facts, int(facts.projects()[0]["id"]))
-            del options[1]
-        elif not facts.projects():
+        truths, projects = facts.ground_truths(), facts.projects()
+        if truths and not projects:
             return Inferred(GROUND_TRUTH, "there are ground truths, and no projects")
+        if len(projects) == 1 and not truths:
+            return _of_project(facts, int(projects[0]["id"]))
+        if projects:
+            return Later()  # which project tells it, and a ground truth is offered beside them
+        del options[1]
     except (FindingError, OutOfReach) as error:
         # Nothing has been said yet: the first questions stand even while the backend is out of reach.
         problem = Refuse(error.code, str(error), error.hint, EXIT_ENVIRONMENT)
@@ -113,7 +126,8 @@ def _ask_project(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Refus
         return Ask(f"{question} Give its number.", problem=Refuse(error.code, str(error), error.hint, EXIT_ENVIRONMENT))
     if not rows:
         return Refuse("no-projects", "There is no project that can be listed.", "Give its number with --project.")
-    if len(rows) == 1:
+    truths = facts.ground_truths() if "target" not in settled else []
+    if len(rows) == 1 and not truths:
         return Inferred(int(rows[0]["id"]), f"the only project there is: {rows[0]['name']}")
     likely = sorted(rows, key=lambda row: (not row.get("task_count"), -int(row["id"])))
     because = f"{len(rows):,} projects" + (f"; {MAX_TABLE_ROWS} are shown" if len(rows) > MAX_TABLE_ROWS else "")
@@ -125,10 +139,34 @@ def _ask_project(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Refus
         )
         for row in likely
     )
-    more = " Another one: give its number from the table." if len(rows) > 4 else ""
-    unless = " For a ground truth leave this open." if "target" not in settled and facts.ground_truths() else ""
+    room = MAX_OPTIONS - bool(truths)
+    more = " Another one: give its number from the table." if len(rows) > room else ""
+    options = options[:room]
+    if truths:
+        question = "Which project is to be exported, or a ground truth?"
+        options += (_truth_option(truths),)
     table = [project_row(row) for row in likely[:MAX_TABLE_ROWS]]
-    return Ask(question + more + unless, options, table=(table, because))
+    # What the options say need not be said twice.
+    return Ask(question + more, options, table=(table, because) if more else None)
+
+
+def _truth_option(truths: list[dict[str, Any]]) -> Option:
+    """A ground truth beside the projects: the only version, or which one is asked next."""
+    if len(truths) == 1:
+        name = _truth_name(truths[0])
+        number = truths[0]["id"]
+        return Option(f"Ground truth ({number})", f"{GROUND_TRUTH}:{number}", f"{name}, the only version there is")
+    return Option("A ground truth", GROUND_TRUTH, f"One of {len(truths):,} versions; which one is asked next")
+
+
+def with_scope(answers: dict[str, Any]) -> dict[str, Any]:
+    """The answers, a ground truth that was chosen where a project was asked for in its own place."""
+    word = answers.get("project")
+    found = _TRUTH.fullmatch(word.strip()) if isinstance(word, str) else None
+    if found is None:
+        return answers
+    rest = {key: value for key, value in answers.items() if key != "project"}
+    return {**rest, VERSION_KEY: int(found[1])} if found[1] else {**rest, "target": GROUND_TRUTH}
 
 
 def _project_number(answer: Any, facts: ExportFacts) -> int:
