@@ -91,7 +91,8 @@ def test_every_row_has_cause_and_remedy() -> None:
     for page in PAGES:
         lines = page.read_text(encoding="utf-8").splitlines()
         rows = [line.split("|")[2:4] for line in lines if line.startswith("| `")]
-        assert len(rows) > 60 and all(len(part.strip()) > 4 for row in rows for part in row)
+        assert len(rows) > (10 if "plugin" in page.parts[-3] else 60)
+        assert all(len(part.strip()) > 4 for row in rows for part in row)
 
 
 def test_codes_are_found_in_source_in_every_way_that_they_are_said() -> None:
