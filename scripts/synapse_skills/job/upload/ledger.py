@@ -390,7 +390,7 @@ class Ledger:
     def confirm(self, files: Iterable[tuple[File, str, str]]) -> None:
         """Remember that files have arrived: each with its checksum and the extension that it was converted to."""
         # One statement: between two of them every thread that reads a file would have its turn.
-        rows = [(file.source, file.path, file.size, file.mtime_ns, checksum, target) for file, checksum, target in files]
+        rows = [(f.source, f.path, f.size, f.mtime_ns, checksum, target) for f, checksum, target in files]
         values = [value for row in rows for value in row]
         if values:
             marks = ",".join(["(?, ?, ?, ?, ?, ?)"] * len(rows))
