@@ -29,7 +29,7 @@ def keys(document: Document) -> list[str]:
 
 def test_nothing_known_at_all(exporter: Exporter) -> None:
     document = exporter.say()
-    assert keys(document) == ["target", "project"]
+    assert keys(document) == ["project"]
     assert [row["id"] for row in understood(document, "project")["value"]][-1] == EMPTY
     assert not (exporter.folder / "synapse-jobs").exists()
 
