@@ -22,6 +22,9 @@ from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
 HELD_BYTES = 8 << 20
 UNKNOWN_BYTES = 1 << 16
 BY_ID = 100
+GLANCED = 1_000
+"""Rows of a page without payloads: as many as the SDK's own export lets people ask for. Who gives fewer gives more
+pages."""
 
 
 class Widened(FindingError):
@@ -270,7 +273,7 @@ class Fetcher:
         self.done.restless = self.index.restless()
 
     async def _glance(self, low: int, high: int) -> Listed:
-        return await self._ask(self.scope.glance(page_size=self.page_size, id__gte=low, id__lt=high))
+        return await self._ask(self.scope.glance(page_size=max(self.page_size, GLANCED), id__gte=low, id__lt=high))
 
     async def _glanced(self, rows: list[Row], low: int, high: int) -> None:
         self.index.glance((row.key, row.version) for row in rows)
