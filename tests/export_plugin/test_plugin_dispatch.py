@@ -20,6 +20,8 @@ HOOKS = {
     "step": ('set aside with the reason.\n    """\n    return record', "    "),
 }
 
+REST = ("simple", "step", "handler")
+
 
 def hooked(style: str, *lines: str) -> dict[str, str]:
     """An edit of a style's page: lines before its hook gives the record back."""
@@ -52,19 +54,20 @@ def test_the_sdk_s_pipeline_gives_the_files_of_the_script(plugins: Plugins) -> N
     assert plugins.box.token not in said
 
 
-def test_hooks_change_records_and_one_that_fails_is_set_aside(plugins: Plugins) -> None:
+@pytest.mark.parametrize("style", ["template", *(pytest.param(each, marks=pytest.mark.heavy) for each in REST)])
+def test_hooks_change_records_and_one_that_fails_is_set_aside(plugins: Plugins, style: str) -> None:
     job = plugins.job(formats=(FormatPlan(name="coco"),))
     job.label(*(row(number, boxes(1), task={"tags": ["night"]}) for number in range(4)))
     edit = hooked(
-        "template",
+        style,
         "if RECORD['id'] % 2:",
         "    raise KeyError('token=abc [odd]')",
         "assert RECORD['tags'] == ['night'] and RECORD['data_unit']['meta']['group'] and RECORD['category']",
         "for each in RECORD['data']['annotations']['image_1']:",
         "    each['classification']['class'] = 'person'",
     )
-    result, logger = plugins.dispatch(plugins.render(job.plan, "template", edit), path="hooks")
-    coco = (plugins.store / "hooks" / "cars" / "coco" / "annotations" / "instances.json").read_text()
+    result, logger = plugins.dispatch(plugins.render(job.plan, style, edit), path=f"hooks-{style}")
+    coco = (plugins.store / f"hooks-{style}" / "cars" / "coco" / "annotations" / "instances.json").read_text()
     assert '"category_id":2' in coco.replace(" ", "") and '"category_id":1' not in coco.replace(" ", "")
     assert (result["exported_count"], result["failed_count"], result["exit_code"]) == (2, 2, 5)
     (found,) = [each for each in result["report"]["problems"] if each["code"] == "quarantined"]
@@ -72,6 +75,7 @@ def test_hooks_change_records_and_one_that_fails_is_set_aside(plugins: Plugins) 
     assert logger.text().count("convert-failed: KeyError") == 2
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("style", "fault"),
     [("template", {"params": {"storage": 99}}), ("simple", {"empty": True}), ("step", {"closed": True})],
