@@ -15,6 +15,7 @@ from synapse_skills.planning.export_shape import (
     NAMING,
     ORIGINALS,
     PAGE_SIZE,
+    PROCESSES,
     STATE,
     WORKERS,
 )
@@ -50,6 +51,7 @@ EXPORT: Table = (
     ROOM,
     PAGE_SIZE,
     WORKERS,
+    PROCESSES,
     STATE,
     AS,
     STYLE,

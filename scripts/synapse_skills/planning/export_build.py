@@ -18,7 +18,9 @@ from synapse_skills.planning.interview import Settled
 def build_export_plan(facts: ExportFacts, settled: Settled) -> ExportPlan:
     """The plan, with what was counted. The same decisions and records give the same plan."""
     sample = sample_of(facts, settled)
-    limits = {name: settled[f"limits.{name}"] for name in ("page_size", "workers") if f"limits.{name}" in settled}
+    limits = {
+        name: settled[f"limits.{name}"] for name in ("page_size", "workers", "processes") if f"limits.{name}" in settled
+    }
     return ExportPlan(
         name=settled["name"],
         target=settled["target"],

@@ -197,4 +197,10 @@ PAGE_SIZE = _row(
 WORKERS = _row(
     "limits.workers", "Workers", "At most so many requests at a time (1 to 64); 16 unless given.", whole(1, 64)
 )
+PROCESSES = _row(
+    "limits.processes",
+    "Processes",
+    "So many processes read and write records (1 to 64); as many as there are cores unless given, one on a cluster.",
+    whole(1, 64),
+)
 STATE = _row("state", "State", "Where a run remembers what it has fetched; beside the job unless given.", _parse_state)
