@@ -23,7 +23,7 @@ from synapse_skills.rendering.script import environment
 
 KIND = "export_plugin"
 PAGE = "plugin/export.py"
-PACKAGES = ("synapse-sdk", "aiohttp", "msgspec", "orjson")
+PACKAGES = ("synapse-sdk", "msgspec", "orjson")
 EXPORTS = "exports"
 _SCOPE_KEYS = {"assignment": "project", "task": "project", "ground_truth": "ground_truth_dataset_version"}
 # A tool → the category of projects that has it, where it is not that of pictures.

@@ -108,7 +108,9 @@ class Run:
                 "The page's Export has no home.", hint="Give it home=Path(__file__).parents[1].", code="no-home"
             )
         plan = plan_with(self._export.plan(home / "plan.json"), self.params)
-        place = state_place(plan.state, home) if plan.state else Path(self._exit.enter_context(_own_folder()))
+        # Runs of other names are other exports: each remembers for itself.
+        named = f"{plan.state.rstrip('/')}/{plan.name}" if plan.state else ""
+        place = state_place(named, home) if named else Path(self._exit.enter_context(_own_folder()))
         state = State(place, named_by_plan=bool(plan.state), say=self.telling.say)
         self._state = self._exit.enter_context(state)
         self._engine = Engine(
