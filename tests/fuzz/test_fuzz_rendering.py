@@ -81,7 +81,8 @@ def export_of(names: list[str]) -> Any:
 def words(text: str) -> tuple[Any, ...]:
     """All of a script but its values: identifiers, kinds of nodes, comments."""
     tree = ast.parse(text)
-    found = {"arg extensions"}  # is there only where an extension has two dots
+    # There only where an extension has two dots, or a source and a spec have one name.
+    found = {"arg extensions", "arg takes"}
     for node in ast.walk(tree):
         found.add(type(node).__name__)
         for part in ("id", "attr", "arg", "name", "asname", "module"):

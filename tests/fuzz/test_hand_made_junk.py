@@ -11,11 +11,12 @@ import pytest
 
 from fuzz.junk import deep, places, replaced
 from synapse_skills.backend import Backend, Login
-from synapse_skills.errors import OutOfReach
+from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.job.export.heads import read_head
 from synapse_skills.job.export.spool import Kept, Spool
 from synapse_skills.job.upload.journal import DamagedJournal, Journal
 from synapse_skills.job.upload.records import check_record
+from synapse_skills.metadata import read_table
 from synapse_skills.rendering import render_file
 from synapse_skills.texts import parse_json
 
@@ -37,6 +38,14 @@ def test_a_plan_that_is_no_json_is_a_bad_plan(tmp_path: Path, content: bytes) ->
     with pytest.raises(Exception, match="not a plan") as caught:
         render_file(tmp_path)
     assert caught.value.code == "bad-plan"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe9", b"\xff\xfea\0\x00\xd8", b"\xef\xbb\xbfname\xed\xa0\x80"])
+def test_a_table_that_is_not_the_text_that_it_says(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(FindingError, match="first bytes") as caught:
+        read_table(tmp_path / "t.csv")
+    assert caught.value.code == "bad-table"
 
 
 HEAD = {"t": "range", "low": 1, "high": 5, "rows": [[7, 2, 123, 7, 0, "v"]]}

@@ -28,8 +28,12 @@ class DelimitedGrid:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._encoding = encoding_of(path)
-        with path.open(encoding=self._encoding, newline="") as text:
-            sample = text.read(_SAMPLE_CHARS)
+        try:
+            with path.open(encoding=self._encoding, newline="") as text:
+                sample = text.read(_SAMPLE_CHARS)
+        except UnicodeDecodeError:
+            # It begins with the mark of an encoding, and what follows is something else, or cut off.
+            raise bad(path, f"is not the {self._encoding} that its first bytes say", "Save it as UTF-8.") from None
         if not sample.strip():
             raise bad(path, "is empty", "It needs a line with the names of its columns.")
         self._delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(sample.splitlines()[:_SAMPLE_LINES])
