@@ -23,11 +23,10 @@ import msgspec
 from synapse_skills.annotations.model import Annotation, Box, Keypoint, Mask, Polygon, Skeleton
 from synapse_skills.formats.base import LEAVE, Format, Item, Loss, Option, Settings
 from synapse_skills.formats.classes import DROPPED
-from synapse_skills.formats.coco_files import Part, pictures_of, row_numbered_on
+from synapse_skills.formats.coco_files import Part, pictures_of
 from synapse_skills.formats.coco_rows import Joint, Row, Shapes, attributes_of, fill_keypoints, text_of
 from synapse_skills.formats.coco_verify import verify
 from synapse_skills.formats.geometry import NOISE
-from synapse_skills.formats.parts import numbered_on
 from synapse_skills.formats.poses import Joints, Pose, Poses
 
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -168,12 +167,11 @@ class Coco:
         decoder = msgspec.json.Decoder(_Pose)
         for split in left.splits:
             part = self._part(split)
-            for row, rows, poses in pictures_of(folder, split):
+            for row, rows, poses in pictures_of(folder, split, self._image, self._annotation):
                 part.begin_picture()
-                part.put("images", part.images, numbered_on(row, "id", self._image) + b"\n")
+                part.put("images", part.images, row)
                 if rows:
-                    lines = [row_numbered_on(each, self._annotation, self._image) for each in rows]
-                    part.put("instances", part.instances, b"".join(lines))
+                    part.put("instances", part.instances, rows)
                 for line in poses:
                     label, joints, pose = decoder.decode(line)
                     pose.id, pose.image_id = pose.id + self._annotation, pose.image_id + self._image

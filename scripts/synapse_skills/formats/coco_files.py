@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import IO
 
 KINDS = ("images", "instances", "poses")
 _CHUNK = 1 << 20
-_IMAGE = re.compile(rb'\{"id":(\d+),')
-_ROW = re.compile(rb'\{"id":(\d+),"image_id":(\d+),')
+# The label of a pose, which comes first, can't hold what looks like this: quotes in it are escaped.
+_ROW_OF_POSE = re.compile(rb'\{"id":\d+,("image_id":\d+),')
 
 
 class Part:
@@ -104,49 +103,39 @@ def paths_of(folder: Path, name: str) -> dict[str, Path]:
     return {kind: folder / f".{kind}-{name or 'all'}.part" for kind in KINDS}
 
 
-def pictures_of(folder: Path, name: str) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
-    """What a writer has left, picture by picture: its row, rows of its annotations, its poses. Removes the files."""
-    paths = paths_of(folder, name)
-    with contextlib.ExitStack() as stack:
-        images, instances, poses = (stack.enter_context(path.open("rb")) for path in paths.values())
-        rows, waiting = _Groups(instances), _Groups(poses)
-        for line in images:
-            found = _IMAGE.match(line)
-            assert found is not None
-            image = int(found[1])
-            yield line.rstrip(b",\n"), rows.of(image), waiting.of(image)
-    for path in paths.values():
-        path.unlink()
+def pictures_of(folder: Path, name: str, images: int, annotations: int) -> Iterator[tuple[bytes, bytes, list[bytes]]]:
+    """What a writer has left, picture by picture, numbered on. The files are gone afterwards.
+
+    Args:
+        folder: where it was written.
+        name: of the part.
+        images, annotations: how many there are before.
+
+    Yields:
+        The row of a picture, the rows of its annotations with line breaks, and its poses, not numbered on.
+    """
+    pictures, rows, poses = (_rows_in(path) for path in paths_of(folder, name).values())
+    at = pose = 0
+    for picture in pictures:
+        # {"id":12,"file_name": …    {"id":99,"image_id":12,"category_id": …
+        head, rest = picture.split(b",", 1)
+        begins, found = b'"image_id":%b' % head[len(b'{"id":') :], []
+        while at < len(rows):
+            own, image, row = rows[at].split(b",", 2)
+            if image != begins:
+                break
+            number = int(own[len(b'{"id":') :]) + annotations
+            found.append(b'{"id":%d,"image_id":%d,%b\n' % (number, int(image[len(b'"image_id":') :]) + images, row))
+            at += 1
+        first = pose
+        while pose < len(poses) and _ROW_OF_POSE.search(poses[pose])[1] == begins:  # type: ignore[index]
+            pose += 1
+        number = int(head[len(b'{"id":') :]) + images
+        yield b'{"id":%d,%b\n' % (number, rest), b"".join(found), poses[first:pose]
 
 
-def row_numbered_on(line: bytes, annotations: int, images: int) -> bytes:
-    """A row of an annotation whose numbers become larger by so many."""
-    found = _ROW.match(line)
-    assert found is not None
-    return b'{"id":%d,"image_id":%d,%b' % (int(found[1]) + annotations, int(found[2]) + images, line[found.end() :])
-
-
-class _Groups:
-    """Lines in the order of their pictures, handed out picture by picture."""
-
-    def __init__(self, lines: IO[bytes]) -> None:
-        self._lines = lines
-        self._line, self._image = b"", 0
-        self._step()
-
-    def of(self, image: int) -> list[bytes]:
-        """The lines of a picture, each with a line break alone at its end."""
-        found = []
-        while self._line and self._image == image:
-            found.append(self._line)
-            self._step()
-        return found
-
-    def _step(self) -> None:
-        # A comma stands between two rows; the label of a pose, which comes first, can't hold what looks like a row.
-        self._line = self._lines.readline()
-        if self._line:
-            self._line = self._line.rstrip(b",\n") + b"\n"
-            found = _ROW.search(self._line)
-            assert found is not None
-            self._image = int(found[2])
+def _rows_in(path: Path) -> list[bytes]:
+    """The rows of a file, which is removed; no line break is in any of them."""
+    content = path.read_bytes()
+    path.unlink()
+    return [line.removesuffix(b",") for line in content.split(b"\n") if line]
