@@ -67,10 +67,13 @@ class Names:
     def claim(self, key: int, name: str) -> str:
         """The name of a medium that would like to have this one; `key` is its record's."""
         stem, suffix = split_suffix(name)
+        if self._taken.claim(stem):
+            return name
         marks = (f"_{n}" if self._by_id else f"__{key}" + (f"_{n}" if n > 2 else "") for n in count(2))
-        while not self._taken.claim(split_suffix(name)[0]):
+        while True:
             name = shortened(stem, next(marks) + suffix)
-        return name
+            if self._taken.claim(split_suffix(name)[0]):
+                return name
 
     def wanted(self, record: Record, file: MediaFile | None) -> str:
         """The name that a medium would have if it were the only one."""

@@ -40,6 +40,7 @@ AGAIN = "Export again; if it comes back, say so to whoever maintains this."
 FLAGS = ("truncated", "difficult", "occluded")
 
 _TRUE = frozenset({"1", "true", "yes", "y", "예"})
+_PLAIN = re.compile(r"[\w .,:;()/+-]*", re.ASCII)
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -201,6 +202,8 @@ def is_true(value: Any) -> bool:
 
 def text(value: str) -> str:
     """Text as XML 1.0 holds it."""
+    if _PLAIN.fullmatch(value):
+        return value
     plain = _NO_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), value)
     return escape(plain, {"\r": "&#13;"})
 
