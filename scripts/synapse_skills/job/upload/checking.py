@@ -149,11 +149,14 @@ class Checker:
                 checked.problems.add(finding.code, finding.message, fix=FIXES[finding.code])
             if errors:
                 faults.add(self.described.where(unit), errors)
-            if (unit.findings or errors) and len(checked.unfit) < MOST_UNFIT:
-                checked.unfit.append(unfit_row(unit, errors))
             if not unit.findings and not errors:
                 self.outlook.see(unit, ledger)
-            tally.plan(unit.key, "quarantined" if unit.findings or errors else "ready")
+                tally.plan(unit.key, "ready")
+                continue
+            row = unfit_row(unit, errors)
+            if len(checked.unfit) < MOST_UNFIT:
+                checked.unfit.append(row)
+            tally.plan(unit.key, "quarantined", str(row[2]))
         ledger.commit()
         stay_at_home = [p for p in self._survey.problems.as_list() if p.code in ("belongs-to-nothing", "no-spec")]
         for problem in [*walk.problems.as_list(), *stay_at_home]:

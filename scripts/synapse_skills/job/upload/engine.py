@@ -25,6 +25,7 @@ from synapse_skills.job.upload.ledger import Ledger, is_damaged, remove_database
 from synapse_skills.job.upload.looking import look_at
 from synapse_skills.job.upload.lookup import Server
 from synapse_skills.job.upload.match import Matcher
+from synapse_skills.job.upload.not_sent import write_not_sent
 from synapse_skills.job.upload.reporting import make_report
 from synapse_skills.job.upload.segments import FolderSegments, StoreSegments
 from synapse_skills.job.upload.send import Sender
@@ -338,6 +339,10 @@ class Engine:
         if self.flow is not None:
             files.sent = self.flow.moved.sent
             files.reused += self.flow.moved.reused
+        if self.tally is not None and not self.options.dry_run:
+            denied = write_not_sent(self.tally, self.state)
+            if denied is not None:
+                self.problems.add(denied.code, str(denied), severity="warning", fix=denied.hint)
         return make_report(
             self.plan,
             self.checked,

@@ -184,7 +184,7 @@ class Flow:
         if not self.tally.counts().created:
             return
         for key in self.settler.suspects.given_up():
-            self.tally.plan(key, "failed")
+            self.tally.plan(key, "failed", f"it is not made, also alone ({self.creator.why})")
             said = f"{key}: it is not made, also alone ({self.creator.why})"
             self.problems.add("create-fails", said, fix=FIXES["create-fails"])
 
@@ -239,7 +239,7 @@ class Flow:
         meta, errors = self.checker.meta_of(unit)
         if errors:
             # It was fit when it was checked: `describe` says something else now.
-            self.tally.plan(unit.key, "quarantined")
+            self.tally.plan(unit.key, "quarantined", "; ".join(str(error) for error in errors[:3]))
             self.checker.tell(unit, errors, self.problems)
             return None
         basis = self.checker.basis_of(unit, meta)
@@ -277,7 +277,7 @@ class Flow:
             self.moved.reused += job.reused
         if job.code:
             verdict = "quarantined" if job.code in QUARANTINE else "failed"
-            self.tally.plan(job.unit.key, verdict)
+            self.tally.plan(job.unit.key, verdict, job.error)
             self.problems.add(job.code, f"{job.unit.key}: {job.error}", fix=FIXES.get(job.code, ""))
             self._in_flight -= 1
         else:

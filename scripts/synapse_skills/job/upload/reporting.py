@@ -79,7 +79,7 @@ def make_report(
 
 def _explain(problems: Problems, tally: Tally, refused_tasks: Mapping[str, str], *, with_tasks: bool) -> None:
     for key, reason in tally.in_state("failed"):
-        fix = "Mend what the backend objects to; --retry-failed sends the same again."
+        fix = "Mend what the backend objects to (not_sent.jsonl names all); --retry-failed sends the same again."
         problems.add("refused-by-backend", f"{key}: {reason}", fix=fix)
     for key, _ in tally.in_state("unknown"):
         fix = "Look for the data unit in Synapse: if it is not there, --retry-unknown sends it again."

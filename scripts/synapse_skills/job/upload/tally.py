@@ -18,6 +18,16 @@ SELECT
 FROM planned p LEFT JOIN unit u ON u.key = p.key
 """
 
+_NOT_SENT = """
+SELECT
+  p.key,
+  CASE WHEN u.state = 'unknown' THEN 'unknown' WHEN u.state = 'failed' THEN 'failed' ELSE p.verdict END,
+  coalesce(CASE WHEN u.state IN ('failed', 'unknown') THEN u.reason END, p.reason, '')
+FROM planned p LEFT JOIN unit u ON u.key = p.key
+WHERE u.state IS NOT 'created' AND (u.state IN ('failed', 'unknown') OR p.verdict <> 'ready')
+ORDER BY p.key
+"""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -44,7 +54,7 @@ class Tally:
         ledger.commit()
         ledger.db.executescript(
             "DROP TABLE IF EXISTS temp.planned; DROP TABLE IF EXISTS temp.left_out;"
-            "CREATE TEMP TABLE planned(key TEXT PRIMARY KEY, verdict TEXT NOT NULL) WITHOUT ROWID;"
+            "CREATE TEMP TABLE planned(key TEXT PRIMARY KEY, verdict TEXT NOT NULL, reason TEXT) WITHOUT ROWID;"
             "CREATE TEMP TABLE left_out(key TEXT PRIMARY KEY, met INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
         )
 
@@ -63,9 +73,9 @@ class Tally:
         """How many data units were found and stay at home."""
         return int(self.ledger.db.execute("SELECT count(*) FROM left_out WHERE met").fetchone()[0])
 
-    def plan(self, key: str, verdict: str) -> None:
-        """Count a data unit: `ready`, `quarantined` or `failed`."""
-        self.ledger.write("INSERT OR REPLACE INTO planned VALUES (?, ?)", (key, verdict))
+    def plan(self, key: str, verdict: str, reason: str | None = None) -> None:
+        """Count a data unit: `ready`, `quarantined` or `failed`, and why."""
+        self.ledger.write("INSERT OR REPLACE INTO planned VALUES (?, ?, ?)", (key, verdict, reason))
 
     def verdict(self, key: str) -> str | None:
         """What was said of a data unit, None if it is not planned."""
@@ -80,6 +90,10 @@ class Tally:
             (state,),
         )
         yield from rows
+
+    def not_sent(self) -> Iterator[tuple[str, str, str]]:
+        """Planned data units that this run has set aside or given up: key, `failed` or so, and the reason."""
+        yield from self.ledger.db.execute(_NOT_SENT)
 
     def without_task(self) -> Iterator[tuple[str, bool]]:
         """Planned data units that are on the server and have no task: key, and whether one may be there unseen."""
