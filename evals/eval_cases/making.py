@@ -60,7 +60,7 @@ def workbook(rows: Iterable[Iterable[Any]]) -> bytes:
     from openpyxl import Workbook
 
     book = Workbook()
-    sheet = book.create_sheet(index=0)
+    sheet = book.worksheets[0]
     for row in rows:
         sheet.append(list(row))
     stream = io.BytesIO()

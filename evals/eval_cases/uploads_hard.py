@@ -88,7 +88,7 @@ DIED = Case(
 # ---- why did it fail?
 
 LENSES = numbered("lens", 24)
-REFUSED = ("lens_005", "lens_013", "lens_022")
+REFUSED = ("lens_005", "lens_009", "lens_013", "lens_020", "lens_022")
 
 
 def _lenses(size: int) -> Files:
@@ -127,7 +127,7 @@ WHY_FAILED = Case(
   that was a rule of our admin about temp workers. It is gone now. Then send those again, please."
 - Agree to that going on with the same plan as yesterday.
 """,
-    expected="failed.txt names the three; afterwards all 24 are there, each once.",
+    expected="failed.txt names the five; afterwards all 24 are there, each once.",
     expectations={
         "failed.txt names exactly those that the backend refused": names_written("failed.txt", set(REFUSED)),
         "all lenses are data units, exactly once": arrived(SCANS, _lens_units),
