@@ -74,12 +74,17 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_value_at_any_key(talk: Talk, kind: str, seed: int) -> None:
     random = Random(seed)
-    answers = dict(FOUND[kind])
+    answers = spoiled(FOUND[kind], random) if random.random() < 0.2 else dict(FOUND[kind])
+    answers = answers if isinstance(answers, dict) else {"name": answers}
     for _ in range(random.choice((1, 1, 2, 4))):
         answers[random.choice(KEYS[kind])] = random.choice(ODD)
-    if random.random() < 0.2:
-        answers = spoiled(answers, random)
     talk.say(kind, text_of(answers))
+
+
+def test_a_template_for_another_layout_is_asked_about(talk: Talk) -> None:
+    end = talk.say("upload", text_of(FOUND["upload"] | {"grouping.template": "x"}))
+    (question,) = json.loads(end.out)["questions"]
+    assert end.code == 4 and question["key"] == "grouping.template" and "folder" in question["error"]
 
 
 @pytest.mark.heavy

@@ -131,7 +131,8 @@ def _parse_regex(answer: Any, facts: Facts, settled: Settled) -> str:
 
 def _parse_template(answer: Any, facts: Facts, settled: Settled) -> str:
     template: str = text(answer, facts, settled)
-    _by_pattern(settled["grouping.regex"], template, facts, settled)
+    # Settled without a value where the layout is another: that is what is said then.
+    _by_pattern(settled.get("grouping.regex") or "", template, facts, settled)
     return template
 
 
