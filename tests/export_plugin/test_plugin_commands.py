@@ -104,3 +104,13 @@ def test_progress_is_told_at_most_once_a_percent(plugins: Plugins) -> None:
             told = [percent for each, percent in logger.told if each == step]
             # What a step ends with is told by the SDK once more.
             assert len(told) <= 104, (style, step, len(told))
+
+
+@pytest.mark.parametrize("style", ["template", "simple"])
+def test_a_format_of_one_s_own_is_made_by_the_page(plugins: Plugins, style: str) -> None:
+    job = plugins.job(formats=(FormatPlan(name="custom"), FormatPlan(name="csv")))
+    job.label(*(row(number, boxes(number)) for number in range(4)))
+    job.run()
+    plugins.dispatch(plugins.render(job.plan, style), path=f"own/{style}")
+    assert plugins.there(f"own/{style}/cars") == files(job.output)
+    assert any(name.startswith("custom/") for name in plugins.there(f"own/{style}/cars"))

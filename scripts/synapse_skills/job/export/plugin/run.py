@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from synapse_sdk.plugins.context import RuntimeContext
 
 HELD_BYTES = 4 << 20
+SHARES = (30, 20, 50)
+"""How much of a job fetching, converting and writing are, in percent."""
 MOST_TOLD = 100
 """So many quarantined records are named in the job's log; all are counted in the report."""
 
@@ -122,6 +124,8 @@ class Run:
             convert=self._export.convert,
             content=content_of(home) or "",
         )
+        if all(self._steps) and hasattr(self.ctx.logger, "set_step_proportions"):
+            self.ctx.logger.set_step_proportions(dict(zip(self._steps, SHARES, strict=True)))
         # Closes what a run that ends half way has opened.
         self._exit.callback(self._engine.close)
 
@@ -169,6 +173,7 @@ class Run:
         self._error = self.engine.fetch()
         if self._error is not None or self.engine.is_interrupted:
             self.finish()
+        self.telling.at(1.0)
         count = self.engine.index.count()
         self.ctx.log_message(f"{count:,} records are fetched.")
         if not count:
