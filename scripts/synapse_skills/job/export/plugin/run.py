@@ -71,6 +71,7 @@ class Run:
         self._exit = contextlib.ExitStack()
         self._changed: list[tuple[int, bytes]] = []
         self._changed_bytes = 0
+        self._content: str | None = None
         self._error: SkillsError | None = None
         self._engine: Engine | None = None
         self._state: State | None = None
@@ -115,6 +116,7 @@ class Run:
         place = state_place(named, home) if named else Path(self._exit.enter_context(_own_folder()))
         state = State(place, named_by_plan=bool(plan.state), say=self.telling.say)
         self._state = self._exit.enter_context(state)
+        self._content = content_of(home)
         self._engine = Engine(
             plan,
             self._state,
@@ -122,7 +124,7 @@ class Run:
             self.telling,
             keep=self._export.keep,
             convert=self._export.convert,
-            content=content_of(home) or "",
+            content=self._content or "",
         )
         if all(self._steps) and hasattr(self.ctx.logger, "set_step_proportions"):
             self.ctx.logger.set_step_proportions(dict(zip(self._steps, SHARES, strict=True)))
@@ -241,6 +243,7 @@ class Run:
         report, error = self.engine.complete(self._error)
         assert self._state is not None
         self.report = report
+        report.content = self._content
         denied = write_report(report, self._state, None, LAST_EXPORT)
         for line in report_lines(report):
             self.ctx.logger.info(for_log(line))
