@@ -103,3 +103,7 @@ def test_an_open_run_is_asked_for_by_its_context_only(plugins: Plugins) -> None:
         Run.of(object())
     with pytest.raises(PluginFailed, match="no-run"):
         RecordsHandler().get_results(None, {"project": 1}, ctx=object())
+    with pytest.raises(PluginFailed, match="no-scope"):
+        RecordsHandler().validate_filter({"status_label": "done", "expand": "data"}, None)
+    kept = {"ground_truth_dataset_version": 3, "page_size": 10}
+    assert RecordsHandler().validate_filter(kept, None) == kept

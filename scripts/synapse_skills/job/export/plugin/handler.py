@@ -11,8 +11,9 @@ from typing import Any
 
 from synapse_sdk.plugins.actions.export import ExportTargetHandler, TargetHandlerFactory
 
+from synapse_skills.errors import SkillsError
 from synapse_skills.job.export.plugin.params import SCOPE_KEYS, as_asked, scope_in
-from synapse_skills.job.export.plugin.run import Run
+from synapse_skills.job.export.plugin.run import PluginFailed, Run
 
 
 class RecordsHandler(ExportTargetHandler):
@@ -22,10 +23,13 @@ class RecordsHandler(ExportTargetHandler):
         """See that a filter has a scope, and nothing that the target's list would ignore.
 
         Raises:
-            UsageError: not so.
+            PluginFailed: not so.
         """
         target = next((name for name, keys in SCOPE_KEYS.items() if set(keys) & set(value)), "assignment")
-        scope_in(target, as_asked(value))
+        try:
+            scope_in(target, as_asked(value))
+        except SkillsError as error:
+            raise PluginFailed(error) from None
         return value
 
     def get_results(
