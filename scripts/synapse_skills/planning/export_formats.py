@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from synapse_skills.formats.base import Option as FormatOption
 
 ACCEPT, STOP = "accept", "stop"
+RANKED = 30
 WORTH = 3
 """A trainer's format is offered if it holds so much of the sample: one annotation in this many."""
 PLAIN = ("synapse_json", "csv")
@@ -84,15 +85,18 @@ def _likely(facts: ExportFacts, sample: Sample, ranked: Sequence[tuple[Format, i
 
 def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
     sample = sample_of(facts, settled)
-    ranked = _ranked(facts, sample)
-    total = sample.total
+    # All formats are tried, and painting pictures takes its time: for a first choice some of the sample will do.
+    some = sample.some(RANKED)
+    ranked = _ranked(facts, some)
+    total = some.total
 
     def told(form: Format, held: int) -> str:
         if not total or form.by_script:
             return form.title
-        return f"{form.title}: {'holds all' if held == total else f'{held:,} of'} {total:,} annotations as they are"
+        share = "all" if held == total else f"about {held / total:.0%} of the"
+        return f"{form.title}: holds {share} annotations as they are"
 
-    likely = _likely(facts, sample, ranked)
+    likely = _likely(facts, some, ranked)
     options = tuple(Option(format_label(form.name), form.name, told(form, held)) for form, held in likely)
     more = ", ".join(form.name for form, held in ranked if (form, held) not in likely)
     has = counted([name for name, _ in sample.tools.most_common(5)], sample.tools) or "no annotations"

@@ -62,6 +62,16 @@ class Sample:
             self._only[key] = Sample([_only(record, key) for record in self.records])
         return self._only[key]
 
+    def some(self, count: int) -> Sample:
+        """So many of the records, from everywhere in the sample; the same object each time."""
+        if len(self.records) <= count:
+            return self
+        key = (f"some {count}",)
+        if key not in self._only:
+            step = len(self.records) / count
+            self._only[key] = Sample([self.records[int(at * step)] for at in range(count)])
+        return self._only[key]
+
     @cached_property
     def tools(self) -> Counter[str]:
         """Annotations by tool."""
