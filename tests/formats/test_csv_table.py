@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -224,7 +223,7 @@ def test_how_far_a_record_is_stands_in_each_of_its_rows(tmp_path: Path) -> None:
         tags=("밤", "=비"),
         created="2026-03-01T00:00:00Z",
     )
-    item = replace(item, record=record)
+    item = msgspec.structs.replace(item, record=record)
     dataset(FORMAT, tmp_path, [item], settings(FORMAT))
     with (tmp_path / FILE).open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from synapse_skills.annotations.model import Annotation, Media, Record
 from synapse_skills.formats.classes import Classes
 from synapse_skills.report import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One medium of one record, ready to be written.
+class Item(msgspec.Struct, frozen=True):
+    """One medium of one record, ready to be written. A struct: a frozen dataclass takes ten times as long to make.
 
     Attributes:
         name: file name of its original in the export: safe, NFC, unique over the whole export, with its suffix

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from synapse_skills.errors import FindingError
 from synapse_skills.job.export.heads import read_head
 
@@ -32,8 +34,7 @@ class DamagedSpool(FindingError):
     hint = "Fetch everything anew with --fresh."
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """One thing to keep: a row (`key` orders the records) or a data unit.
 
     Attributes:
@@ -49,8 +50,7 @@ class Kept:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a kept thing lies."""
 
     key: int

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -241,7 +241,10 @@ class Export:
             listed(_line(item, part, checksum))
             self.done.items[split] = self.done.items.get(split, 0) + 1
             ours, others = self._wanted.of(media)
-            part_of_it = replace(item, media=msgspec.structs.replace(media, annotations=ours)) if others else item
+            part_of_it = item
+            if others:
+                wanted = msgspec.structs.replace(media, annotations=ours)
+                part_of_it = msgspec.structs.replace(item, media=wanted)
             self._contents.add(part_of_it)
             for each in self._parts:
                 # The payload as it came is the payload as it came, whatever its tools are.
