@@ -61,7 +61,7 @@ def test_a_skill_is_expanded_with_the_plugins_folder(claude: Path, model: StandI
     body = checks.split((ROOT / "skills" / skill / "SKILL.md").read_text(encoding="utf-8"))[1]
     assert body.splitlines()[1] in said
     assert "${CLAUDE_PLUGIN_ROOT}" not in said
-    assert said.count(RUN.strip()) == body.count(checks.CALL) > 5
+    assert said.count(RUN.strip()) == body.count(checks.CALL) > 1
     # The model sees both descriptions, so that it can choose a skill by itself.
     listed = json.dumps(model.requests[0], ensure_ascii=False)
     assert all(f"synapse-skills:{name}" in listed for name in SKILLS)
