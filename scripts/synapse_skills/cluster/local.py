@@ -82,7 +82,7 @@ class Here:
             return f"It is running ({self.holder}){f': {far}' if far else ''}."
         if self.status == DIED:
             return f"Its last run was killed before it could report{f': {far}' if far else ''}."
-        codes = [each.code for each in self.report.problems if each.severity != "info"] if self.report else []
+        codes = [each.code for each in self.report.problems if each.severity == "error"] if self.report else []
         named = f": {', '.join(codes[:5])}" if codes else ""
         return f"Its last run ended with exit {self.exit_code}{named}."
 
