@@ -29,7 +29,7 @@ soak:  ## test-all with 200 rounds of the seeded tests, an hour or two (ROUNDS=2
 
 # The Python of the development environment, as the tests have it: other converters and readers are compared with.
 BENCH_PYTHON = $(shell $(PYTHON) -c "import sys; sys.path.insert(0, 'scripts'); from launcher.environments import environment; print(environment('dev'))")
-BENCHMARKS ?= metadata walk upload memory_upload
+BENCHMARKS ?= metadata walk upload memory_upload conversion export memory_export
 
 bench:  ## time everything beside what people do without it (BENCHMARKS="walk upload"); best on a machine that does nothing else
 	@python=$(BENCH_PYTHON) && for each in $(BENCHMARKS); do $$python benchmarks/$$each.py || exit 1; done
