@@ -95,8 +95,8 @@ class ExportLimits(_Model):
         default=None,
         ge=1,
         le=64,
-        description="Processes that understand and write records; by itself as many as this machine has cores for a "
-        "large export, and one on a cluster. What comes out is the same, byte for byte.",
+        description="Processes that understand and write records; by itself as many as this machine has cores, up to "
+        "8, for a large export, and one on a cluster. What comes out is the same, byte for byte.",
     )
 
 

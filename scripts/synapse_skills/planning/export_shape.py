@@ -200,7 +200,8 @@ WORKERS = _row(
 PROCESSES = _row(
     "limits.processes",
     "Processes",
-    "So many processes read and write records (1 to 64); as many as there are cores unless given, one on a cluster.",
+    "So many processes read and write records (1 to 64); as many as there are cores, up to 8, unless given, "
+    "one on a cluster.",
     whole(1, 64),
 )
 STATE = _row("state", "State", "Where a run remembers what it has fetched; beside the job unless given.", _parse_state)

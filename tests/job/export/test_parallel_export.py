@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ from parallel_work import end, fail, slow
 
 from export_fixture import ExportJob, boxes, row
 from synapse_skills.errors import SkillsError
-from synapse_skills.export_plan import ClassesPlan, FormatPlan, SplitPlan
+from synapse_skills.export_plan import ClassesPlan, ExportPlan, FormatPlan, SplitPlan
 from synapse_skills.formats import FORMATS
-from synapse_skills.job.export import engine, parts
+from synapse_skills.job.export import engine, parts, write
 from synapse_skills.job.export.parallel import Processes, WorkerLost, crew_for
 
 SPLITTING = tuple(FormatPlan(name=name) for name, form in FORMATS.items() if form.splits)
@@ -44,7 +46,9 @@ def crew(monkeypatch: pytest.MonkeyPatch) -> Iterator[Posted]:
     monkeypatch.setattr(parts, "RECORDS", 5)
     monkeypatch.setattr(parts, "LEAST", 5)
     posted = Posted()
-    monkeypatch.setattr(engine, "crew_for", lambda said, records: contextlib.nullcontext(posted if said == 2 else None))
+    monkeypatch.setattr(
+        engine, "crew_for", lambda plan, said, records: contextlib.nullcontext(posted if said == 2 else None)
+    )
     yield posted
 
 
@@ -150,12 +154,48 @@ def test_processes_answer_in_order_and_end_with_the_crew(path_of_tests: None) ->
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.heavy
+def test_killed_while_parts_are_joined_it_leaves_nobody_behind_and_goes_on(export_job: ExportJob) -> None:
+    label(export_job)
+    alone = export(export_job, 1, formats=FEW)
+    pids = export_job.folder / "pids"
+
+    def die(self: Any, written: Iterator[Any]) -> None:
+        next(written)
+        tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+        pids.write_text("".join(task.read_text() for task in tasks))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def before() -> None:
+        parts.RECORDS = parts.LEAST = 5
+        write.Export.join = die  # type: ignore[assignment,method-assign]
+
+    assert export_job.run("--fresh", "--processes", "2", before=before, expect=None).returncode == -signal.SIGKILL
+    children = [Path("/proc", pid) for pid in pids.read_text().split()]
+    end = time.monotonic() + 10
+    while any("serve()" in _command(each) for each in children) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(children) >= 2 and not any("serve()" in _command(each) for each in children)
+    assert list(export_job.output.glob("*.partial"))
+    export_job.do("--processes", "2", expect=None)
+    assert whole(export_job) == alone
+    assert not list(export_job.output.glob("*.partial"))
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def test_a_small_export_starts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ExportPlan(name="x", target="task", project=1, formats=FEW, output="x")
     for said, records in ((None, 100), (1, 10**6)):
-        with crew_for(said, records) as crew:
+        with crew_for(plan, said, records) as crew:
             assert crew is None
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    with crew_for(None, 10**6) as crew:
+    with crew_for(plan, None, 10**6) as crew:
         assert crew is None
-    with crew_for(2, 100) as crew:
+    with crew_for(plan, 2, 100) as crew:
         assert crew is not None and crew.size == 2

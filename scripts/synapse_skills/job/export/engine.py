@@ -168,8 +168,8 @@ class Engine:
         self._online(self._try if self.options.dry_run else self._fetch)
 
     def _finish(self) -> None:
-        said = 1 if self.options.dry_run else self.options.processes or self.plan.limits.processes
-        with crew_for(said, self.index.count()) as crew:
+        said = 1 if self.options.dry_run else self.options.processes
+        with crew_for(self.plan, said, self.index.count()) as crew:
             self._make(crew)
 
     def _make(self, crew: Crew | None) -> None:

@@ -24,11 +24,14 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 from synapse_skills.errors import OutOfReach
+from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.worker import is_remote
 
 AHEAD = 2
 """Pieces that are under way for each worker: one in work, one that waits."""
 
+MOST = 8
+"""Processes that are started without being asked for: each takes about a hundred megabytes."""
 WORTH_WHILE = 5_000
 """Records from which on others are asked to help: each of them takes a second to start."""
 
@@ -53,14 +56,15 @@ class Crew(Protocol):
         ...
 
 
-def crew_for(said: int | None, records: int) -> contextlib.AbstractContextManager[Crew | None]:
+def crew_for(plan: ExportPlan, said: int | None, records: int) -> contextlib.AbstractContextManager[Crew | None]:
     """Those who work on so many records; None if it is not worth while, or not wanted.
 
     Args:
-        said: how many processes the command line or the plan asks for; None leaves it to us.
+        plan: may ask for so many processes.
+        said: how many processes the command line asks for, whatever the plan says.
         records: a small export is done before others have started.
     """
-    size = said or (cores() if records >= WORTH_WHILE and not is_remote() else 1)
+    size = said or plan.limits.processes or (min(cores(), MOST) if records >= WORTH_WHILE and not is_remote() else 1)
     return Processes(size) if size > 1 else contextlib.nullcontext()
 
 
@@ -205,8 +209,12 @@ def serve() -> None:
             result = task.work(common[1], task.piece)
         except Exception as caught:
             error = caught
-        pickle.dump((error, result), sink)
-        sink.flush()
+        try:
+            pickle.dump((error, result), sink)
+            sink.flush()
+        except BrokenPipeError:
+            # Nobody waits for it any more.
+            os._exit(0)
 
 
 def _listen(source: IO[bytes], tasks: queue.SimpleQueue[bytes]) -> None:

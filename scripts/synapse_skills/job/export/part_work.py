@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import shutil
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,11 +115,10 @@ def decide(common: Deciding, tables: Tables) -> Tables:
 
 
 def write(common: Writing, numbered: tuple[str, Tables]) -> tuple[Part, Path]:
-    """Write a part into a folder of its own, which is anew whoever has tried before."""
+    """Write a part into a folder that nobody else writes to, whoever has tried before or still tries."""
     name, tables = numbered
     plan, index = common.plan, PartIndex(tables, _spool(common.spool))
-    folder = common.parts / name
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = common.parts / f"{name}-{secrets.token_hex(4)}"
     folders = {each.name: folder / each.name for each in plan.formats}
     for each in folders.values():
         each.mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,8 @@ class Writing:
             ranges = named(ranges, Names(self.plan.naming), needs_originals=self.plan.originals == "required")
         numbered = ((f"{number:06}", tables) for number, tables in enumerate(ranges))
         export.join(crew.each(part_work.write, common, numbered))
-        folder.rmdir()
+        # Tries that were not waited for lie there still.
+        shutil.rmtree(folder)
 
     def _verified(self, output: Output, export: Export) -> dict[str, Verified]:
         self.progress.stage("verifying")
@@ -158,7 +160,7 @@ class Writing:
 
     def digest(self, *parts: str) -> str:
         """Of all that decides the bytes of the output: rows, data units, sizes, what is missing, plan, and `parts`."""
-        said = self.plan.model_dump(mode="json", exclude={"output", "state", "expected"})
+        said = self.plan.model_dump(mode="json", exclude={"output", "state", "expected", "limits"})
         digest = hashlib.sha256(json.dumps([said, *parts], sort_keys=True).encode())
         for query in (
             "SELECT key, length, crc FROM row ORDER BY key",
