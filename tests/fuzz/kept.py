@@ -44,6 +44,8 @@ class Kept:
         fit = [name for name in fit if name.suffix != ".py"]
         name = random.choice(sorted(fit))
         path, content = self.folder / name, self.files[name]
+        if not path.is_file():
+            return path  # harmed before
         turn = random.random()
         if turn < 0.04:
             path.unlink()

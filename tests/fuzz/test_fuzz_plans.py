@@ -75,7 +75,7 @@ def export(tmp_path_factory: pytest.TempPathFactory, box: Sandbox) -> Edited:
 
 
 @pytest.mark.parametrize("kind", ["upload", "export"])
-@settings(max_examples=many(6, 400))
+@settings(max_examples=many(3, 400))
 @given(seed=SEEDS)
 def test_one_thing_is_junk(kind: str, seed: int, request: pytest.FixtureRequest) -> None:
     edited: Edited = request.getfixturevalue(kind)

@@ -123,7 +123,7 @@ WAYS: tuple[Callable[[Prey, Random], None], ...] = (lists, environment, planned_
 @pytest.mark.parametrize(
     "way", [lists, *(pytest.param(way, marks=pytest.mark.heavy) for way in WAYS[1:])], ids=lambda way: way.__name__
 )
-@settings(max_examples=many(4, 200))
+@settings(max_examples=many(2, 200))
 @given(seed=SEEDS)
 def test_a_backend_that_lies(prey: Prey, way: Callable[[Prey, Random], None], seed: int) -> None:
     way(prey, prey.begin(seed))

@@ -162,7 +162,7 @@ def test_objects_and_sidecars(folder: Path, seed: int) -> None:
     path.unlink()
 
 
-@settings(max_examples=many(40, 4000), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=many(20, 4000), suppress_health_check=[HealthCheck.too_slow])
 @given(seed=SEEDS)
 def test_rows_of_records(seed: int) -> None:
     """Annotation documents, and all that stands around them in a row."""
