@@ -10,7 +10,7 @@ import pytest
 
 from export_fixture import boxes, row
 from export_plugin.running import Plugins, files, labelled
-from synapse_skills.export_plan import PLUGIN_STYLES, ClassesPlan, FormatPlan, SplitPlan
+from synapse_skills.export_plan import PLUGIN_STYLES, ClassesPlan, ExportLimits, FormatPlan, SplitPlan
 
 pytestmark = pytest.mark.heavy
 
@@ -114,3 +114,26 @@ def test_a_format_of_one_s_own_is_made_by_the_page(plugins: Plugins, style: str)
     plugins.dispatch(plugins.render(job.plan, style), path=f"own/{style}")
     assert plugins.there(f"own/{style}/cars") == files(job.output)
     assert any(name.startswith("custom/") for name in plugins.there(f"own/{style}/cars"))
+
+
+def test_as_many_as_several_processes_write(plugins: Plugins) -> None:
+    """The command's own process hands parts to others, which find the page's library as it does."""
+    job = plugins.job(formats=(FormatPlan(name="csv"),), classes=ClassesPlan(order=("car",), unknown="add"))
+    plugins.box.post("/_sandbox/fill", {"project": job.project, "records": 1500, "boxes": 2})
+    job.plan_with(
+        formats=(FormatPlan(name="csv"),),
+        classes=ClassesPlan(order=("car",), unknown="add"),
+        limits=ExportLimits(page_size=100, workers=4, processes=2),
+    )
+    job.run()
+    plugin = plugins.render(job.plan, "template")
+    result, _ = plugins.run(plugin, path="processes")
+    assert result["exported_count"] == 1500 and plugins.there("processes/cars") == files(job.output)
+    page = plugin / "plugin" / "export.py"
+    last = '        """Last of all."""\n'
+    hook = '        if data["id"] % 7 == 0:\n            raise ValueError("seven")\n'
+    hook += '        data["data"]["annotations"] = {}\n'
+    page.write_text(page.read_text().replace(last, last + hook))
+    result, _ = plugins.run(plugin, path="processes", name="changed")
+    assert result["failed_count"] in (214, 215) and result["exported_count"] == 1500 - result["failed_count"]
+    assert result["annotation_count"]["csv"] == 0
