@@ -103,28 +103,28 @@ def _pictures(folder: Path) -> dict[str, list[str]]:
 
 def _read_label(path: Path, where: str, dataset: Dataset, check: Check, problems: Problems) -> int:
     """Look at every row of a label file; how many there are."""
-    rows = 0
-    for number, fields in enumerate(_fields(path, where, problems), 1):
+    rows, classes = 0, len(dataset.names)
+    for fields in _fields(path, where, problems):
         rows += 1
-        place = f"{where}:{number}"
         try:
             numbers = [float(each) for each in fields[1:]]
             chosen = int(fields[0])
         except (ValueError, IndexError):
-            problems.add("bad-row", f"{place}: not numbers", fix=AGAIN)
+            problems.add("bad-row", f"{where}:{rows}: not numbers", fix=AGAIN)
             continue
-        if not 0 <= chosen < len(dataset.names):
-            problems.add("unknown-class", f"{place}: class {chosen} of {len(dataset.names)}", fix=AGAIN)
+        if not 0 <= chosen < classes:
+            problems.add("unknown-class", f"{where}:{rows}: class {chosen} of {classes}", fix=AGAIN)
         if not all(map(math.isfinite, numbers)):
-            problems.add("bad-row", f"{place}: not finite", fix=AGAIN)
+            problems.add("bad-row", f"{where}:{rows}: not finite", fix=AGAIN)
         elif wrong := check(numbers):
-            problems.add("bad-row", f"{place}: {wrong}", fix=AGAIN)
+            problems.add("bad-row", f"{where}:{rows}: {wrong}", fix=AGAIN)
     return rows
 
 
 def _fields(path: Path, where: str, problems: Problems) -> Iterator[list[str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # As bytes: a file of text looks for line breaks that we would only put back.
+        text = path.read_bytes().decode()
     except (OSError, ValueError) as error:
         problems.add("unreadable", f"{where}: {error}", fix=AGAIN)
         return
@@ -167,4 +167,5 @@ def pose_check(keypoints: int) -> Check:
 
 
 def _outside(numbers: list[float]) -> str | None:
-    return None if all(0 <= number <= 1 for number in numbers) else "a coordinate below 0 or above 1"
+    is_inside = not numbers or (min(numbers) >= 0 and max(numbers) <= 1)
+    return None if is_inside else "a coordinate below 0 or above 1"

@@ -30,6 +30,7 @@ ORIGINALS = "originals"
 SUMMARY = "export_summary.json"
 PARTIAL = ".partial"
 MANIFEST_VERSION = 1
+SMALL = 1 << 16
 OURS = (MARKER, MANIFEST, COMPLETE)
 
 
@@ -42,6 +43,14 @@ def marker_of(plan: ExportPlan) -> dict[str, Any]:
         "project": plan.project,
         "ground_truth_version": plan.ground_truth_version,
     }
+
+
+def digest_of(path: Path, size: int) -> str:
+    """SHA-256 of a file. A small one is read at once: `file_digest` makes room for 256 KB before each."""
+    with path.open("rb", buffering=0) as stream:
+        if size <= SMALL:
+            return hashlib.sha256(stream.read()).hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class Output:
@@ -194,8 +203,7 @@ class Output:
             inode = (about.st_dev, about.st_ino)
             found = known.get(inode)
             if found is None:
-                with path.open("rb") as stream:
-                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+                found = digest_of(path, about.st_size)
                 # The store of the state is one of the names of a linked original.
                 if about.st_nlink > 2:
                     known[inode] = found

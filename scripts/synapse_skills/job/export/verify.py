@@ -14,7 +14,17 @@ from synapse_skills.errors import UsageError, printable
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Verified
 from synapse_skills.job.export.checksums import shares_of
-from synapse_skills.job.export.output import COMPLETE, MANIFEST, MANIFEST_VERSION, MARKER, METADATA, OURS, SUMMARY, walk
+from synapse_skills.job.export.output import (
+    COMPLETE,
+    MANIFEST,
+    MANIFEST_VERSION,
+    MARKER,
+    METADATA,
+    OURS,
+    SUMMARY,
+    digest_of,
+    walk,
+)
 from synapse_skills.job.export.write import RECORDS
 from synapse_skills.report import Problem, Problems
 
@@ -184,10 +194,9 @@ def _files(folder: Path, manifest: _Manifest, found: Inspected, problems: Proble
         if size != each.bytes:
             problems.add("changed-file", f"{relative}: {size} bytes, {each.bytes} were written", fix=AGAIN)
             continue
-        with path.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != each.sha256:
-                problems.add("changed-file", f"{relative}: other bytes than were written", fix=AGAIN)
-                continue
+        if digest_of(path, size) != each.sha256:
+            problems.add("changed-file", f"{relative}: other bytes than were written", fix=AGAIN)
+            continue
         found.files += 1
         found.bytes += size
     for path_said in known:
