@@ -13,6 +13,7 @@ readers skip what they don't know. A box and a polygon of one object are two ann
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import msgspec
 from synapse_skills.annotations.model import Annotation, Box, Keypoint, Mask, Polygon, Skeleton
 from synapse_skills.formats.base import LEAVE, Format, Item, Loss, Option, Settings
 from synapse_skills.formats.classes import DROPPED
-from synapse_skills.formats.coco_files import Part, pictures_of
+from synapse_skills.formats.coco_files import PICTURE, ROW, Numbers, Part, numbered, paths_of, strip_numbers
 from synapse_skills.formats.coco_rows import Joint, Row, Shapes, attributes_of, fill_keypoints, text_of
 from synapse_skills.formats.coco_verify import verify
 from synapse_skills.formats.geometry import NOISE
@@ -40,9 +41,9 @@ _Pose = tuple[str, dict[str, list[float]], Row]
 
 @dataclass(frozen=True)
 class _Left:
-    """What a part tells: the parts of its split, how many it numbered, its posed classes, and the joints it saw."""
+    """What a part tells: the numbers of its rows by split, how many, its posed classes, and the joints it saw."""
 
-    splits: list[str]
+    numbers: dict[str, Numbers]
     images: int
     annotations: int
     posed: list[str]
@@ -160,26 +161,36 @@ class Coco:
         """End a part: its rows stay in their files, numbered from 1."""
         for part in self._parts.values():
             part.close()
-        return _Left(list(self._parts), self._image, self._annotation, list(self._posed), self._poses.seen)
+        numbers = {name: strip_numbers(self._folder, name) for name in self._parts}
+        return _Left(numbers, self._image, self._annotation, list(self._posed), self._poses.seen)
 
     def take(self, folder: Path, left: _Left) -> None:
         """Add the rows of a part: pictures and annotations are numbered on."""
-        decoder = msgspec.json.Decoder(_Pose)
-        for split in left.splits:
-            part = self._part(split)
-            for row, rows, poses in pictures_of(folder, split, self._image, self._annotation):
-                part.begin_picture()
-                part.put("images", part.images, row)
-                if rows:
-                    part.put("instances", part.instances, rows)
-                for line in poses:
-                    label, joints, pose = decoder.decode(line)
-                    pose.id, pose.image_id = pose.id + self._annotation, pose.image_id + self._image
-                    part.poses.write(_encode_lines([(label, joints, pose)]))
+        for split, numbers in left.numbers.items():
+            paths = paths_of(folder, split)
+            own, images = ([n + self._annotation for n in numbers.rows], [n + self._image for n in numbers.images])
+            rows = numbered(paths["instances"], ROW, own, images)
+            pictures = numbered(paths["images"], PICTURE, [n + self._image for n in numbers.pictures])
+            poses, posed = self._numbered_on(paths["poses"])
+            counts, posed_counts = Counter(numbers.images), Counter(posed)
+            of = ((counts[number], posed_counts[number]) for number in numbers.pictures)
+            self._part(split).put_all(pictures, rows, poses, of)
         self._image += left.images
         self._annotation += left.annotations
         self._posed |= dict.fromkeys(left.posed)
         self._poses.learn(left.seen)
+
+    def _numbered_on(self, path: Path) -> tuple[list[bytes], list[int]]:
+        """The poses of a part, numbered on, and the pictures that they are of by their old numbers."""
+        decoder = msgspec.json.Decoder(_Pose)
+        lines, images = [], []
+        for line in path.read_bytes().splitlines():
+            label, joints, row = decoder.decode(line)
+            images.append(row.image_id)
+            row.id, row.image_id = row.id + self._annotation, row.image_id + self._image
+            lines.append(_encode_lines([(label, joints, row)]))
+        path.unlink()
+        return lines, images
 
     def _part(self, split: str) -> Part:
         part = self._parts.get(split)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import operator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 KINDS = ("images", "instances", "poses")
 _CHUNK = 1 << 20
-# The label of a pose, which comes first, can't hold what looks like this: quotes in it are escaped.
-_ROW_OF_POSE = re.compile(rb'\{"id":\d+,("image_id":\d+),')
+PICTURE, ROW = b'{"id":%d,', b'{"id":%d,"image_id":%d,'
 
 
 class Part:
@@ -46,6 +47,26 @@ class Part:
             stream.write(b",\n")
         self._has_rows[kind] = True
         stream.write(lines[:-1].replace(b"\n", b",\n"))
+
+    def put_all(
+        self, pictures: Sequence[bytes], rows: Sequence[bytes], poses: Sequence[bytes], of: Iterable[tuple[int, int]]
+    ) -> None:
+        """Add the rows of many pictures; `of` says of each one how many rows and poses are its own."""
+        if not self._shard:
+            self._put_rows(pictures, rows, poses)
+            return
+        row = pose = 0
+        for number, (more, poses_more) in enumerate(of):
+            self.begin_picture()
+            self._put_rows(pictures[number : number + 1], rows[row : row + more], poses[pose : pose + poses_more])
+            row, pose = row + more, pose + poses_more
+
+    def _put_rows(self, pictures: Sequence[bytes], rows: Sequence[bytes], poses: Sequence[bytes]) -> None:
+        for kind, stream, some in (("images", self.images, pictures), ("instances", self.instances, rows)):
+            if some:
+                stream.write((b",\n" if self._has_rows[kind] else b"") + b",\n".join(some))
+                self._has_rows[kind] = True
+        self.poses.writelines(poses)
 
     def waiting_poses(self) -> Iterator[bytes]:
         """Poses as they were written, while `poses` becomes a new file of rows; files begin at the same poses."""
@@ -103,39 +124,47 @@ def paths_of(folder: Path, name: str) -> dict[str, Path]:
     return {kind: folder / f".{kind}-{name or 'all'}.part" for kind in KINDS}
 
 
-def pictures_of(folder: Path, name: str, images: int, annotations: int) -> Iterator[tuple[bytes, bytes, list[bytes]]]:
-    """What a writer has left, picture by picture, numbered on. The files are gone afterwards.
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers that a writer gave, of which its rows are without: of pictures, of rows and of their pictures."""
 
-    Args:
-        folder: where it was written.
-        name: of the part.
-        images, annotations: how many there are before.
+    pictures: array[int]
+    rows: array[int]
+    images: array[int]
 
-    Yields:
-        The row of a picture, the rows of its annotations with line breaks, and its poses, not numbered on.
-    """
-    pictures, rows, poses = (_rows_in(path) for path in paths_of(folder, name).values())
-    at = pose = 0
-    for picture in pictures:
-        # {"id":12,"file_name": …    {"id":99,"image_id":12,"category_id": …
-        head, rest = picture.split(b",", 1)
-        begins, found = b'"image_id":%b' % head[len(b'{"id":') :], []
-        while at < len(rows):
-            own, image, row = rows[at].split(b",", 2)
-            if image != begins:
-                break
-            number = int(own[len(b'{"id":') :]) + annotations
-            found.append(b'{"id":%d,"image_id":%d,%b\n' % (number, int(image[len(b'"image_id":') :]) + images, row))
-            at += 1
-        first = pose
-        while pose < len(poses) and _ROW_OF_POSE.search(poses[pose])[1] == begins:  # type: ignore[index]
-            pose += 1
-        number = int(head[len(b'{"id":') :]) + images
-        yield b'{"id":%d,%b\n' % (number, rest), b"".join(found), poses[first:pose]
+
+def strip_numbers(folder: Path, name: str) -> Numbers:
+    """Take the numbers out of the rows that a writer has left, so that whoever joins them has less to do."""
+    paths = paths_of(folder, name)
+    numbers = Numbers(array("q"), array("q"), array("q"))
+    rests = []
+    for row in _rows_in(paths["images"]):
+        head, rest = row.split(b",", 1)
+        numbers.pictures.append(int(head[len(b'{"id":') :]))
+        rests.append(rest)
+    paths["images"].write_bytes(b"\n".join(rests))
+    rests = []
+    for row in _rows_in(paths["instances"]):
+        own, image, rest = row.split(b",", 2)
+        numbers.rows.append(int(own[len(b'{"id":') :]))
+        numbers.images.append(int(image[len(b'"image_id":') :]))
+        rests.append(rest)
+    paths["instances"].write_bytes(b"\n".join(rests))
+    return numbers
+
+
+def numbered(path: Path, head: bytes, *numbers: Iterable[int]) -> list[bytes]:
+    """The rows of a file, each behind its head with its numbers. The file is gone afterwards."""
+    rests = _lines_in(path)
+    path.unlink()
+    return list(map(operator.add, map(head.__mod__, zip(*numbers, strict=True)), rests))
 
 
 def _rows_in(path: Path) -> list[bytes]:
-    """The rows of a file, which is removed; no line break is in any of them."""
+    """The rows of a file, less the commas between them; no line break is in any of them."""
+    return [line.removesuffix(b",") for line in _lines_in(path)]
+
+
+def _lines_in(path: Path) -> list[bytes]:
     content = path.read_bytes()
-    path.unlink()
-    return [line.removesuffix(b",") for line in content.split(b"\n") if line]
+    return content.split(b"\n") if content else []

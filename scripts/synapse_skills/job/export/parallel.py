@@ -32,7 +32,7 @@ AHEAD = 2
 
 MOST = 8
 """Processes that are started without being asked for: each takes about a hundred megabytes."""
-WORTH_WHILE = 5_000
+WORTH_WHILE = 20_000
 """Records from which on others are asked to help: each of them takes a second to start."""
 
 Work = Callable[[Any, Any], Any]
