@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from parallel_work import end, fail, slow
+from parallel_work import Posted, end, fail, slow
 
 from export_fixture import ExportJob, boxes, row
 from synapse_skills.errors import SkillsError
@@ -23,21 +22,6 @@ from synapse_skills.job.export.parallel import Processes, WorkerLost, crew_for
 
 SPLITTING = tuple(FormatPlan(name=name) for name, form in FORMATS.items() if form.splits)
 FEW = tuple(FormatPlan(name=name) for name in ("coco", "yolo", "csv", "synapse_json"))
-
-
-class Posted:
-    """A crew in this process, to which all travels as to another one."""
-
-    size = 2
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-
-    def each(self, work: Any, common: Any, pieces: Iterable[Any]) -> Iterator[Any]:
-        for piece in pieces:
-            self.done.append(work.__name__)
-            sent = pickle.loads(pickle.dumps((work, common, piece)))
-            yield pickle.loads(pickle.dumps(sent[0](*sent[1:])))
 
 
 @pytest.fixture
