@@ -181,7 +181,7 @@ def test_tasks(exporter: Exporter, export_box: Sandbox) -> None:
 
 @pytest.mark.heavy
 def test_rejected_work_only(exporter: Exporter, export_box: Sandbox) -> None:
-    facts = {"filter.review": "Only rejected"}
+    facts = {"filter": "rejected"}
     _, done = to_the_end(exporter, export_box, {"project": "Review", "formats": "coco"}, facts, by="pycocotools")
     rejected = [each for each in REVIEW if each.row["status_review"] == "rejected"]
     assert len(rejected) == 3

@@ -97,11 +97,28 @@ def _is_any(answer: Any) -> bool:
 
 
 def _parse_filter(answer: Any, facts: ExportFacts, settled: Settled) -> dict[str, Any]:
-    said, open_ones = _check_filter(answer)
+    said, open_ones = _check_filter(_state_named(answer, facts, settled))
     try:
         return {**read_filter(settled["target"], said), **dict.fromkeys(open_ones, ANY)}
     except UsageError as error:
         raise BadAnswer(f"{error} {error.hint}") from None
+
+
+def _state_named(answer: Any, facts: ExportFacts, settled: Settled) -> Any:
+    """`Only rejected`, or the state alone, as the filter that an option of the question would be."""
+    if not isinstance(answer, str):
+        return answer
+    word = re.sub(r"(?i)^only\s+", "", answer.strip()).casefold()
+    for name in _STATE_WORDS:
+        found = [value for value in _states(name, facts, settled) if value and value.casefold() == word]
+        if found:
+            return {name: found[0], "discarded": False}
+    return answer
+
+
+def _check_early(answer: Any) -> object:
+    """What can be said of an answer before anything is known: words may be states."""
+    return answer if isinstance(answer, str) else _check_filter(answer)
 
 
 def _decide_filter(facts: ExportFacts, settled: Settled) -> Ask | None:
@@ -133,8 +150,10 @@ def _decide_filter(facts: ExportFacts, settled: Settled) -> Ask | None:
     options.append(Option("All, discarded too", {name: ANY, "discarded": ANY}, f"{left + gone:,} records"))
     told = [f"{count:,} {printable(value)}" for value, count in counts.items()]
     told += [f"{rest:,} not {_STATE_WORDS[name]} yet"] if rest > 0 else []
+    more = f" Another state can be named, such as {printable(values[2])}." if len(values) > 2 else ""
     return Ask(
-        f"Which records are to be exported? Of {left + gone:,}, {', '.join(told)}; somebody has discarded {gone:,}.",
+        f"Which records are to be exported? Of {left + gone:,}, {', '.join(told)}; somebody has discarded {gone:,}."
+        f"{more}",
         tuple(options),
         goes_on=True,
     )
@@ -147,7 +166,7 @@ FILTER = Decision(
     _decide_filter,
     _parse_filter,
     needs=("target", IN_SCOPE),
-    check=_check_filter,
+    check=_check_early,
 )
 
 
