@@ -115,15 +115,16 @@ class Rows:
     def texts(self, keys: list[int]) -> list[str]:
         """The JSON of the records with these keys, in this order."""
         kind = self.target
-        limit = payloads.longest(self.box.settings, self.mode) if self._shows("data") else -1
         # Fixed texts only: the values travel as parameters.
-        query = f"""
-            select r.*, {payloads.COLUMNS}
-            from json_each(?) k join {kind.table} r on r.{kind.key} = k.value left join payload p on p.id = r.payload
-        """  # noqa: S608
-        found = {row[kind.key]: row for row in self.box.store.db.execute(query, (limit, json.dumps(keys)))}
+        those = f"from json_each(?) k join {kind.table} r on r.{kind.key} = k.value"
+        if self._shows("data"):
+            query = f"select r.*, {payloads.COLUMNS} {those} left join payload p on p.id = r.payload"
+            values: tuple[Any, ...] = (payloads.longest(self.box.settings, self.mode), json.dumps(keys))
+        else:
+            query, values = f"select r.* {those}", (json.dumps(keys),)
+        found = {row[kind.key]: row for row in self.box.store.db.execute(query, values)}
         wanted = {row["data_unit"] for row in found.values() if row["data_unit"] is not None}
-        if not self._shows("data_unit", "file", "files", "files_manifest"):
+        if not self._shows(*_FILES):
             wanted = set()
         units = {unit["id"]: unit for unit in rows_by_id(self.box, wanted, self.base, expired=self.expired)}
         has_tasks = kind is not TASK and self._shows("task")
@@ -157,7 +158,8 @@ class Rows:
             parts["project"] = str(row["project"])
         if kind is not TASK:
             parts["task"] = tasks.get(row["task"], "null")
-        parts |= self._files(unit)
+        if self._shows(*_FILES):
+            parts |= self._files(unit)
         facts = row["facts"]
         if self.fields or row["omit"] or (kind.name == "assignment" and '"file"' in facts):
             # Rare, and then every field is looked at on its own; a fact of the same name wins.
@@ -198,6 +200,9 @@ class Rows:
         elif self.target is GROUND_TRUTH:
             parts["files"] = _json(files)
         return parts
+
+
+_FILES = ("data_unit", "file", "files", "files_manifest")
 
 
 def _joined(parts: dict[str, str]) -> str:
