@@ -100,6 +100,7 @@ class Settings:
         skeletons: by class, the names of the keypoints in order and the edges between them (from 0).
         convert: the script's own function for the format `custom`; None if it has none.
         is_part: the writer is one of several that write a range of the records each (`parts.py`).
+        files: where a part puts files that are of one record alone: the folder of the whole format.
     """
 
     classes: Classes
@@ -110,6 +111,7 @@ class Settings:
     skeletons: Mapping[str, tuple[tuple[str, ...], tuple[tuple[int, int], ...]]] = field(default_factory=dict)
     convert: Callable[[Any], Any] | None = None
     is_part: bool = False
+    files: Path | None = None
 
 
 class Writer(Protocol):

@@ -60,7 +60,7 @@ class Masks(PaintingWriter):
     def keep(self, item: Item, painted: Painted) -> None:
         """Write a picture's mask, and its line of the index."""
         relative = "/".join(part for part in ("masks", item.split, f"{item.stem}.png") if part)
-        path = self.folder / relative
+        path = (self.settings.files or self.folder) / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         self._save(painted, path)
         classes = sorted({place + 1 for _, _, place, _ in painted.shown})

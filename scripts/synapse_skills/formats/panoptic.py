@@ -52,7 +52,7 @@ class Panoptic(PaintingWriter):
         image = {"id": self._image, "file_name": item.name, "width": item.width, "height": item.height}
         _append(images, image | {"record_id": record.id, "data_unit_id": record.data_unit, "media": item.media.key})
         _append(annotations, {"image_id": self._image, "file_name": name, "segments_info": _segments(painted)})
-        _save(painted.numbers, self.folder / "annotations" / _stem(item.split) / name)
+        _save(painted.numbers, (self.settings.files or self.folder) / "annotations" / _stem(item.split) / name)
 
     def close(self) -> None:
         """Put the files together."""

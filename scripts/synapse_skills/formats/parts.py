@@ -1,13 +1,13 @@
 """An export written in parts: several writers of one format, each a range of the records, and one that joins them.
 
-A part is written by an ordinary writer into a folder of its own; instead of closing it is left (`leave`), and tells
-what the joining writer has to know. That one is handed the parts in the order of the records (`take`): it puts the
-files that belong to all records together, and whatever else lies in the folder is moved to its own (`move_rest`).
+A part is written by an ordinary writer into a folder of its own, but for files that are of one record alone: their
+names are unique in the whole export, so they go to their place at once (`Settings.files`). Instead of closing the
+writer is left (`leave`), and tells what the joining one has to know. That one, made before any of them, is handed the
+parts in the order of the records (`take`), and puts the files together that belong to all records.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -23,10 +23,7 @@ class PartWriter(Writer, Protocol):
         ...
 
     def take(self, folder: Path, left: Any) -> None:
-        """Go on with a part that another writer has left in a folder. `rows` and `notes` are added by the caller.
-
-        Files that are put together with others are removed; all others stay, for `move_rest`.
-        """
+        """Go on with a part that another writer has left in a folder. `rows` and `notes` are added by the caller."""
         ...
 
 
@@ -47,16 +44,3 @@ def numbered_on(line: bytes, name: str, by: int) -> bytes:
         return line
     end = line.index(b",", len(head))
     return b"%b%d%b" % (head, int(line[len(head) : end]) + by, line[end:])
-
-
-def move_rest(source: Path, target: Path) -> None:
-    """Move all files of a folder to the same places in another one of the same disk; what is there is replaced."""
-    with os.scandir(source) as entries:
-        found = list(entries)
-    for entry in found:
-        there = target / entry.name
-        if entry.is_dir(follow_symlinks=False) and there.exists():
-            move_rest(Path(entry.path), there)
-        else:
-            os.replace(entry.path, there)  # noqa: PTH105 - a million of them
-    source.rmdir()

@@ -42,9 +42,9 @@ class SynapseJson:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.rows: dict[str, int] = dict.fromkeys(settings.splits or ("",), 0)
         self.notes: dict[str, int] = {}
-        self._folder = folder
+        self._files = settings.files or folder
         self._has_envelope = settings.options.get("envelope", "no") == "yes"
-        self._places = Places(folder)
+        self._places = Places(self._files)
         self._record: int | None = None
         self._index = (folder / INDEX).open("wb")
 
@@ -56,7 +56,7 @@ class SynapseJson:
         self._record = record.key
         relative = f"{self._places.made('annotations', item)}{item.stem}.json"
         payload = b"null" if record.payload is None else record.payload
-        (self._folder / relative).write_bytes(envelope(record, payload) if self._has_envelope else payload)
+        (self._files / relative).write_bytes(envelope(record, payload) if self._has_envelope else payload)
         self._index.write(msgspec.json.encode(Line(relative, record.id, record.data_unit, item.split)) + b"\n")
         self.rows[item.split] = self.rows.get(item.split, 0) + 1
         return ()

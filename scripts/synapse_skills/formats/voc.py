@@ -57,7 +57,7 @@ class Voc:
         self._first = int(settings.options["base"])
         self._title = text(settings.title)
         self._folder = folder
-        self._annotations = f"{folder / 'Annotations'}/"
+        self._annotations = f"{(settings.files or folder) / 'Annotations'}/"
         self._named: dict[str | None, str] = {}
         self._lists: dict[str, TextIO] = {}
         for name in ("Annotations", "JPEGImages", "ImageSets/Main"):

@@ -90,7 +90,7 @@ class Pixels:
                 table[number] = values[which]
             picture = Image.fromarray(table[numbers])
             picture.putpalette(palette())
-            picture.save(self._folder / folder / f"{item.stem}.png", format="PNG")
+            picture.save((self._settings.files or self._folder) / folder / f"{item.stem}.png", format="PNG")
         self._list(item.split or self._whole).write(f"{item.stem}\n")
         return True
 

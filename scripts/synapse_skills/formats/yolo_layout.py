@@ -110,7 +110,7 @@ class YoloWriter:
         write_file(f"{folder}{stem}.txt", text.encode())
 
     def _label_folder(self, part: str) -> str:
-        folder = self.folder / "labels" / part
+        folder = (self.settings.files or self.folder) / "labels" / part
         folder.mkdir(parents=True, exist_ok=True)
         self._labels[part] = f"{folder}/"
         return self._labels[part]

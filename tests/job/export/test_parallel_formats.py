@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -18,7 +19,7 @@ from synapse_skills.export_plan import ClassesPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Item, Settings
 from synapse_skills.formats.classes import Classes
-from synapse_skills.formats.parts import PartWriter, move_rest
+from synapse_skills.formats.parts import PartWriter
 
 SPLITTING = [name for name, form in FORMATS.items() if form.splits]
 QUICK = ("coco", "csv", "yolo_pose")
@@ -65,15 +66,14 @@ def write(name: str, folder: Path, settings: Settings, parts: list[list[Item]]) 
     for number, items in enumerate(parts if len(parts) > 1 else []):
         aside = folder.with_name(f"{folder.name}-{number}")
         aside.mkdir()
-        part = cast(PartWriter, form.write(aside, replace(settings, is_part=True)))
+        part = cast(PartWriter, form.write(aside, replace(settings, is_part=True, files=folder)))
         losses += [loss for item in items for loss in part.write(item)]
         left = pickle.loads(pickle.dumps(part.leave()))
         for ours, theirs in ((writer.rows, part.rows), (writer.notes, part.notes)):
             for key, count in theirs.items():
                 ours[key] = ours.get(key, 0) + count
         cast(PartWriter, writer).take(aside, left)
-        move_rest(aside, folder)
-        assert not aside.exists()
+        shutil.rmtree(aside)
     writer.close()
     return writer.rows, dict(sorted(writer.notes.items())), [(loss.annotation.id, loss.reason) for loss in losses]
 

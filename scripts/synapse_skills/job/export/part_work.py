@@ -16,7 +16,7 @@ from synapse_skills.job.export.at_hand import AtHand
 from synapse_skills.job.export.decide import LABELS, Decider, Keep
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.originals import Store
-from synapse_skills.job.export.output import METADATA, ORIGINALS
+from synapse_skills.job.export.output import METADATA
 from synapse_skills.job.export.parallel import Crew
 from synapse_skills.job.export.parts import PartIndex, Tables, parts, rows_of
 from synapse_skills.job.export.spool import Spool
@@ -53,8 +53,10 @@ class Writing:
 
     Attributes:
         parts: a folder in which each of them gets one of its own.
+        places: the folders of the whole formats.
+        rest: where originals go that no format places; None if none are wanted.
         seen: labelled classes, as `Export` has them.
-        store: originals; None if none are wanted.
+        store: originals.
         has_names: whether names are given; without, each record has a name that no other one can have.
     """
 
@@ -62,8 +64,9 @@ class Writing:
     spool: Path
     store: Path
     parts: Path
+    places: dict[str, Path]
+    rest: Path | None
     seen: tuple[str, ...]
-    with_originals: bool
     has_names: bool
 
 
@@ -122,9 +125,6 @@ def write(common: Writing, numbered: tuple[str, Tables]) -> tuple[Part, Path]:
     folders = {each.name: folder / each.name for each in plan.formats}
     for each in folders.values():
         each.mkdir(parents=True)
-    rest = folder / ORIGINALS
-    if common.with_originals:
-        rest.mkdir()
     at_hand = AtHand(plan, index, Store(common.store))
     export = Export(
         plan,
@@ -133,12 +133,12 @@ def write(common: Writing, numbered: tuple[str, Tables]) -> tuple[Part, Path]:
         metadata=folder / METADATA,
         quarantine=folder / QUARANTINE,
         seen=common.seen,
-        place=at_hand.put if common.with_originals else None,
-        rest=rest if common.with_originals else None,
+        place=at_hand.put if common.rest is not None else None,
+        rest=common.rest,
         probed=at_hand.size,
         channels=at_hand.channels,
         names=given_names(index) if common.has_names else None,
-        is_part=True,
+        places=common.places,
     )
     return export.leave(), folder
 

@@ -20,13 +20,13 @@ from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Writer
 from synapse_skills.formats.classes import Classes
 from synapse_skills.formats.names import Names
-from synapse_skills.formats.parts import PartWriter, move_rest, pour
+from synapse_skills.formats.parts import PartWriter, pour
 from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT, not_held
 from synapse_skills.job.export.checksums import Checksums
 from synapse_skills.job.export.contents import MOST_NAMES, Contents, Counted
 from synapse_skills.job.export.decide import PAYLOAD_MISSING, UNREADABLE, parts_of
 from synapse_skills.job.export.index import Index
-from synapse_skills.job.export.output import METADATA, ORIGINALS
+from synapse_skills.job.export.output import METADATA
 from synapse_skills.job.export.records import media_of, read_record
 from synapse_skills.job.export.wanted import Wanted
 from synapse_skills.job.export.written import Tally, Written, add_counts
@@ -80,7 +80,8 @@ class Export:
         probed: sizes that had to be looked up in the pictures; `channels` likewise, for formats that say them.
         on_record: is told of so many more.
         names: gives each medium its name; those of a part are given before (`parts.py`).
-        is_part: what is written is one of several parts: `leave` it instead of `run`.
+        places: what is written is one of several parts: `leave` it instead of `run`. Here are the folders of the whole
+            formats, to which files of one record alone go.
     """
 
     def __init__(
@@ -99,12 +100,12 @@ class Export:
         channels: Callable[[Record, Media], int | None] = lambda record, media: None,
         on_record: Callable[[int], None] = lambda count: None,
         names: Callable[[Record, MediaFile | None], str] | None = None,
-        is_part: bool = False,
+        places: Mapping[str, Path] | None = None,
     ) -> None:
         self.plan = plan
         self.index = index
         self.done = Written()
-        self._is_part = is_part
+        self._places = places
         self.on_record = on_record
         self._place = place
         self._rest = rest
@@ -115,7 +116,7 @@ class Export:
         self._quarantine = quarantine
         self._name_of = names or Names(plan.naming).of
         self._classes = Classes(plan.classes, seen)
-        self._contents = Contents(self._classes, most=sys.maxsize if is_part else MOST_NAMES)
+        self._contents = Contents(self._classes, most=MOST_NAMES if places is None else sys.maxsize)
         self._wanted = Wanted(plan)
         self._checksums = Checksums(index.database)
         self._has_folders = "class_json" in folders
@@ -131,10 +132,11 @@ class Export:
             options=format.complete(options),
             title=self.plan.name,
             convert=self._convert,
-            is_part=self._is_part,
+            is_part=self._places is not None,
+            files=self._places[name] if self._places is not None else None,
         )
         tally = self.done.formats[name] = Tally()
-        return _Part(format, folder, format.write(folder, settings), tally)
+        return _Part(format, settings.files or folder, format.write(folder, settings), tally)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -170,9 +172,6 @@ class Export:
                     add_counts(each.writer.rows, part.done.rows[name])
                     add_counts(each.writer.notes, part.done.notes[name])
                     cast(PartWriter, each.writer).take(folder / name, part.left[name])
-                    move_rest(folder / name, each.folder)
-                if self._rest is not None:
-                    move_rest(folder / ORIGINALS, self._rest)
                 shutil.rmtree(folder)
                 self.on_record(part.done.records)
         return self._finish()

@@ -130,7 +130,8 @@ class Writing:
             store=self.store.folder,
             parts=folder,
             seen=decided.classes,
-            with_originals=with_originals,
+            places={name: output.beside(name) for name in self.names},
+            rest=output.beside(ORIGINALS) if with_originals else None,
             has_names=has_names,
         )
         ranges = parts(self.index, crew.size)
