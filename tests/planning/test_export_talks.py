@@ -274,7 +274,8 @@ def test_mixed_tools_ask_what_becomes_of_what_a_format_can_not_hold(exporter: Ex
     document = exporter.say(project=MIXED, **everything)
     assert keys(document)[:3] == ["tools", "formats.yolo.rotated", "classes.unlabelled"]
     rotated, tools = asked(document, "formats.yolo.rotated"), asked(document, "tools")
-    assert rotated["options"][0]["value"] == "envelope" and "1 of 6" in rotated["question"]
+    assert [option["value"] for option in rotated["options"]] == ["yolo_obb", "envelope", "lose"]
+    assert "1 of 6" in rotated["question"] and "yolo_obb keeps them" in rotated["question"]
     assert "yolo holds 1 polygon only in another shape" in tools["question"]
     assert [option["value"] for option in tools["options"]] == [
         ["bounding_box"],
@@ -294,6 +295,17 @@ def test_mixed_tools_ask_what_becomes_of_what_a_format_can_not_hold(exporter: Ex
     exporter.say("tools=bounding_box", project=MIXED)
     plan = exporter.plan("Mixed")
     assert plan["tools"] == ["bounding_box"] and plan["classes"]["order"] == ["car", "van", "bus"]
+
+
+def test_boxes_that_stand_askew_may_have_a_format_that_holds_their_angle(exporter: Exporter) -> None:
+    sets = ["filter.discarded=any", "filter.review=any", "tools=bounding_box", "classes.unlabelled=drop"]
+    sets += ["empty=drop", "split.ratios=none", "originals=none"]
+    assert keys(exporter.say(*sets, formats="yolo", project=MIXED)) == ["formats.yolo.rotated"]
+    ready = exporter.say("formats.yolo.rotated=YOLO rotated boxes", project=MIXED)
+    assert ready.status == "ready", ready.questions
+    assert exporter.plan("Mixed")["formats"] == [{"name": "yolo_obb", "options": {}}]
+    # It is remembered as the choice of a format.
+    assert exporter.say(project=MIXED).hash == ready.hash
 
 
 def test_a_loss_without_an_option_is_asked_and_may_stop_it(exporter: Exporter) -> None:

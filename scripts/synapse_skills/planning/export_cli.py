@@ -17,9 +17,11 @@ from synapse_skills.planning.export import EXPORT
 from synapse_skills.planning.export_build import build_export_plan
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
+from synapse_skills.planning.export_formats import plain_name
 from synapse_skills.planning.export_home import find_export_home
 from synapse_skills.planning.export_plugin import plugin_lines, write_plugin
 from synapse_skills.planning.export_scope import with_scope
+from synapse_skills.planning.export_siblings import with_siblings
 from synapse_skills.planning.export_split import OWN, reached
 from synapse_skills.planning.export_summary import export_summary
 from synapse_skills.planning.home import Home
@@ -72,8 +74,10 @@ def plan_export(request: Request) -> Document:
         own = home.own if home is not None else {}
         answers = merge(flags, sets, file, own)
         answers = {key: value for key, value in answers.items() if key in new or is_known(EXPORT, key)}
+        said, answers = answers, with_siblings(answers, plain_name, facts.formats())
+        changed = {key for key in answers if answers[key] != said[key]}
         facts.answers, facts.home = dict(answers), home
-        outcome = fold(EXPORT, facts, answers, remembered=frozenset(own) - frozenset(new))
+        outcome = fold(EXPORT, facts, answers, remembered=frozenset(own) - frozenset(new) - changed)
         if home is not None and outcome.given:
             home.remember(outcome.given)
         document = _document(outcome, facts)

@@ -16,6 +16,7 @@ from synapse_skills.planning.export_classes import classes_of
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import IN_SCOPE, RECORDS, sample_of
 from synapse_skills.planning.export_sample import Sample, Trial
+from synapse_skills.planning.export_siblings import sibling_of
 from synapse_skills.planning.export_tools import ALL_CLASSES, best_options, options_of, places_of, tools_of
 from synapse_skills.planning.export_words import counted, format_label, format_named
 from synapse_skills.planning.interview import (
@@ -192,17 +193,19 @@ def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settl
     if spared <= 0:
         return None
     facts.asked.add(f"formats.{form.name}.{option.name}")
-    return Ask(
-        f"{form.name} can't hold {spared:,} of {sample.total:,} sampled annotations as they are. {option.doc}",
-        tuple(
-            Option(
-                option.label(choice),
-                choice,
-                _effect(lost[choice].total() - lost[best].total()) + (" (default)" if choice == default else ""),
-            )
-            for choice in sorted(option.choices, key=lambda choice: choice != best)
-        ),
-    )
+    told = f"{form.name} can't hold {spared:,} of {sample.total:,} sampled annotations as they are. {option.doc}"
+    options = [
+        Option(
+            option.label(choice),
+            choice,
+            _effect(lost[choice].total() - lost[best].total()) + (" (default)" if choice == default else ""),
+        )
+        for choice in sorted(option.choices, key=lambda choice: choice != best)
+    ]
+    if other := sibling_of(facts, settled, form.name, lost[best].total()):
+        told += f" {other} keeps them as they are."
+        options.insert(0, Option(format_label(other), other, f"Another format, {other} instead of {form.name}"))
+    return Ask(told, tuple(options))
 
 
 def _spares(facts: ExportFacts, settled: Settled, form: Format, option: FormatOption, tools: Sequence[str]) -> bool:
