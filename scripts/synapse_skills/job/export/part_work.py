@@ -12,6 +12,7 @@ from typing import TypedDict
 from synapse_skills.annotations.model import MediaFile, Record
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats import FORMATS
+from synapse_skills.formats.base import Verified
 from synapse_skills.job.export.at_hand import AtHand
 from synapse_skills.job.export.decide import LABELS, Decider, Keep
 from synapse_skills.job.export.index import Index
@@ -21,6 +22,7 @@ from synapse_skills.job.export.parallel import Crew
 from synapse_skills.job.export.parts import PartIndex, Tables, parts, rows_of
 from synapse_skills.job.export.spool import Spool
 from synapse_skills.job.export.strata import PART_CLASS
+from synapse_skills.job.export.verify import check_format
 from synapse_skills.job.export.write import QUARANTINE, Export, Part
 
 NEEDS_META = ("class_json",)
@@ -141,6 +143,11 @@ def write(common: Writing, numbered: tuple[str, Tables]) -> tuple[Part, Path]:
         places=common.places,
     )
     return export.leave(), folder
+
+
+def check(common: None, written: tuple[str, Path, dict[str, int]]) -> Verified:
+    """Read a whole format back: its name, where it lies, the rows that were counted."""
+    return check_format(*written)
 
 
 def given_names(index: Index) -> Callable[[Record, MediaFile | None], str]:

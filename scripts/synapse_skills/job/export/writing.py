@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from synapse_skills.job.export.parallel import Crew
 from synapse_skills.job.export.parts import named, parts
 from synapse_skills.job.export.reporting import Outcome
 from synapse_skills.job.export.summary import counts_of, summary_of
-from synapse_skills.job.export.verify import check_format, verify_output
+from synapse_skills.job.export.verify import verify_output
 from synapse_skills.job.export.write import Export
 from synapse_skills.job.progress import Progress
 from synapse_skills.report import ExportReport, write_json
@@ -145,8 +145,13 @@ class Writing:
     def _verified(self, output: Output, export: Export) -> dict[str, Verified]:
         self.progress.stage("verifying")
         verified = {}
-        for name in self.names:
-            found = verified[name] = check_format(name, output.beside(name), export.done.rows[name])
+        written = [(name, output.beside(name), export.done.rows[name]) for name in self.names]
+        if self.crew is None:
+            checked: Iterator[Verified] = (part_work.check(None, each) for each in written)
+        else:
+            checked = self.crew.each(part_work.check, None, written)
+        for name, found in zip(self.names, checked, strict=True):
+            verified[name] = found
             for problem in found.problems:
                 if problem.severity == "error":
                     raise FindingError(
