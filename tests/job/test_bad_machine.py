@@ -276,7 +276,7 @@ EXPORT_PHASES = [
     (f"{EXPORT}.decide:Decider.decide", 1, "before"),
     (f"{EXPORT}.originals:Originals._download", 3, "before"),
     (f"{EXPORT}.originals:Originals._receive", 5, "after"),
-    (f"{EXPORT}.writing:check_format", 1, "before"),
+    (f"{EXPORT}.part_work:check_format", 1, "before"),
     (f"{EXPORT}.output:Output.install", 1, "before"),
     (f"{EXPORT}.output:Output.install", 1, "after"),
     (f"{EXPORT}.output:Output.finish", 1, "before"),

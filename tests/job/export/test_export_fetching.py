@@ -219,7 +219,7 @@ PHASES = {
     "originals": ("originals:Originals._download", 3, "after"),
     "half a file": ("originals:Originals._receive", 2, "after"),
     "writing": ("write:Export._item", 7, "before"),
-    "before verifying": ("writing:check_format", 1, "before"),
+    "before verifying": ("part_work:check_format", 1, "before"),
     "installing": ("output:Output.install", 1, "before"),
     "installed": ("output:Output.install", 1, "after"),
     "manifest": ("output:Output.manifest_digest", 1, "before"),

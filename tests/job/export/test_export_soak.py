@@ -39,7 +39,7 @@ STEPS = tuple(
         "originals:Originals._download",
         "originals:Originals._receive",
         "write:Export._item",
-        "writing:check_format",
+        "part_work:check_format",
         "output:Output.install",
         "output:Output.finish",
         "writing:remember",
