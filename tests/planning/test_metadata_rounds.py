@@ -310,6 +310,23 @@ def test_incomplete_units_and_rows_are_agreed_to_by_number_too(user: User) -> No
     assert "1 metadata-duplicate-key before, 2 now" in asked(user.say(path="rows"), "metadata.rows")["question"]
 
 
+def test_a_word_is_for_as_many_as_its_question_said(user: User) -> None:
+    fits(user, 9, 1)
+    rows = [[f"p{n:03}", n if n < 10 else "old", "F"] for n in range(1, 11)]
+    table(user.folder / "scans/meta.csv", [["id", "age", "sex"], *rows, ["p002", 3, "M"]])
+    first = user.say(path="scans", collection=PATIENTS)
+    assert asked(first, "metadata.rows") and "1 have metadata" in asked(first, "leave_out")["question"]
+    # Without these rows there is one more to leave out, and the word was not for that.
+    again = asked(user.say("metadata.rows=none", "leave_out=meta-invalid", path="scans"), "leave_out")
+    assert "1 meta-invalid before, 2 now" in again["question"]
+    document = user.say("leave_out=meta-invalid", path="scans")
+    assert document.status == "ready" and "rows for 9 data units" in document.summary
+    why = (user.home() / "left_out.jsonl").read_text(encoding="utf-8")
+    assert "p002: its rows 3, 12 were set aside: age: missing, sex: missing" in why and "no row" not in why
+    user.say("metadata.rows=3", path="scans")
+    assert user.say(path="scans").status == "ready"
+
+
 # ---- several rows for one data unit
 
 
@@ -318,7 +335,12 @@ def test_two_rows_are_told_apart_and_one_of_them_is_named(user: User) -> None:
     rows = [["id", "나이", "sex"], ["p001", 47, "M"], ["p002", 62, "F"], ["p001", 99, "F"]]
     table(user.folder / "scans/meta.csv", rows)
     question = asked(user.say(path="scans", collection=PATIENTS), "metadata.rows")
-    assert "p001: row 2: 나이 47, sex M; row 4: 나이 99, sex F" in question["question"]
+    assert (
+        "1 data unit has several rows in the table, which differ: p001: row 2: 나이 47, sex M;" in question["question"]
+    )
+    neither = question["options"][-1]
+    assert neither["label"] == "Use neither"
+    assert neither["description"].startswith("p001 would stay at home: age, sex are required")
     assert [option["value"] for option in question["options"]] == ["stop", 2, 4, "none"]
     document = user.say("metadata.rows=Row 4", path="scans")
     assert document.status == "ready" and frozen(user)["p001"]["age"] == "99"

@@ -134,6 +134,7 @@ def test_everything_that_can_be_wrong_with_rows_has_its_row_numbers(tmp_path: Pa
     assert (result.rows, result.matched, result.units, result.without_row) == (10, 7, 5, 1)
     assert problem(result, "metadata-duplicate-key").severity == "error"
     assert problem(result, "metadata-duplicate-key").examples == ["b: row 3: age 2; row 4: age 3; row 11: age 9"]
+    assert result.several[0].numbers == "rows 3, 4, 11" and result.used <= result.units - result.without_row
     assert problem(result, "metadata-repeated-row").severity == "warning"
     assert problem(result, "metadata-repeated-row").examples == ["c: rows 5, 6"]
     assert problem(result, "row-without-unit").examples == ["row 7: zzz"]

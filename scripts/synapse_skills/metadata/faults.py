@@ -17,6 +17,7 @@ _FIXES = {
     "const": "Use the one allowed value.",
     "required": "Fill in what is missing, in the row or the sidecar of each of these data units.",
     "row": "Add rows for these data units, or correct the keys of the rows that were meant for them.",
+    "aside": "As you said in metadata.rows: say there which row counts, or correct the table.",
     "dependentRequired": "Give it where the fields that demand it are given, or leave those out too.",
     "additionalProperties": "Leave the field out, or rename it to a field that the schema knows.",
     "minimum": "Correct the values: they lie outside what the schema allows.",

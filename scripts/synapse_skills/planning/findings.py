@@ -349,7 +349,7 @@ def consented(settled: Settled) -> tuple[str, ...]:
 
 
 def agreed(facts: Facts, outcome: Outcome) -> dict[str, int]:
-    """By code, how many there are of what the user's answers leave out or pass over: the record for later rounds."""
+    """By code, how many there are of what the user leaves out, passes over or is asked about: for later rounds."""
     settled, given, counts = outcome.settled, outcome.given, dict[str, int]()
     if given.get(LEAVE_OUT) and LEAVE_OUT in settled:
         found = open_codes(facts, settled)
@@ -364,6 +364,9 @@ def agreed(facts: Facts, outcome: Outcome) -> dict[str, int]:
     if isinstance(before, dict):
         # Fewer than once agreed to are fine, and so are as many again.
         counts = {code: max(count, int(before.get(code, 0))) for code, count in counts.items()}
+    if any(question["key"] == LEAVE_OUT for question in outcome.questions):
+        # Another answer of the same round may make them more: the word is for as many as the question said.
+        counts |= {code: count for code, (count, _) in open_codes(facts, settled).items()}
     return dict(sorted(counts.items()))
 
 

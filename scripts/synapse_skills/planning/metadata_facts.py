@@ -287,19 +287,20 @@ def _keys_of(sources: Any, files: Sequence[Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Meta:
-    """The metadata rules of a plan and the schema that they are held against."""
+    """The metadata rules of a plan and the schema that they are held against; `aside` is said of units without a row."""
 
     rules: tuple[MetadataRule, ...]
     schema: dict[str, Any] | None
+    aside: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
         """Tells one from another."""
         rules = [rule.model_dump(mode="json") for rule in self.rules]
-        return json.dumps([rules, self.schema], sort_keys=True)
+        return json.dumps([rules, self.schema, self.aside], sort_keys=True)
 
     def described(self, folder: Path) -> Described:
         """What describes and checks each data unit; `folder` is where the frozen rows lie."""
         from synapse_skills.units.described import Described, describe_for
 
-        return Described(describe_for(self.rules, folder=folder), self.schema)
+        return Described(describe_for(self.rules, folder=folder), self.schema, dict(self.aside))

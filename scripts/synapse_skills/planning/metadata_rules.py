@@ -108,7 +108,7 @@ def metadata_rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
                 sheet=table.sheet,
                 key=settled["metadata.key"],
                 fields={name: field for name, field in renamed.items() if field is not None},
-                rows=rows.units - rows.without_row,
+                rows=rows.used,
                 values=values_said(settled),
             )
         )
@@ -121,8 +121,10 @@ def metadata_rules(facts: Facts, settled: Settled) -> tuple[MetadataRule, ...]:
 
 def meta_of(facts: Facts, settled: Settled) -> Meta | None:
     """What data units are described and checked with; None if there is nothing to describe and nothing to check."""
-    rules, schema = metadata_rules(facts, settled), schema_of(facts, settled)
-    return Meta(rules, schema) if rules or schema is not None else None
+    rules, schema, rows = metadata_rules(facts, settled), schema_of(facts, settled), rows_of(facts, settled)
+    several = rows.several if rows is not None else []
+    aside = tuple((each.unit, each.numbers) for each in several if each.used is None)
+    return Meta(rules, schema, aside) if rules or schema is not None else None
 
 
 # ---- what is told

@@ -91,14 +91,18 @@ class Described:
     Args:
         describe: what `describe_for` gives, or a function of somebody's own; None for `name` and `dataset_key` alone.
         schema: the collection's meta schema.
+        aside: data units whose rows in the table give nothing, with which rows those are.
 
     Raises:
         BadSchema: the schema can't be used.
         OutOfReach: the collection has a schema and jsonschema-rs is not installed.
     """
 
-    def __init__(self, describe: Describe | None, schema: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, describe: Describe | None, schema: Mapping[str, Any] | None, aside: Mapping[str, str] | None = None
+    ) -> None:
         self.describe = describe
+        self._aside = aside or {}
         self.check = MetaCheck(schema)
         self._coercion = Coercion(schema)
         self._table = _table_in(describe)
@@ -133,7 +137,7 @@ class Described:
             return None, [Fault("", "describe", message, message)]
         meta, faults = self.check.complete(described, unit.key)
         if faults and self._table is not None and self._table.row_of(unit) is None:
-            faults = _without_row(faults)
+            faults = _without_row(faults, self._aside.get(unit.key, ""))
         return meta, faults
 
     def where(self, unit: Unit) -> str:
@@ -172,14 +176,18 @@ class Described:
         self._conflicts[name] = (count + 1, examples)
 
 
-def _without_row(faults: list[Fault]) -> list[Fault]:
-    """What is missing because the table has no row for the data unit, as one fault that says so."""
+def _without_row(faults: list[Fault], aside: str) -> list[Fault]:
+    """What is missing because no row of the table counts for the data unit, as one fault that says so."""
     missing = [fault for fault in faults if fault.rule == "required"]
     if not missing:
         return faults
     names = [fault.summary for fault in missing[:MAX_EXAMPLES]] + ["…"] * (len(missing) > MAX_EXAMPLES)
+    rest = [fault for fault in faults if fault.rule != "required"]
+    if aside:
+        summary = f"its rows in the table were set aside: {', '.join(names)}"
+        return [Fault("", "aside", f"its {aside} were set aside: {', '.join(names)}", summary), *rest]
     told = f"no row in the table: {', '.join(names)}"
-    return [Fault("", "row", told, told), *(fault for fault in faults if fault.rule != "required")]
+    return [Fault("", "row", told, told), *rest]
 
 
 def _table_in(describe: Describe | None) -> FromTable | None:

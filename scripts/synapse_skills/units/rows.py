@@ -64,6 +64,7 @@ class FrozenRows:
         matched: of these, how many name exactly one data unit.
         units: data units that there are, but those without a file that a specification takes.
         without_row: of these, how many have no row.
+        used: of these, how many have a row that counts.
         sha256: of the frozen rows.
         columns: the fields that they hold, in the table's order.
         how: what the key column calls a data unit (see `KeyColumn`).
@@ -77,6 +78,7 @@ class FrozenRows:
     matched: int = 0
     units: int = 0
     without_row: int = 0
+    used: int = 0
     sha256: str = ""
     columns: tuple[str, ...] = ()
     how: str = ""
@@ -340,7 +342,7 @@ class _Rows:
         """The frozen rows, one for each data unit, in the order of keys."""
         with self.inventory.transaction() as connection:
             connection.execute("CREATE INDEX temp.meta_unit ON meta_row (unit) WHERE unit IS NOT NULL")
-        query = """SELECT r.unit, u.key, r.number, r.meta FROM temp.meta_row r JOIN temp.unit_row u ON u.id = r.unit
+        query = """SELECT r.unit, u.key, r.number, r.meta, u.is_real FROM temp.meta_row r JOIN temp.unit_row u ON u.id = r.unit
                    WHERE r.unit IS NOT NULL ORDER BY r.unit, r.id"""
         # A cursor over temporary tables: it keeps nothing of the inventory itself from being written.
         for _, rows in groupby(self.inventory.connection.execute(query), key=itemgetter(0)):
@@ -372,6 +374,7 @@ class _Rows:
                 if len(frozen.several) < _SEVERAL:
                     frozen.several.append(several)
             if used:
+                frozen.used += used[4]
                 yield key, {"unit": key, "row": used[2], "meta": json.loads(used[3])}
 
     def tell_units_without_row(self, frozen: FrozenRows) -> None:

@@ -33,6 +33,12 @@ class SeveralRows:
         return f"{printable(self.unit)}: " + "; ".join(f"row {number}: {text}" for number, text in self.rows) + more
 
     @property
+    def numbers(self) -> str:
+        """Which they are: `rows 20, 43`."""
+        more = ", …" if self.count > len(self.rows) else ""
+        return f"rows {', '.join(str(number) for number, _ in self.rows)}{more}"
+
+    @property
     def outcome(self) -> str:
         """Which row counts: `017: row 20 is used, row 43 is dropped`."""
         others = [f"row {number}" for number, _ in self.rows if number != self.used]
