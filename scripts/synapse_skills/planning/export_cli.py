@@ -19,6 +19,7 @@ from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
 from synapse_skills.planning.export_formats import plain_name
 from synapse_skills.planning.export_home import find_export_home
+from synapse_skills.planning.export_place import without_default
 from synapse_skills.planning.export_plugin import plugin_lines, write_plugin
 from synapse_skills.planning.export_scope import with_scope
 from synapse_skills.planning.export_siblings import with_siblings
@@ -63,9 +64,9 @@ def plan_export(request: Request) -> Document:
         UsageError: an unknown key, an unreadable answers file, an `--out` that is no job's.
         OutOfReach: the job's folder can't be written.
     """
-    sets = with_scope(parse_set(request.sets))
+    sets = without_default(with_scope(parse_set(request.sets)))
     file = read_answers(request.answers) if request.answers is not None else {}
-    flags = with_scope(dict(request.flags))
+    flags = without_default(with_scope(dict(request.flags)))
     for origin in (flags, sets, file):
         check_keys(EXPORT, origin)
     new = merge(flags, sets, file)

@@ -41,6 +41,10 @@ RANKED = 30
 WORTH = 3
 """A trainer's format is offered if it holds so much of the sample: one annotation in this many."""
 PLAIN = ("synapse_json", "csv")
+USUAL = ("coco", "yolo", "voc", "yolo_seg", "yolo_pose", "masks", "yolo_obb", "panoptic")
+"""Formats of trainers as often as they are wanted: of those that hold about as much, the first ones are offered."""
+LITTLE = 0.9
+"""What holds so much of what the best one holds is offered before the others."""
 OWN_ROWS = frozenset({"unknown-class", "unlabelled", "dropped", TOOL_LEFT_OUT})
 """Reasons that rows of their own ask about: classes and tools."""
 _REASON = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -70,18 +74,29 @@ def _ranked(facts: ExportFacts, sample: Sample) -> list[tuple[Format, int]]:
 
 
 def _likely(facts: ExportFacts, sample: Sample, ranked: Sequence[tuple[Format, int]]) -> list[tuple[Format, int]]:
-    """What is offered: formats of trainers, each of which holds something else, and those that hold anything."""
-    trainers: list[tuple[Format, int]] = []
-    seen = set()
-    for form, held in ranked:
-        kept = frozenset(+facts.tried(sample, form.name, {}, ALL_CLASSES).kept)
-        kind = (kept, held == sample.total)
-        if form.needs_size and not form.by_script and WORTH * held >= sample.total > 0 and kind not in seen:
-            seen.add(kind)
-            trainers.append((form, held))
+    """What is offered: formats of trainers that hold the most, by use, and those that hold anything."""
+    trainers = [
+        (form, held)
+        for form, held in ranked
+        if form.needs_size and not form.by_script and WORTH * held >= sample.total > 0
+    ]
+    best = max((held for _, held in trainers), default=0)
+    trainers.sort(key=lambda pair: (pair[1] < LITTLE * best, _place(pair[0].name, USUAL)))
+    # What a trainer's format has no room for is wanted as it is; else a table is of more use beside it.
+    plain = PLAIN if best < sample.total or not trainers else PLAIN[::-1]
     rest = [pair for pair in ranked if not pair[0].needs_size and not pair[0].media]
-    rest.sort(key=lambda pair: PLAIN.index(pair[0].name) if pair[0].name in PLAIN else len(PLAIN))
+    rest.sort(key=lambda pair: _place(pair[0].name, plain))
     return [*trainers[: MAX_OPTIONS - 1], *rest][:MAX_OPTIONS]
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def offers_trainers(facts: ExportFacts, settled: Settled) -> bool:
+    """Whether formats of trainers are among those that are offered for these records."""
+    some = sample_of(facts, settled).some(RANKED)
+    return any(form.needs_size for form, _ in _likely(facts, some, _ranked(facts, some)))
 
 
 def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:

@@ -10,6 +10,7 @@ from synapse_skills.errors import SkillsError, printable
 from synapse_skills.job.export.delivery import check_place
 from synapse_skills.job.export.output import MARKER, finished_formats
 from synapse_skills.planning.answers import one_of, shown, text, text_list, whole
+from synapse_skills.planning.document import shown_path
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of
 from synapse_skills.planning.export_shape import NONE
@@ -66,13 +67,33 @@ def is_ours(folder: Path, settled: Settled) -> bool:
     return isinstance(theirs, dict) and {key: theirs.get(key) for key in mine} == mine
 
 
-def _decide_output(facts: ExportFacts, settled: Settled) -> Inferred | Refuse:
+DEFAULT = "default"
+_BESIDE_JOB = "In the job's folder"
+
+
+def without_default(answers: dict[str, Any]) -> dict[str, Any]:
+    """The answers, an output by default taken for what it is: no answer, which would go along to other jobs."""
+    said = answers.get("output")
+    words = (DEFAULT, _BESIDE_JOB.casefold())
+    is_default = isinstance(said, str) and said.strip().casefold().removesuffix(" (recommended)") in words
+    return {**answers, "output": None} if is_default else answers
+
+
+def _decide_output(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Refuse:
     assert facts.home is not None
     if "storage" in settled:
         return Inferred(f"exports/{settled['name']}", "a folder of the storage; --output names another one")
     folder = facts.home.folder / "output"
     if why := _objection(folder, facts, settled):
         return Refuse("output-not-ours", f"{why}.", "Name another folder with --output.")
+    here = Path.cwd() / str(settled["name"])
+    if "formats" not in settled and "formats" not in facts.answers and not here.exists():
+        # Asked beside the formats, never alone: whoever has a folder in mind says so before the plan is made.
+        options = (
+            Option(_BESIDE_JOB, DEFAULT, shown_path(folder)),
+            Option(here.name, here.name, "A new folder here; or name another one, or a URL"),
+        )
+        return Ask("Where shall the files go?", options)
     return Inferred(str(folder), "in the job's folder; --output names another one")
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from synapse_skills.planning.answers import one_of, shown, text, whole
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, filter_of, sample_of
-from synapse_skills.planning.export_formats import trial_of
+from synapse_skills.planning.export_formats import offers_trainers, trial_of
 from synapse_skills.planning.export_scope import scope_of
 from synapse_skills.planning.export_tools import ALL_CLASSES, options_of, tools_of
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Settled
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Later, Option, Settled
 from synapse_skills.texts import human_bytes
 
 NONE = "none"
@@ -21,8 +21,14 @@ def _nothing(facts: ExportFacts, settled: Settled) -> None:
     return None
 
 
-def is_dataset(facts: ExportFacts, settled: Settled) -> bool:
-    """Whether a trainer will load it: then parts and pictures are a question. A format of pictures alone is for one."""
+def is_dataset(facts: ExportFacts, settled: Settled) -> bool | None:
+    """Whether a trainer will load it: then parts and pictures are a question. A format of pictures alone is for one.
+
+    While the formats are asked about it is likely if some of them are a trainer's, so that all is asked in one round;
+    None if they are not.
+    """
+    if "formats" not in settled:
+        return True if offers_trainers(facts, settled) else None
     return any(facts.form(name).needs_size or facts.form(name).media for name in settled["formats"])
 
 
@@ -129,22 +135,34 @@ DUPLICATES = Decision(
 # ---- originals and names
 
 
-def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
+def originals_in_words(facts: ExportFacts, settled: Settled) -> str:
+    """How many original files there are, and how large: `30 pictures of unknown size`."""
+    sample = sample_of(facts, settled)
+    count = round(settled[RECORDS] * sum(len(record.files) for record in sample.records) / len(sample.records))
+    are_pictures = set(sample.kinds) == {"image"}
+    what = ("picture" if are_pictures else "file") + ("" if count == 1 else "s")
+    about = "" if len(sample.records) >= settled[RECORDS] else "about "
+    each = sample.file_bytes
+    size = "of unknown size" if each is None else f"with about {human_bytes(each * settled[RECORDS])}"
+    return f"{about}{count:,} {what} {size}"
+
+
+def _decide_originals(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Later:
     sample = sample_of(facts, settled)
     if not any(record.files for record in sample.records):
         return Inferred(NONE, "no record of the sample names a file")
-    each = sample.file_bytes
-    size = "their size is not known" if each is None else f"about {human_bytes(each * settled[RECORDS])}"
-    if not is_dataset(facts, settled):
-        return Inferred(
-            NONE, f"no format of a trainer is among them; with originals=required the files come too, {size}"
-        )
+    amount = originals_in_words(facts, settled)
+    dataset = is_dataset(facts, settled)
+    if dataset is None:
+        return Later()
+    if not dataset:
+        return Inferred(NONE, f"no format of a trainer is among them; with originals=required they come too: {amount}")
     return Ask(
         "Are the original files to be exported with the annotations?",
         (
-            Option("Yes, all of them", "required", f"{size}; a record whose file can't be had is set aside"),
-            Option("Yes, where there", "optional", f"{size}; what is missing is counted"),
-            Option("No, annotations only", NONE, "The files stay where they are"),
+            Option("Yes, all of them", "required", f"A record whose file can't be had is set aside; {amount}"),
+            Option("Yes, where there", "optional", "What is missing is counted; its annotations come all the same"),
+            Option("No, annotations only", NONE, "The files stay where they are; you put them beside the labels"),
         ),
     )
 
@@ -155,7 +173,7 @@ ORIGINALS = Decision(
     "The original files: `none`, `optional` (what is missing is counted) or `required` (no label without its file).",
     _decide_originals,
     one_of("none", "optional", "required"),
-    needs=("formats", RECORDS),
+    needs=(RECORDS,),
 )
 
 
@@ -203,5 +221,11 @@ PROCESSES = _row(
     "So many processes read and write records (1 to 64); as many as there are cores, up to 8, unless given, "
     "one on a cluster.",
     whole(1, 64),
+)
+ENGINE = _row(
+    "engine",
+    "Engine",
+    "Who reads and writes the records: one machine, or with `ray` all those of the cluster the job is submitted to.",
+    one_of("ray"),
 )
 STATE = _row("state", "State", "Where a run remembers what it has fetched; beside the job unless given.", _parse_state)

@@ -14,7 +14,7 @@ from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, count_of, filter_of, sample_of
 from synapse_skills.planning.export_scope import GROUND_TRUTH
 from synapse_skills.planning.export_shape import NONE, is_dataset
-from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Settled
+from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Later, Option, Settled
 
 if TYPE_CHECKING:
     from synapse_skills.annotations.model import Record
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 OWN = "own"
 _OWN_WORDS = (OWN, "category", "as it is", "as the ground truth has it")
 PARTS = ("train", "val", "test")
+TWO = {"train": 0.8, "val": 0.2}
+THREE = {"train": 0.7, "val": 0.2, "test": 0.1}
 _BY = re.compile(r"record|data_unit|checksum|category|meta\..+")
 
 
@@ -62,38 +64,59 @@ def _told(counts: Mapping[str, int]) -> str:
 
 def reached(facts: ExportFacts, settled: Settled) -> tuple[dict[str, int], bool]:
     """How many sampled records come into each part, and whether those are all records."""
-    ratios, sample = settled.get("split.ratios", NONE), sample_of(facts, settled)
+    ratios = settled.get("split.ratios", NONE)
     if ratios == OWN:
         return own_parts(facts, settled), True
     if ratios == NONE or settled.get("split.stratify") == "class":
         return {}, False
-    plan = SplitPlan(ratios=ratios, by=settled["split.by"], seed=settled.get("split.seed", 0))
+    return _dealt(facts, settled, SplitPlan(ratios=ratios, by=settled["split.by"], seed=settled.get("split.seed", 0)))
+
+
+def _dealt(facts: ExportFacts, settled: Settled, plan: SplitPlan) -> tuple[dict[str, int], bool]:
+    """How many sampled records a split deals into each part, and whether those are all; {} if only the run can tell."""
+    sample = sample_of(facts, settled)
     if plan.by == "category" or plan.by.startswith("meta.") or plan.by == "checksum":
         known = [record for record in sample.records if not part_of(record, plan.by).startswith("record:")]
         if len(known) < len(sample.records):
             return {}, False  # what data units say is asked for in the run only
     counts = Counter(split_of(part_of(record, plan.by), plan) for record in sample.records)
-    return {part: counts[part] for part in ratios}, len(sample.records) >= settled[RECORDS]
+    return {part: counts[part] for part in plan.ratios}, len(sample.records) >= settled[RECORDS]
 
 
-def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask:
+def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Later:
     own = own_parts(facts, settled)
-    if not is_dataset(facts, settled):
+    dataset = is_dataset(facts, settled)
+    if dataset is None:
+        return Later()
+    if not dataset:
         more = f"; split.ratios={OWN} keeps the records' own parts ({_told(own)})" if len(own) > 1 else ""
         return Inferred(NONE, f"no format of a trainer is among them{more}")
-    count = settled[RECORDS]
     whose = "As in the ground truth" if settled["target"] == GROUND_TRUTH else "As their category says"
+    told = (_comes_to(facts, settled, ratios) for ratios in (TWO, THREE))
+    when = "" if "formats" in settled else "If it is for training: "
     return Ask(
-        "Shall the records be split into parts for training?",
+        f"{when}Shall the records be split into parts? They are drawn so that each keeps its part when records are "
+        "added later; few records don't come out even for that.",
         (
             *([Option(whose, OWN, _told(own))] if len(own) > 1 else []),
+            Option("80/20", TWO, next(told)),
+            Option("70/20/10", THREE, next(told)),
             Option("No split", NONE, "One part with everything"),
-            Option(
-                "80/20", {"train": 0.8, "val": 0.2}, f"About {count * 4 // 5:,} train, {count - count * 4 // 5:,} val"
-            ),
-            Option("70/20/10", {"train": 0.7, "val": 0.2, "test": 0.1}, "train, val and test"),
         ),
     )
+
+
+def _comes_to(facts: ExportFacts, settled: Settled, ratios: dict[str, float]) -> str:
+    """How many records each part will have: counted if the sample is all there is, else by the ratios."""
+    sample, count = sample_of(facts, settled), settled[RECORDS]
+    by, seed = facts.answers.get("split.by"), facts.answers.get("split.seed")
+    by = by if isinstance(by, str) and _BY.fullmatch(by) else _stays_together(facts, settled)[0]
+    plan = SplitPlan(ratios=ratios, by=by, seed=seed if type(seed) is int and seed >= 0 else 0)
+    counts, is_whole = _dealt(facts, settled, plan)
+    # What is left out later (another record of the same data unit, an empty one) would not be counted right.
+    if counts and is_whole and not (sample.repeated or sample.nulls or sample.empties):
+        return _told(counts)
+    return f"about {_told({part: round(count * ratio) for part, ratio in ratios.items()})}"
 
 
 def _parse_ratios(answer: Any, facts: ExportFacts, settled: Settled) -> Any:
@@ -125,7 +148,7 @@ RATIOS = Decision(
     "`own` if each record's category (train, val, test) says it.",
     _decide_ratios,
     _parse_ratios,
-    needs=("formats", RECORDS),
+    needs=(RECORDS,),
 )
 
 
@@ -141,13 +164,18 @@ def _decide_by(facts: ExportFacts, settled: Settled) -> Inferred | None:
         return None
     if settled["split.ratios"] == OWN:
         return Inferred("category", "the category of each record says its part")
+    return Inferred(*_stays_together(facts, settled))
+
+
+def _stays_together(facts: ExportFacts, settled: Settled) -> tuple[str, str]:
+    """What never stands in two parts unless somebody says otherwise, and why."""
     sample = sample_of(facts, settled)
     if sample.groups:
         told = f"{sample.groups:,} of {len(sample.records):,} sampled records share a group with another one"
-        return Inferred("meta.group", f"{told}: a group never stands in two parts")
+        return "meta.group", f"{told}: a group never stands in two parts"
     if sample.knows_units:
-        return Inferred("data_unit", "the records of one data unit never stand in two parts")
-    return Inferred("record", "the records do not tell their data units")
+        return "data_unit", "the records of one data unit never stand in two parts"
+    return "record", "the records do not tell their data units"
 
 
 def _parse_by(answer: Any, facts: ExportFacts, settled: Settled) -> str:
