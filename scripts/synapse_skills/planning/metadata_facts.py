@@ -287,7 +287,7 @@ def _keys_of(sources: Any, files: Sequence[Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Meta:
-    """The metadata rules of a plan and the schema that they are held against; `aside` is said of units without a row."""
+    """The metadata rules of a plan, the schema that they are held against, and whose rows were set aside."""
 
     rules: tuple[MetadataRule, ...]
     schema: dict[str, Any] | None

@@ -69,9 +69,7 @@ class FrozenRows:
         columns: the fields that they hold, in the table's order.
         how: what the key column calls a data unit (see `KeyColumn`).
         several: data units with several rows that say different things, the first of them.
-        problems: all that is odd, by code, with row numbers: `metadata-duplicate-key`, `metadata-repeated-row`,
-            `metadata-empty-key`, `metadata-ambiguous-key`, `row-without-unit`, `unit-without-row`, `key-zeros`,
-            `key-case`.
+        problems: all that is odd, by code (see `row_codes`), with row numbers.
     """
 
     rows: int = 0
@@ -342,8 +340,8 @@ class _Rows:
         """The frozen rows, one for each data unit, in the order of keys."""
         with self.inventory.transaction() as connection:
             connection.execute("CREATE INDEX temp.meta_unit ON meta_row (unit) WHERE unit IS NOT NULL")
-        query = """SELECT r.unit, u.key, r.number, r.meta, u.is_real FROM temp.meta_row r JOIN temp.unit_row u ON u.id = r.unit
-                   WHERE r.unit IS NOT NULL ORDER BY r.unit, r.id"""
+        query = """SELECT r.unit, u.key, r.number, r.meta, u.is_real
+                   FROM temp.meta_row r JOIN temp.unit_row u ON u.id = r.unit WHERE r.unit IS NOT NULL ORDER BY r.unit, r.id"""
         # A cursor over temporary tables: it keeps nothing of the inventory itself from being written.
         for _, rows in groupby(self.inventory.connection.execute(query), key=itemgetter(0)):
             first: tuple[Any, ...] = ()
