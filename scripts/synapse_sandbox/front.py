@@ -183,14 +183,14 @@ class Front:
         path: str = scope["path"]
         if found := self._fixed.get((method, path)):
             return found
-        known = any(route.path == path for route in ROUTES)
+        known = False
         for pattern, route in self._open:
             if match := pattern.fullmatch(path):
                 if method in route.methods:
                     scope["path_params"] = match.groupdict()
                     return route
                 known = True
-        if known:
+        if known or any(route.path == path for route in ROUTES):
             return answer({"detail": f'Method "{method}" not allowed.'}, 405)
         return answer({"detail": "Not found."}, 404)
 
@@ -204,8 +204,10 @@ class Front:
         if own:
             await self._answer(route, request, send)
             return
-        target = f"{request.method} {request.scope['path']}"
-        rule = self.box.faults.pick(route.name, target, route.access == "token", request.url.query)
+        rule = None
+        if self.box.faults.rules:
+            target = f"{request.method} {request.scope['path']}"
+            rule = self.box.faults.pick(route.name, target, route.access == "token", request.url.query)
         if rule is None:
             await self._answer(route, request, send)
             return

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from synapse_sandbox.box import Box
 from synapse_sandbox.breakage import Breakage
 from synapse_sandbox.errors import SandboxError
 from synapse_sandbox.faults import Faults, parse_faults
 from synapse_sandbox.front import NAMES, Front
+from synapse_sandbox.plain import PlainProtocol
 from synapse_sandbox.seed import read_json, read_seed
 from synapse_sandbox.store import Store
 
@@ -141,10 +141,8 @@ async def _serve(box: Box, sock: socket.socket, ready_file: Path, ready: Callabl
 
 
 def _tracked(breakage: Breakage) -> type[asyncio.Protocol]:
-    base: Any = AutoHTTPProtocol
-
-    class Tracked(base):  # type: ignore[misc]
-        """uvicorn's own protocol, with its connection known by the client's address."""
+    class Tracked(PlainProtocol):
+        """A protocol with its connection known by the client's address."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             breakage.connections[transport.get_extra_info("peername")] = transport
