@@ -169,7 +169,9 @@ def test_what_is_left_out_stays_out_whatever_its_metadata(job: Job) -> None:
     (job.job / "left_out.jsonl").write_text(json.dumps({"unit": "patient_001"}) + "\n")
     job.run()
     assert sorted(sent(job)) == ["patient_000", "patient_002"]
-    assert (job.report()["left_out"], job.report()["problems"]) == (1, [])
+    (told,) = job.report()["problems"]
+    assert (job.report()["left_out"], told["code"], told["severity"]) == (1, "left-out", "warning")
+    assert (told["count"], told["examples"]) == (1, ["patient_001"])
 
 
 @pytest.mark.parametrize("rule", EVERYTHING, ids=lambda rule: rule.kind)

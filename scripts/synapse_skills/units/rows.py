@@ -341,7 +341,8 @@ class _Rows:
         with self.inventory.transaction() as connection:
             connection.execute("CREATE INDEX temp.meta_unit ON meta_row (unit) WHERE unit IS NOT NULL")
         query = """SELECT r.unit, u.key, r.number, r.meta, u.is_real
-                   FROM temp.meta_row r JOIN temp.unit_row u ON u.id = r.unit WHERE r.unit IS NOT NULL ORDER BY r.unit, r.id"""
+                   FROM temp.meta_row r JOIN temp.unit_row u ON u.id = r.unit
+                   WHERE r.unit IS NOT NULL ORDER BY r.unit, r.id"""
         # A cursor over temporary tables: it keeps nothing of the inventory itself from being written.
         for _, rows in groupby(self.inventory.connection.execute(query), key=itemgetter(0)):
             first: tuple[Any, ...] = ()

@@ -207,8 +207,8 @@ def _merge(faults: Faults, problems: Problems) -> None:
         problems.merge(problem, group=problem.fix)
 
 
-def read_left_out(path: Path) -> Iterator[str]:
-    """Keys of the data units in left_out.jsonl, one at a time; none if there is no file.
+def read_left_out(path: Path) -> Iterator[tuple[str, str]]:
+    """Data units in left_out.jsonl with why, one at a time; none if there is no file.
 
     Raises:
         FindingError: a line is not a left-out unit.
@@ -221,8 +221,9 @@ def read_left_out(path: Path) -> Iterator[str]:
             if not line.strip():
                 continue
             try:
-                yield str(parse_json(line, 0)["unit"])
-            except (ValueError, KeyError, TypeError):
+                row = parse_json(line, 0)
+                yield str(row["unit"]), str(row.get("why") or ", ".join(map(str, row.get("codes", ()))))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 shown = redact(line.strip()[:80].decode("utf-8", "replace"))
                 raise FindingError(
                     f"{path.name}, line {number}, is not a left-out data unit: {shown}",

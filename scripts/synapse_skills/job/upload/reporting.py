@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
+from synapse_skills.errors import (
+    EXIT_FINDINGS,
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    SkillsError,
+    printable,
+    redact,
+)
 from synapse_skills.job.upload.checking import Checked
 from synapse_skills.job.upload.tally import Counts, Tally
 from synapse_skills.job.worker import job_id, worker
 from synapse_skills.metadata import kinds_of
 from synapse_skills.plan import UploadPlan
-from synapse_skills.report import Problem, Problems, TaskCounts, UploadReport
+from synapse_skills.report import MAX_EXAMPLES, Problem, Problems, TaskCounts, UploadReport
 
 TASKS_MISSING = ("task-missing", "task-refused", "task-unknown")
 NOTHING_YET = Counts(0, 0, 0, 0, 0, 0)
@@ -48,6 +56,14 @@ def make_report(
     counts = NOTHING_YET
     if tally is not None:
         counts = tally.counts()
+        if checked.left_out and not dry_run:
+            # The plan has told it where a dry run is all there is.
+            fix = (
+                "They stay at home by your word; left_out.jsonl beside the plan names each. Mend them, and plan again."
+            )
+            examples = [redact(printable(each)) for each in tally.at_home(MAX_EXAMPLES)]
+            told = Problem(code="left-out", severity="warning", count=checked.left_out, examples=examples, fix=fix)
+            found.merge(told)
         _explain(found, tally, refused_tasks, with_tasks=plan.project is not None and not dry_run)
     if error is not None:
         found.merge(Problem(code=error.code, examples=[str(error)], fix=error.hint))

@@ -55,12 +55,13 @@ class Tally:
         ledger.db.executescript(
             "DROP TABLE IF EXISTS temp.planned; DROP TABLE IF EXISTS temp.left_out;"
             "CREATE TEMP TABLE planned(key TEXT PRIMARY KEY, verdict TEXT NOT NULL, reason TEXT) WITHOUT ROWID;"
-            "CREATE TEMP TABLE left_out(key TEXT PRIMARY KEY, met INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+            "CREATE TEMP TABLE left_out"
+            "(key TEXT PRIMARY KEY, why TEXT NOT NULL, met INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
         )
 
-    def leave_out(self, keys: Iterable[str]) -> None:
-        """Data units that stay at home by consent."""
-        self.ledger.write_many("INSERT OR IGNORE INTO left_out(key) VALUES (?)", ((key,) for key in keys))
+    def leave_out(self, units: Iterable[tuple[str, str]]) -> None:
+        """Data units that stay at home by consent, with why."""
+        self.ledger.write_many("INSERT OR IGNORE INTO left_out(key, why) VALUES (?, ?)", units)
 
     def is_left_out(self, key: str) -> bool:
         """Whether a data unit stays at home; counts it."""
@@ -72,6 +73,12 @@ class Tally:
     def left_out(self) -> int:
         """How many data units were found and stay at home."""
         return int(self.ledger.db.execute("SELECT count(*) FROM left_out WHERE met").fetchone()[0])
+
+    def at_home(self, most: int) -> list[str]:
+        """The first of those, with why."""
+        query = "SELECT key, why FROM left_out WHERE met ORDER BY key LIMIT ?"
+        rows = self.ledger.db.execute(query, (most,))
+        return [why if why.startswith(key) else f"{key}: {why}" if why else str(key) for key, why in rows]
 
     def plan(self, key: str, verdict: str, reason: str | None = None) -> None:
         """Count a data unit: `ready`, `quarantined` or `failed`, and why."""
