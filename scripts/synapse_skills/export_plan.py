@@ -146,6 +146,11 @@ class ExportPlan(_Model):
         default="refuse", description="An output on a disk of the cluster's worker itself, which goes with it."
     )
     limits: ExportLimits = ExportLimits()
+    engine: Literal["ray"] | None = Field(
+        default=None,
+        description="Who understands and writes the records: this machine, or all machines of the Ray cluster that the "
+        "job runs on; output and state are then in folders that all of them mount.",
+    )
     state: str | None = None
     expected: ExportExpected = ExportExpected()
 

@@ -11,6 +11,7 @@ from synapse_skills.planning.export_scope import NAME, SCOPE
 from synapse_skills.planning.export_shape import (
     DUPLICATES,
     EMPTY,
+    ENGINE,
     GEOMETRY,
     NAMING,
     ORIGINALS,
@@ -52,6 +53,7 @@ EXPORT: Table = (
     PAGE_SIZE,
     WORKERS,
     PROCESSES,
+    ENGINE,
     STATE,
     AS,
     STYLE,

@@ -42,6 +42,7 @@ def build_export_plan(facts: ExportFacts, settled: Settled) -> ExportPlan:
         storage=settled.get("storage"),
         output_on_worker=settled.get("output_on_worker", "refuse"),
         limits=ExportLimits(**limits),
+        engine=settled.get("engine"),
         state=settled.get("state"),
         expected=ExportExpected(
             records=settled[RECORDS],

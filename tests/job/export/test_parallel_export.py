@@ -31,7 +31,7 @@ def crew(monkeypatch: pytest.MonkeyPatch) -> Iterator[Posted]:
     monkeypatch.setattr(parts, "LEAST", 5)
     posted = Posted()
     monkeypatch.setattr(
-        engine, "crew_for", lambda plan, said, records: contextlib.nullcontext(posted if said == 2 else None)
+        engine, "crew_for", lambda plan, said, records, *folders: contextlib.nullcontext(posted if said == 2 else None)
     )
     yield posted
 

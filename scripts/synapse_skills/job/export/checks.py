@@ -45,6 +45,12 @@ def check_plan(plan: ExportPlan, *, has_convert: bool = False) -> None:
             )
     if is_url(plan.place):
         check_place(plan.place)
+    if plan.engine == "ray" and (is_url(plan.place) or is_url(plan.state or "")):
+        raise UsageError(
+            "With engine: ray the machines of the cluster write the output together, and a storage URL is no folder.",
+            hint="Plan output and state in folders that all machines mount, or plan without engine=ray.",
+            code="not-shared",
+        )
 
 
 def free_space(output: Path, index: Index, store: Store, plan: ExportPlan, *, times: float = 1.0) -> None:

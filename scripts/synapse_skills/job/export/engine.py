@@ -92,7 +92,8 @@ class Engine:
             # The copy here stays: the next run sends only what has changed.
             self.output = Output(state.cache / "output", plan, is_staged=True)
         else:
-            self.output = Output(Path(plan.place).expanduser().absolute(), plan)
+            place = Path(plan.place).expanduser().absolute()
+            self.output = Output(place, plan, is_shared=plan.engine == "ray")
         self._digest = ""
         self._index: Index | None = None
         self._spool: Spool | None = None
@@ -168,8 +169,8 @@ class Engine:
         self._online(self._try if self.options.dry_run else self._fetch)
 
     def _finish(self) -> None:
-        said = 1 if self.options.dry_run else self.options.processes
-        with crew_for(self.plan, said, self.index.count()) as crew:
+        said, folders = 1 if self.options.dry_run else self.options.processes, (self.folder, self.output.folder)
+        with crew_for(self.plan, said, self.index.count(), *folders) as crew:
             self._make(crew)
 
     def _make(self, crew: Crew | None) -> None:

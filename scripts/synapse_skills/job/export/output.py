@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,10 +60,12 @@ class Output:
     Args:
         folder: absolute.
         is_staged: it is our own copy of what goes to a storage: nobody's edits have to be kept.
+        is_shared: other machines write to it; one that a killed run has lost may do so for a while after it.
     """
 
-    def __init__(self, folder: Path, plan: ExportPlan, *, is_staged: bool = False) -> None:
+    def __init__(self, folder: Path, plan: ExportPlan, *, is_staged: bool = False, is_shared: bool = False) -> None:
         self.folder = folder
+        self._run = f".{secrets.token_hex(4)}" if is_shared else ""
         self.is_staged = is_staged
         self._mine = marker_of(plan)
 
@@ -142,7 +145,7 @@ class Output:
 
     def beside(self, name: str) -> Path:
         """Where a folder is written before it takes its place."""
-        return self.folder / f"{name}{PARTIAL}"
+        return self.folder / f"{name}{self._run}{PARTIAL}"
 
     def drop_partials(self) -> None:
         """Remove what is half written."""

@@ -56,14 +56,21 @@ class Crew(Protocol):
         ...
 
 
-def crew_for(plan: ExportPlan, said: int | None, records: int) -> contextlib.AbstractContextManager[Crew | None]:
+def crew_for(
+    plan: ExportPlan, said: int | None, records: int, *folders: Path
+) -> contextlib.AbstractContextManager[Crew | None]:
     """Those who work on so many records; None if it is not worth while, or not wanted.
 
     Args:
-        plan: may ask for so many processes.
+        plan: may ask for a cluster, or for so many processes.
         said: how many processes the command line asks for, whatever the plan says.
         records: a small export is done before others have started.
+        folders: what all machines of a cluster must find.
     """
+    if plan.engine == "ray" and said is None:
+        from synapse_skills.job.export.ray_crew import OnRay
+
+        return OnRay(*folders)
     size = said or plan.limits.processes or (min(cores(), MOST) if records >= WORTH_WHILE and not is_remote() else 1)
     return Processes(size) if size > 1 else contextlib.nullcontext()
 

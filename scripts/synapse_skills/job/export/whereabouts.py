@@ -59,7 +59,12 @@ class Whereabouts:
 
         Raises:
             FindingError: `output-may-not-last`: it goes, and the plan does not accept that.
+            OutOfReach: the plan asks for a cluster, and there is none.
         """
+        if self._plan.engine == "ray" and not self._dry_run:
+            from synapse_skills.job.export.ray_crew import connected
+
+            connected()
         if job_id() is None or not is_the_machines_own(folder):
             return
         shown = printable(str(folder))

@@ -166,7 +166,7 @@ class Writing:
 
     def digest(self, *parts: str) -> str:
         """Of all that decides the bytes of the output: rows, data units, sizes, what is missing, plan, and `parts`."""
-        said = self.plan.model_dump(mode="json", exclude={"output", "state", "expected", "limits"})
+        said = self.plan.model_dump(mode="json", exclude={"output", "state", "expected", "limits", "engine"})
         digest = hashlib.sha256(json.dumps([said, *parts], sort_keys=True).encode())
         for query in (
             "SELECT key, length, crc FROM row ORDER BY key",
