@@ -16,6 +16,7 @@ from synapse_skills.planning.export_formats import _likely, _ranked
 from synapse_skills.planning.export_place import without_default
 from synapse_skills.planning.export_sample import Sample, read_sample
 from synapse_skills.planning.export_shape import originals_in_words
+from synapse_skills.planning.summary import diff
 
 
 def keys(document: Document) -> list[str]:
@@ -59,6 +60,13 @@ def test_originals_are_told_in_pictures() -> None:
     assert originals_in_words(facts, {**settled, RECORDS: 30}) == "about 30 pictures of unknown size"
 
 
+def test_what_changed_in_a_path_is_its_end() -> None:
+    where = "/srv/a/long/way/to/a/folder/of/somebody/who/exports/"
+    [told] = diff({"output": f"{where}one"}, {"output": f"{where}two", "name": None})
+    before, after = told.removeprefix("output: ").split(" → ")
+    assert before.endswith('exports/one"') and after.endswith('exports/two"') and len(before) == len(after) == 50
+
+
 @pytest.mark.heavy
 def test_what_a_first_export_needs_is_one_round_after_its_project(exporter: Exporter) -> None:
     document = exporter.say(project=CARS)
@@ -93,3 +101,16 @@ def test_another_folder_that_the_question_offers(exporter: Exporter) -> None:
     asked(exporter.say(project=CARS), "output")
     exporter.say("output=Cars-2026", "formats=csv", project=CARS)
     assert exporter.plan()["output"] == str(exporter.folder / "Cars-2026")
+
+
+@pytest.mark.heavy
+def test_the_plan_speaks_to_people(exporter: Exporter) -> None:
+    said = {"formats": "yolo", "split.ratios": "80/20", "originals": "none", "project": CARS}
+    summary = exporter.say(**said).summary
+    assert "(train 4, val 2); all records of a data unit in one part" in summary and "don't come out even" in summary
+    assert "exit" not in summary and ", seed" not in summary and "limits" not in summary
+    assert "YOLO boxes (yolo): writes 12 of 12" in summary and "6 boxes" not in summary and "12 boxes" in summary
+    assert "you put them into yolo/images/train, yolo/images/val" in summary
+    summary = exporter.say("split.seed=4", "limits.workers=3", "originals=required", project=CARS).summary
+    assert "seed 4" in summary and "at most 3 requests at a time" in summary
+    assert "KB and 6 pictures of unknown size" in summary and "you put them" not in summary

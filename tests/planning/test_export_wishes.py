@@ -152,7 +152,7 @@ def test_only_some_classes_are_kept_and_the_nearest_is_named(exporter: Exporter)
     document = exporter.say("classes.keep=vehicle", **said)
     classes = exporter.plan()["classes"]
     assert (classes["order"], classes["keep"], classes["unlabelled"]) == (["vehicle"], ["vehicle"], "drop")
-    assert "loses 6 (6 dropped)" in document.summary
+    assert "loses 6 (6 dropped: " in document.summary
 
 
 def test_tools_that_there_are_not(exporter: Exporter) -> None:

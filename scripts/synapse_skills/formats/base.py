@@ -77,6 +77,10 @@ class Option:
         """A choice as people read it."""
         return self.labels[self.choices.index(choice)] if self.labels else f"{self.name}: {choice}"
 
+    def word(self, value: Any) -> str:
+        """A value in a sentence: its label if it has one."""
+        return self.label(value).casefold() if self.labels and value in self.choices else str(value)
+
     def takes(self, value: Any) -> bool:
         """Whether it can have this value."""
         return value in self.choices or (self.is_count and type(value) is int and value > 0)

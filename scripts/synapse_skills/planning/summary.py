@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from synapse_skills.errors import printable, redact
-from synapse_skills.plan import UploadPlan, plan_bytes, plan_hash
+from synapse_skills.plan import Limits, UploadPlan, plan_bytes, plan_hash
 from synapse_skills.planning.conversions import summary_line
 from synapse_skills.planning.counted import MISSING, amount
 from synapse_skills.planning.facts import Facts
-from synapse_skills.planning.findings import LEAVE_OUT, counted, limits_of
+from synapse_skills.planning.findings import DEFAULT, LEAVE_OUT, UNITS, WORDS, counted, limits_of
 from synapse_skills.planning.groupings import in_words
 from synapse_skills.planning.interview import Settled
-from synapse_skills.planning.metadata_rules import metadata_lines, schema_lines
+from synapse_skills.planning.metadata_rules import example_lines, metadata_lines, schema_lines
 from synapse_skills.planning.sources import sources_of
 from synapse_skills.sources.source import suffix_of
 from synapse_skills.texts import human_bytes
@@ -29,6 +29,7 @@ MAX_SOURCES = 5
 MAX_CHANGES = 6
 MAX_WIDTH = 160
 MAX_KINDS = 5
+MAX_SHORT = 50
 INDENT = 14
 
 
@@ -49,9 +50,11 @@ def _at_home(facts: Facts) -> str:
 def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[str, Any] | None) -> str:
     """The plan as text, at most 40 lines, with what has changed since the last one."""
     above, below = _above(plan, facts, settled), _below(plan, facts, settled)
+    total = counted(facts, settled, limits_of(settled), guard=True)
+    example = [f"  for example {line}" for line in example_lines(total.example)] if plan.metadata else []
     changes = diff(before, plan.model_dump(mode="json")) if before else []
     for specs, most_changes in ((MAX_SPECS, MAX_CHANGES), (MAX_SPECS, 1), (FEW_SPECS, 1), (FEW_SPECS, 0)):
-        fixed = [*above, *_specs(plan, specs), *wrapped(metadata_lines(plan))]
+        fixed = [*above, *_specs(plan, specs), *wrapped([*metadata_lines(plan), *example])]
         ending = [*_converted(plan, facts, settled), *below, *changed_lines(changes, most_changes)]
         ending.append(f"  hash        {plan_hash(plan_bytes(plan))}")
         room = MAX_LINES - len(fixed) - len(ending)
@@ -116,10 +119,11 @@ def _below(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
     if plan.groups:
         lines.append(f"  groups      {' / '.join(plan.groups)}")
     codes = [*([MISSING] if plan.incomplete == LEAVE_OUT else []), *plan.leave_out]
+    why = " or ".join(WORDS[code][0] for code in codes if code in UNITS)
     lines.append(
-        f"  left out    {amount(expected.left_out)} ({', '.join(codes)}), named in left_out.jsonl"
+        f"  left out    {amount(expected.left_out)} that {why}: by your word, each named in left_out.jsonl"
         if expected.left_out
-        else "  left out    no data unit" + (f"; by consent, if there were any: {', '.join(codes)}" if codes else "")
+        else "  left out    no data unit" + (f"; by your word it would be any that {why}" if why else "")
     )
     if at_home := _at_home(facts):
         lines.append(f"  stay home   {at_home}")
@@ -127,14 +131,22 @@ def _below(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
     unread = [f"{problem.count:,} {problem.code}" for problem in odd if problem.severity == "error"]
     if unread:
         lines.append(f"  not read    {', '.join(unread)}")
-    limits = plan.limits
-    lines.append(
-        f"  limits      files up to {limits.max_file_size_mb:g} MB, {limits.batch_size} units a request, at most "
-        f"{limits.workers} transfers at a time, settle after {limits.settle_after_s:g} s"
-    )
+    if limits := _limits(plan.limits):
+        lines.append(f"  limits      {limits}")
     if plan.state:
         lines.append(f"  state       {plan.state}")
     return wrapped(lines)
+
+
+def _limits(limits: Limits) -> str:
+    """What is not as always, in words; '' if all is."""
+    words = {
+        "max_file_size_mb": f"files up to {limits.max_file_size_mb:g} MB",
+        "batch_size": f"{amount(limits.batch_size)} made by one request",
+        "workers": f"at most {limits.workers} files on their way at once",
+        "settle_after_s": f"a request without an answer is looked up after {limits.settle_after_s:g} s",
+    }
+    return ", ".join(told for name, told in words.items() if getattr(limits, name) != getattr(DEFAULT, name))
 
 
 def changed_lines(changes: Sequence[str], most: int) -> list[str]:
@@ -223,4 +235,8 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 def _short(value: Any) -> str:
     written = "none" if value is None or value in ([], {}) else json.dumps(value, ensure_ascii=False, default=str)
-    return written if len(written) <= 50 else written[:49] + "…"
+    if len(written) <= MAX_SHORT:
+        return written
+    # Paths differ at their end.
+    is_path = isinstance(value, str) and "/" in value
+    return f'"…{written[2 - MAX_SHORT :]}' if is_path else f"{written[: MAX_SHORT - 1]}…"

@@ -10,6 +10,7 @@ from typing import Any
 
 from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
 from synapse_skills.export_plan import ExportPlan
+from synapse_skills.formats.pictures import picture_folders
 from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT
 from synapse_skills.job.export.checksums import shares_of
 from synapse_skills.job.export.decide import NO_PART, Decided, parts_of
@@ -83,6 +84,7 @@ def make_report(
     problems_of(plan, outcome, problems)
     if outcome.written is not None and not dry_run:
         _of_split(plan, outcome.written, problems)
+        _of_pictures(plan, problems)
     if interrupted and outcome.reached:
         fix = "Run it again: it goes on from there, and what is half written is written anew."
         problems.add("interrupted", outcome.reached, severity="warning", fix=fix)
@@ -187,6 +189,14 @@ def _of_split(plan: ExportPlan, written: Written, problems: Problems) -> None:
             count=0 if number else written.shared,
             fix="The same original is in several parts: split.by=checksum keeps it in one.",
         )
+
+
+def _of_pictures(plan: ExportPlan, problems: Problems) -> None:
+    """Where pictures belong that were not asked for: without them a trainer finds labels alone."""
+    for name in (each.name for each in plan.formats if plan.originals == "none"):
+        if folders := picture_folders(name, parts_of(plan.split)):
+            fix = "Put them there under the names of the labels; or plan with originals=required."
+            problems.add("pictures-elsewhere", ", ".join(folders), severity="info", fix=fix)
 
 
 def _of_written(plan: ExportPlan, written: Written, problems: Problems) -> None:
