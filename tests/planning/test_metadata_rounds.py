@@ -321,6 +321,8 @@ def test_a_word_is_for_as_many_as_its_question_said(user: User) -> None:
     assert "1 meta-invalid before, 2 now" in again["question"]
     document = user.say("leave_out=meta-invalid", path="scans")
     assert document.status == "ready" and "rows for 9 data units" in document.summary
+    assert 'for example p001: age 1, sex "F"' in document.summary and "limits" not in document.summary
+    assert "2 data units that have metadata that does not fit the schema" in document.summary
     why = (user.home() / "left_out.jsonl").read_text(encoding="utf-8")
     assert "p002: its rows 3, 12 were set aside: age: missing, sex: missing" in why and "no row" not in why
     user.say("metadata.rows=3", path="scans")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection as Collection_
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from synapse_skills.errors import printable, redact
 from synapse_skills.report import MAX_EXAMPLES, Problem
@@ -58,7 +58,7 @@ class Counted:
 
     Units with findings are counted by the set of their codes: one that stays at home for one finding needs no
     consent for another. `unfit` says what is wrong with metadata, one problem for each kind of fault. `clean_by_suffix`
-    counts only files that are converted.
+    counts only files that are converted. `example` is one data unit's metadata as it arrives.
     """
 
     units: int = 0
@@ -71,6 +71,7 @@ class Counted:
     largest: int = 0
     problems: list[Problem] = field(default_factory=list)
     unfit: list[Problem] = field(default_factory=list)
+    example: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def found(self, consented: Collection_[str] = ()) -> dict[str, Found]:
         """Findings by code, of the units that no consent covers yet."""
@@ -121,13 +122,20 @@ class Progress:
             self._stream.flush()
 
 
-def with_metadata(units: Iterable[Unit], described: Described | None, faults: Faults) -> Iterator[Unit]:
-    """Data units with what is wrong with their metadata among their findings."""
+def with_metadata(
+    units: Iterable[Unit],
+    described: Described | None,
+    faults: Faults,
+    example: dict[str, Mapping[str, Any]] | None = None,
+) -> Iterator[Unit]:
+    """Data units with what is wrong with their metadata among their findings; the first good one's is the example."""
     from synapse_skills.units import Finding
 
     for unit in units:
         if described is not None:
-            _, found = described.meta_of(unit)
+            meta, found = described.meta_of(unit)
+            if example is not None and not example and meta is not None and not found and not unit.findings:
+                example[unit.key] = meta
             if found:
                 where = described.where(unit)
                 faults.add(where, found)
@@ -142,7 +150,7 @@ def count(units: Iterator[Unit], survey: Survey, progress: Progress, described: 
 
     total, faults = Counted(), Faults()
     converted = {each.source for each in survey.conversions}
-    for unit in with_metadata(units, described, faults):
+    for unit in with_metadata(units, described, faults, total.example):
         total.units += 1
         progress("data units counted", total.units)
         total.largest = max(total.largest, *(file.size for file in unit.files.values()), 0)

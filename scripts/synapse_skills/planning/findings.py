@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from synapse_skills.errors import printable
@@ -48,6 +49,10 @@ WORDS = {
     "wrong-extension": ("hold a file whose extension its spec does not take", "Leave out wrong extension"),
     UNFIT: ("have metadata that does not fit the schema", "Leave out unfit metadata"),
     "key-too-long": ("have a name that is too long", "Leave out long names"),
+}
+UNITS = frozenset(WORDS)
+"""Codes of data units; the others are of names and folders."""
+WORDS |= {
     "undecodable-name": ("names are not UTF-8, so their files can't be read", "Go on without them"),
     "unreadable-folder": ("folders can't be opened", "Go on without them"),
     "name-collision-nfc": ("names are the same to a Mac", "Go on with both"),
@@ -257,7 +262,7 @@ def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse
         listed += f" (a pattern for {specs[0]} would keep them: specs.{specs[0]}.pattern)"
     options = [
         Option(
-            WORDS.get(code, ("", f"Leave out {code}"))[1],
+            WORDS[code][1] if code in WORDS else f"Leave out {code}",
             code,
             f"{codes[code][0]:,}, such as {codes[code][1]}",
         )
@@ -265,7 +270,10 @@ def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse
     ]
     stop = Option("Stop", STOP, "Mend them first")
     if len(options) == 1:
-        few = codes[order[0]][0] <= FEW * total.units
+        number = codes[order[0]][0]
+        if order[0] in UNITS:
+            options = [replace(options[0], label=f"Leave these {number:,} out" if number > 1 else "Leave it out")]
+        few = number <= FEW * total.units
         return Ask(f"{listed}. Upload the rest?", (options[0], stop) if few else (stop, options[0]))
     if len(options) > 3:
         everything = Option("Leave out all these", order, "Each is named in left_out.jsonl")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import FindingError, printable
@@ -10,6 +10,7 @@ from synapse_skills.plan import METADATA_TABLE, MetadataRule, UploadPlan
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.metadata_cover import (
+    AUTOMATIC,
     FOLDER,
     NAMED,
     PREFIX,
@@ -37,6 +38,8 @@ MAX_FIELDS = 60
 MAX_LINE_FIELDS = 10
 MAX_LINE = 130
 MIN_LINES = 4
+MAX_SHOWN = 6
+MAX_CELL = 30
 NOT_YET = "nothing yet"
 DATES = ("format date ", "format date-time ")
 EXAMPLES = 3
@@ -175,7 +178,7 @@ def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem
         if doubt.rule == "format" and doubt.why.startswith(DATES):
             continue  # values are made ISO dates wherever they can be
         fix = "Nothing to do unless the backend refuses data units for it: it may see this in another way."
-        found.add("schema-doubt", str(doubt), severity="warning", fix=fix)
+        found.add("schema-doubt", str(doubt), severity="info", fix=fix)
     yield from found.as_list()
     table = table_of(facts, settled) if "metadata.key" in settled else None
     if table is not None:
@@ -206,6 +209,23 @@ def _problems(facts: Facts, settled: Settled, *, done: bool) -> Iterator[Problem
 def metadata_lines(plan: UploadPlan) -> list[str]:
     """The plan's sources of metadata as text, a line each."""
     return [f"  metadata    {_rule_words(rule)}" for rule in plan.metadata]
+
+
+def example_lines(example: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How the metadata of a data unit arrives, as text: `p001: site "001", grade 3`."""
+    return [
+        f"{printable(key)}: {', '.join(f'{printable(name)} {_cell(value)}' for name, value in shown[:MAX_SHOWN])}"
+        + (", …" if len(shown) > MAX_SHOWN else "")
+        for key, meta in example.items()
+        if (shown := [(name, value) for name, value in meta.items() if name not in AUTOMATIC])
+    ]
+
+
+def _cell(value: Any) -> str:
+    import json
+
+    written = printable(json.dumps(value, ensure_ascii=False, default=str))
+    return written if len(written) <= MAX_CELL else f"{written[: MAX_CELL - 1]}…"
 
 
 def schema_lines(facts: Facts, settled: Settled, room: int) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from synapse_skills.errors import EXIT_ENVIRONMENT, FindingError, OutOfReach, printable
 from synapse_skills.plan import SpecPlan
@@ -13,9 +15,14 @@ from synapse_skills.planning.evidence import takes
 from synapse_skills.planning.facts import Facts
 from synapse_skills.planning.home import JOBS, free_name, slug
 from synapse_skills.planning.interview import Ask, BadAnswer, Decision, Inferred, Option, Refuse, Settled, Stopped
-from synapse_skills.planning.sources import sources_of
+from synapse_skills.planning.sources import paths_of, sources_of
+
+if TYPE_CHECKING:
+    from synapse_skills.backend import Collection
 
 MAX_TABLE_ROWS = 50
+RETIRED = frozenset({"closed", "old", "archive", "archived", "deprecated", "obsolete", "retired", "unused", "backup"})
+RETIRED_KOREAN = ("보관", "종료", "마감", "폐기", "사용금지", "사용 금지")
 
 
 # ---- data_collection
@@ -60,8 +67,16 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
         )
     extensions = facts.extensions(sources_of(settled)) if "sources" in settled else None
     fits = {row.id: _fit(row.specs, extensions) if extensions is not None else (False, 0) for row in rows}
-    # A schema must be satisfied too, so a collection without one is the safer guess.
-    likely = sorted(rows, key=lambda row: (not fits[row.id][0], bool(row.meta_schema), -fits[row.id][1], -row.id))
+    paths = paths_of(settled) if "sources" in settled else []
+    folders = {word for path in paths for word in _words(path.rstrip("/").rpartition("/")[2])}
+
+    def unlikely(row: Collection) -> tuple[Any, ...]:
+        # A schema must be satisfied too, so a collection without one is the safer guess.
+        shared = len(folders & _words(row.name))
+        fit, files = fits[row.id]
+        return not fit, bool(retired(row.name)), -shared, bool(row.meta_schema), -files, -row.id
+
+    likely = sorted(rows, key=unlikely)
     fitting = [row for row in likely if fits[row.id][0]]
     if len(rows) == 1 and (extensions is None or fitting):
         return Inferred(rows[0].id, f"the only data collection there is: {rows[0].name}")
@@ -81,7 +96,8 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
             row.id,
             describe_specs(row.specs)
             + ("; has a metadata schema" if row.meta_schema else "")
-            + ("; fits what the folder holds" if fits[row.id][0] else ""),
+            + ("; fits what the folder holds" if fits[row.id][0] else "")
+            + (f'; its name says "{word}"' if (word := retired(row.name)) else ""),
         )
         for row in likely
     )
@@ -89,6 +105,16 @@ def _ask_collection(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse:
     if len(rows) > 4:
         question += " Another one: give its number from the table."
     return Ask(question, options, table=(table, because))
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in re.split(r"[\W_]+", name.casefold()) if len(word) > 1 and not word.isdecimal()}
+
+
+def retired(name: str) -> str:
+    """The word by which something is no longer in use: `closed` of `CT scans 2024 (closed)`; '' if there is none."""
+    found = sorted(_words(name) & RETIRED) or [word for word in RETIRED_KOREAN if word in name]
+    return found[0] if found else ""
 
 
 def label_of(name: str, identity: int) -> str:
@@ -101,7 +127,8 @@ def _parse_collection(answer: Any, facts: Facts, settled: Settled) -> int:
     number = number_of(answer)
     if number is None and isinstance(answer, str):
         rows = [(row.id, row.name) for row in facts.collections()]
-        number = by_name(answer.strip(), rows, "data collection")
+        asked = _ask_collection(facts, settled)
+        number = by_name(answer.strip(), rows, "data collection", asked if isinstance(asked, Ask) else None)
     if number is None or number != int(number) or number < 1:
         raise BadAnswer(f"{shown(answer)} is not the number of a data collection.")
     try:
@@ -304,6 +331,8 @@ def by_name(word: str, rows: list[tuple[int, str]], what: str, ask: Ask | None =
     near = difflib.get_close_matches(word.casefold(), [name.casefold() for _, name in rows], n=1)
     found = next(((number, name) for number, name in rows if near and name.casefold() == near[0]), None)
     hint = f" Did you mean {printable(found[1])} ({found[0]})?" if found else ""
+    if ask is not None and found:
+        ask = replace(ask, options=tuple(sorted(ask.options, key=lambda option: option.value != found[0])))
     raise BadAnswer(f"{shown(word)} is not the number or name of a {what}.{hint}", ask)
 
 
