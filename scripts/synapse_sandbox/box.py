@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from synapse_sandbox.errors import ApiError
 from synapse_sandbox.faults import Faults, Rule
+from synapse_sandbox.kept_rows import KeptRows
 from synapse_sandbox.objects import Objects
 from synapse_sandbox.settings import Settings
 from synapse_sandbox.store import Store
@@ -63,6 +64,7 @@ class Box:
         self.stats = Stats()
         self.names: frozenset[str] = frozenset()
         self.payload_uses: Counter[str] = Counter()
+        self.kept_rows = KeptRows(store)
         self.plugins: dict[str, list[str]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
 
@@ -100,8 +102,11 @@ async def read_json(request: Request) -> Any:
         ApiError: 400.
     """
     try:
-        document = json.loads(await request.body(), parse_constant=_no_constant)
-        json.dumps(document, ensure_ascii=False).encode()
+        body = await request.body()
+        document = json.loads(body, parse_constant=_no_constant)
+        if not body.isascii() or b"\\u" in body or b"\0" in body:
+            # Only escapes and other letters can be what UTF-8 can't hold.
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"JSON parse error - {error}") from None
     return document

@@ -23,6 +23,11 @@ def longest(settings: Settings, mode: str) -> int:
     return 2**62 if whole or settings.wrap_bytes is None else settings.wrap_bytes
 
 
+def is_linked(settings: Settings, row: sqlite3.Row) -> bool:
+    """Whether a record's `data` is long enough to be answered as a link."""
+    return row["size"] is not None and settings.wrap_bytes is not None and row["size"] > settings.wrap_bytes
+
+
 def as_text(box: Box, base: str, row: sqlite3.Row, mode: str, *, expired: bool = False) -> str:
     """The JSON of `data`.
 

@@ -114,14 +114,21 @@ class Rows:
 
     def texts(self, keys: list[int]) -> list[str]:
         """The JSON of the records with these keys, in this order."""
+        asked = (self.target.name, self.shape, self.mode, self.base, self.unit_shown, frozenset(self.fields))
+        kept = {} if self.expired or self.no_data else self.box.kept_rows.those(asked)
+        if missing := [key for key in keys if key not in kept]:
+            return self._made(keys, missing, kept)
+        return [kept[key] for key in keys]
+
+    def _made(self, keys: list[int], missing: list[int], kept: dict[int, str]) -> list[str]:
         kind = self.target
         # Fixed texts only: the values travel as parameters.
         those = f"from json_each(?) k join {kind.table} r on r.{kind.key} = k.value"
         if self._shows("data"):
             query = f"select r.*, {payloads.COLUMNS} {those} left join payload p on p.id = r.payload"
-            values: tuple[Any, ...] = (payloads.longest(self.box.settings, self.mode), json.dumps(keys))
+            values: tuple[Any, ...] = (payloads.longest(self.box.settings, self.mode), json.dumps(missing))
         else:
-            query, values = f"select r.* {those}", (json.dumps(keys),)
+            query, values = f"select r.* {those}", (json.dumps(missing),)
         found = {row[kind.key]: row for row in self.box.store.db.execute(query, values)}
         wanted = {row["data_unit"] for row in found.values() if row["data_unit"] is not None}
         if not self._shows(*_FILES):
@@ -129,7 +136,13 @@ class Rows:
         units = {unit["id"]: unit for unit in rows_by_id(self.box, wanted, self.base, expired=self.expired)}
         has_tasks = kind is not TASK and self._shows("task")
         tasks = self._tasks({row["task"] for row in found.values()}) if has_tasks else {}
-        return [self._text(found[key], units.get(found[key]["data_unit"]), tasks) for key in keys if key in found]
+        made = {key: self._text(row, units.get(row["data_unit"]), tasks) for key, row in found.items()}
+        if not (self.expired or self.no_data):
+            for key, row in found.items():
+                # A link to a payload is another one each time.
+                if not self._shows("data") or not payloads.is_linked(self.box.settings, row):
+                    self.box.kept_rows.keep(kept, key, made[key])
+        return [text for key in keys if (text := made.get(key) or kept.get(key)) is not None]
 
     def _shows(self, *names: str) -> bool:
         """Whether a row shows any of these: what `fields` leaves out costs nothing, as in a real backend."""
@@ -209,8 +222,8 @@ def _joined(parts: dict[str, str]) -> str:
     return "{" + ", ".join(f'"{key}": {value}' for key, value in parts.items()) + "}"
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+# One for all: `json.dumps` with an option makes an encoder for every value.
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 async def one(box: Box, request: Request, target: str) -> Response:

@@ -127,7 +127,13 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing. The body must not await: the connection is the server's only one."""
+        """All or nothing, within the one that is open if there is one.
+
+        The body must not await: the connection is the server's only one.
+        """
+        if self.db.in_transaction:
+            yield self.db
+            return
         self.db.execute("begin immediate")
         try:
             yield self.db

@@ -28,8 +28,13 @@ class Checked:
     groups: list[str] | None
 
 
-def check_unit(box: Box, document: Any) -> Checked | Errors:
+def check_unit(box: Box, document: Any, found: dict[int, dict[str, Any] | None]) -> Checked | Errors:
     """Check one data unit of a request.
+
+    Args:
+        box: the sandbox.
+        document: what the request says of it.
+        found: the collections that this request has asked for so far; this one is added.
 
     Returns:
         What to create, or what is wrong by field.
@@ -39,7 +44,9 @@ def check_unit(box: Box, document: Any) -> Checked | Errors:
     number = document.get("data_collection")
     if not isinstance(number, int) or isinstance(number, bool):
         return {"data_collection": ["Incorrect type. Expected pk value."]}
-    collection = box.store.find("collection", number)
+    if number not in found:
+        found[number] = box.store.find("collection", number)
+    collection = found[number]
     if collection is None:
         return {"data_collection": [f'Invalid pk "{number}" - object does not exist.']}
     errors: dict[str, list[str]] = {}

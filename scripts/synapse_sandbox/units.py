@@ -28,7 +28,8 @@ async def create(box: Box, request: Request) -> Response:
     documents = body if isinstance(body, list) else [body]
     if (rule := box.rule(request, "too-large")) and len(documents) > rule.units:
         raise ApiError(413, "Request Entity Too Large")
-    results = [check_unit(box, document) for document in documents]
+    found = dict[int, dict[str, Any] | None]()
+    results = [check_unit(box, document, found) for document in documents]
     if (rule := box.rule(request, "choke")) and any(rule.contains in _text(document) for document in documents):
         raise ApiError(500, "Server Error")
     if rule := box.rule(request, "poison"):
@@ -136,15 +137,22 @@ def rows(box: Box, found: Iterable[sqlite3.Row], base: str, *, expired: bool = F
     """Data units as the backend shows them, with what `echo` lets through."""
     echo = box.settings.echo
     specs: dict[int, dict[str, dict[str, Any]]] = {}
+    found = list(found)
+    entries = [json.loads(row["files"]) for row in found]
+    numbers = [entry["data_file"] for files in entries for entry in files.values()]
+    query = "select id, key, filename from data_file where id in (select value from json_each(?))"
+    stored = {row["id"]: row for row in box.store.db.execute(query, (json.dumps(numbers),))}
     shown = []
-    for row in found:
+    for row, files in zip(found, entries, strict=True):
         if row["collection"] not in specs:
             collection = box.store.find("collection", row["collection"]) or {"file_specifications": []}
             specs[row["collection"]] = {spec["name"]: spec for spec in collection["file_specifications"]}
         unit: dict[str, Any] = {"id": row["id"], "data_collection": row["collection"], "created": row["created"]}
         unit["files"] = {
-            name: _file(box, entry, specs[row["collection"]].get(name, {}), base, expired=expired)
-            for name, entry in json.loads(row["files"]).items()
+            name: _file(
+                box, entry, stored[entry["data_file"]], specs[row["collection"]].get(name, {}), base, expired=expired
+            )
+            for name, entry in files.items()
         }
         if "meta" in echo:
             unit["meta"] = json.loads(row["meta"])
@@ -154,8 +162,9 @@ def rows(box: Box, found: Iterable[sqlite3.Row], base: str, *, expired: bool = F
     return shown
 
 
-def _file(box: Box, entry: dict[str, Any], spec: dict[str, Any], base: str, *, expired: bool) -> dict[str, Any]:
-    row = box.store.db.execute("select key, filename from data_file where id = ?", (entry["data_file"],)).fetchone()
+def _file(
+    box: Box, entry: dict[str, Any], row: sqlite3.Row, spec: dict[str, Any], base: str, *, expired: bool
+) -> dict[str, Any]:
     shown = {
         "id": entry["data_file"],
         "url": media_url(box, base, row["key"], row["filename"], expired=expired),
