@@ -16,24 +16,28 @@ DEFAULT = "the default"
 MARK = "…"
 # The name tells where the job is, so it stands by itself whoever has said it.
 OWN_LINE = ("name",)
+AS_IN = "as in "
+"""How a reason begins that names the job whose answer it is."""
 
 
 def brief(understood: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Items of a document, each value as short as it can be said.
 
-    What the user said comes back as one object, `said`, and as another what earlier rounds remember: so a reader sees
-    how an answer was taken, and what has not been said today.
+    What the user said comes back as one object, `said`, as another what earlier rounds remember, and what another
+    job's answers say: so a reader sees how an answer was taken, and what has not been said today.
     """
     found: list[dict[str, Any]] = []
     told: dict[str, dict[str, Any]] = {AS_SAID: {}, REMEMBERED: {}}
     for item in understood:
         value, because = item["value"], item["because"]
+        if because.startswith(AS_IN):
+            told.setdefault(because, {})
         if because in told and item["key"] not in OWN_LINE:
             told[because][item["key"]] = _short(value)
         elif not _needs_no_word(item):
             found.append({**item, "value": _short(value)})
-    names = {"said": AS_SAID, "remembered": REMEMBERED}
-    first = [{"key": key, "value": told[because], "because": because} for key, because in names.items()]
+    names = {AS_SAID: "said", REMEMBERED: "remembered"}
+    first = [{"key": names.get(why, "taken over"), "value": values, "because": why} for why, values in told.items()]
     return [*(item for item in first if item["value"]), *found]
 
 

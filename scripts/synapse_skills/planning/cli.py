@@ -40,6 +40,7 @@ from synapse_skills.planning.interview import (
 from synapse_skills.planning.looking import Look
 from synapse_skills.planning.metadata_rules import metadata_problems, schema_item
 from synapse_skills.planning.summary import summary
+from synapse_skills.planning.taken import tell_taken
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
 from synapse_skills.rendering import is_edited, render_job
 from synapse_skills.report import UploadReport, write_bytes, write_lines
@@ -99,7 +100,7 @@ def plan_upload(request: Request) -> Document:
                     continue  # what the cluster has found in data units is a question now
                 if look != "fresh" and facts.seen == "recent" and document.status == "blocked":
                     continue  # the files may have changed since: look again before saying no
-            return document
+            return tell_taken(document, request.answers, file, merge(request.flags, sets))
     raise AssertionError("the last look is final")
 
 

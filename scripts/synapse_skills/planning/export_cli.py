@@ -28,6 +28,7 @@ from synapse_skills.planning.export_summary import export_summary
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.interview import Outcome, Settled, check_keys, fold, is_known
 from synapse_skills.planning.summary import diff
+from synapse_skills.planning.taken import tell_taken
 from synapse_skills.report import write_bytes
 
 ENOUGH = 20
@@ -86,7 +87,7 @@ def plan_export(request: Request) -> Document:
             assert home is not None  # the scope is settled
             with home.held():
                 _finish(document, home, facts, outcome.settled)
-        return document
+        return tell_taken(document, request.answers, file, merge(flags, sets))
 
 
 def _document(outcome: Outcome, facts: ExportFacts) -> Document:
