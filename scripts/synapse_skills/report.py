@@ -21,7 +21,7 @@ MAX_EXAMPLES = 3
 
 
 class Problem(BaseModel):
-    """One thing that is wrong, however often it occurs: a count and up to three examples."""
+    """One thing that is wrong or worth knowing, however often it occurs: a count and a few examples, mostly three."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -145,6 +145,8 @@ class ExportReport(BaseModel):
     annotations: AnnotationCounts = AnnotationCounts()
     files: ExportFiles = ExportFiles()
     splits: dict[str, int] = Field(default_factory=dict)
+    output: str | None = Field(default=None, description="Where the export lies: a folder or a URL. None: not there.")
+    next: str = Field(default="", description="The command that comes next, behind run.py.")
     job_id: str | None = None
     content: str | None = Field(default=None, description="Hash over the job folder that ran, as it ships.")
     worker: dict[str, str] = Field(default_factory=dict, description="Python, SDK and system of where it ran.")
@@ -171,23 +173,39 @@ class Problems:
         self._by_code: dict[tuple[str, str], Problem] = {}
 
     def add(
-        self, code: str, example: str = "", *, severity: str = "error", fix: str = "", count: int = 1, group: str = ""
+        self,
+        code: str,
+        example: str = "",
+        *,
+        severity: str = "error",
+        fix: str = "",
+        count: int = 1,
+        group: str = "",
+        most: int = MAX_EXAMPLES,
     ) -> None:
-        """Count one more occurrence; the first three different examples are kept, redacted."""
+        """Count one more occurrence; the first `most` different examples are kept, redacted."""
         problem = self._by_code.get((code, group))
         if problem is None:
             problem = self._by_code[code, group] = Problem(code=code, severity=severity, count=count, fix=fix)
         else:
             problem.count += count
         example = redact(example)
-        if example and len(problem.examples) < MAX_EXAMPLES and example not in problem.examples:
+        if example and len(problem.examples) < most and example not in problem.examples:
             problem.examples.append(example)
 
     def merge(self, problem: Problem, *, group: str = "") -> None:
-        """Add what another collector has counted."""
+        """Add what another collector has counted; where it names more than three, they stay named."""
+        most = max(MAX_EXAMPLES, len(problem.examples))
         for number, example in enumerate(problem.examples or [""]):
-            count = 0 if number else problem.count
-            self.add(problem.code, example, severity=problem.severity, fix=problem.fix, count=count, group=group)
+            self.add(
+                problem.code,
+                example,
+                severity=problem.severity,
+                fix=problem.fix,
+                count=0 if number else problem.count,
+                group=group,
+                most=most,
+            )
 
     def as_list(self) -> list[Problem]:
         """Errors first, then by count."""

@@ -34,7 +34,12 @@ DIFFERS_FIX = (
 
 @dataclass
 class Checked:
-    """What the check has found. `unfit`: the first data units that can't be sent, as `unfit_row` has them."""
+    """What the check has found.
+
+    Attributes:
+        unfit: the first data units that can't be sent, as `unfit_row` has them.
+        doubted: those that an earlier run sent without an answer, and how many files each has.
+    """
 
     planned: int = 0
     left_out: int = 0
@@ -43,6 +48,7 @@ class Checked:
     problems: Problems = field(default_factory=Problems)
     differs: bool = False
     unfit: list[list[Any]] = field(default_factory=list)
+    doubted: dict[str, int] = field(default_factory=dict)
 
 
 class Checker:
@@ -145,6 +151,8 @@ class Checker:
                         fix="The data unit was uploaded with other files or metadata and stays as it is in Synapse.",
                     )
                 continue
+            if standing.state == "sent":
+                checked.doubted[unit.key] = len(unit.files)
             for finding in unit.findings:
                 checked.problems.add(finding.code, finding.message, fix=FIXES[finding.code])
             if errors:

@@ -17,6 +17,7 @@ from synapse_skills.job.progress import Progress
 from synapse_skills.job.running import seconds_said
 from synapse_skills.job.signals import gentle_stop
 from synapse_skills.job.state import State
+from synapse_skills.job.upload.alike import what_sets_apart
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
 from synapse_skills.job.upload.flow import Flow
@@ -25,13 +26,14 @@ from synapse_skills.job.upload.ledger import Ledger, is_damaged, remove_database
 from synapse_skills.job.upload.looking import look_at
 from synapse_skills.job.upload.lookup import Server
 from synapse_skills.job.upload.match import Matcher
-from synapse_skills.job.upload.not_sent import write_not_sent
+from synapse_skills.job.upload.not_sent import NOT_SENT, write_not_sent
 from synapse_skills.job.upload.reporting import make_report
 from synapse_skills.job.upload.segments import FolderSegments, StoreSegments
 from synapse_skills.job.upload.send import Sender
 from synapse_skills.job.upload.settle import Settler
 from synapse_skills.job.upload.staging import FOLDER, Stager
 from synapse_skills.job.upload.tally import Tally
+from synapse_skills.job.worker import is_remote
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems, UploadReport
 from synapse_skills.sources import Access, File, Inventory, Source, reach
@@ -183,25 +185,13 @@ class Engine:
         )
         self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
         if self.options.dry_run and self.checker.outlook.remote:
-            self._tell_what_is_checked_later()
+            self.checker.outlook.tell_what_is_checked_later(self.problems)
         obstacle = self.checker.outlook.obstacle(self.state.cache)
         if obstacle is not None and not self.options.dry_run:
             raise obstacle
         if obstacle is not None:
             # What is counted here may be sent from another machine.
             self.problems.add(obstacle.code, str(obstacle), severity="warning", fix=obstacle.hint)
-
-    def _tell_what_is_checked_later(self) -> None:
-        places = sorted({f"{way.name} (login: {way.credentials})" for way in self._ways if way.is_remote})
-        for number, place in enumerate(places):
-            self.problems.add(
-                "content-checked-later",
-                place,
-                severity="info",
-                fix="Names and sizes are checked now, and what is in these files as each is fetched to be sent: a data "
-                "unit with one that is not fit is quarantined then.",
-                count=0 if number else self.checker.outlook.remote,
-            )
 
     async def _upload(self) -> None:
         assert self.ledger is not None and self.tally is not None
@@ -235,7 +225,7 @@ class Engine:
         await flow.creator.start()
         self.progress.stage("settling")
         await flow.settler.wait_for_forgotten()
-        await flow.settler.settle()
+        await self._look_up()
         await self._retries(flow.creator)
         await flow.matcher.prepare()
         self.progress.stage("uploading", self.tally.counts().planned)
@@ -253,6 +243,19 @@ class Engine:
         await flow.run(sender, self.options.limit)
         await self._reconcile(flow.settler.server)
 
+    async def _look_up(self) -> None:
+        """What an earlier run sent without an answer: is it there?"""
+        assert self.ledger is not None and self.flow is not None
+        doubted = self.ledger.keys_in("sent")
+        await self.flow.settler.settle()
+        found = [key for key in doubted if self.ledger.standing(key).state == "created"]
+        if not found:
+            return
+        # Their files had arrived before, or they could not be there.
+        self.checked.reused += sum(self.checked.doubted.get(key, 0) for key in found)
+        said = f"{len(found):,} of {len(doubted):,} that an earlier run sent without an answer were found there"
+        self.problems.add("found-there", said, severity="info", fix="Nothing: none is sent twice.", count=len(found))
+
     async def _reconcile(self, server: Server) -> None:
         """Hold our count against the backend's own, where it tells one."""
         assert self.tally is not None
@@ -262,6 +265,13 @@ class Engine:
         except SkillsError:
             # All is done: a backend that can't be counted, or has just gone away, takes nothing from it.
             return
+        if theirs is not None and counts.already:
+            self.problems.add(
+                "backend-count",
+                f"{ours:,} of {counts.planned:,} data units were made or found; the collection holds {theirs:,}",
+                severity="info",
+                fix="Nothing: it may hold more than this job's, and fewer are warned of.",
+            )
         if theirs is not None and theirs < ours:
             self.problems.add(
                 "fewer-on-backend",
@@ -340,9 +350,14 @@ class Engine:
             files.sent = self.flow.moved.sent
             files.reused += self.flow.moved.reused
         if self.tally is not None and not self.options.dry_run:
+            if self.flow is not None:
+                self.flow.moved.tell(self.problems)
             denied = write_not_sent(self.tally, self.state)
             if denied is not None:
                 self.problems.add(denied.code, str(denied), severity="warning", fix=denied.hint)
+        hint = ""
+        if error is None and not self._interrupted and self.ledger is not None and self.tally is not None:
+            hint = what_sets_apart(self.checker, self.ledger, self.tally)
         return make_report(
             self.plan,
             self.checked,
@@ -354,6 +369,10 @@ class Engine:
             interrupted=self._interrupted,
             described_by=self.describe,
             started=self._started,
+            # On the cluster the job folder is a copy that goes with its worker.
+            left_out=self.left_out.name if is_remote() else str(self.left_out),
+            not_sent=f"{self.state.name}/{NOT_SENT}",
+            hint=hint,
         )
 
     def _close(self) -> None:

@@ -24,6 +24,7 @@ from synapse_skills.job.upload.tally import Tally
 from synapse_skills.job.upload.tasks import Tasks
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
+from synapse_skills.texts import human_bytes
 from synapse_skills.units import Unit
 
 LINGER_S = 1.0
@@ -53,11 +54,20 @@ FIXES = {
 
 @dataclass
 class Moved:
-    """Files and bytes that travelled, and files that needed not."""
+    """Files that travelled, and those that needed not; of those that were converted, bytes before and after."""
 
     sent: int = 0
     reused: int = 0
-    bytes: int = 0
+    converted: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+    def tell(self, problems: Problems) -> None:
+        """What conversions have made of the files that were sent."""
+        if self.converted:
+            said = f"{human_bytes(self.bytes_before)} became {human_bytes(self.bytes_after)}, as sent by this run"
+            fix = "Nothing: the originals stay as they are."
+            problems.add("files-converted", said, severity="info", fix=fix, count=self.converted)
 
 
 class Flow:
@@ -273,6 +283,10 @@ class Flow:
         """A unit's files have all arrived, or one of them can't."""
         self._in_transit -= 1
         self.moved.sent += job.sent
+        for before, after in job.converted:
+            self.moved.converted += 1
+            self.moved.bytes_before += before
+            self.moved.bytes_after += after
         if self._first_pass:
             self.moved.reused += job.reused
         if job.code:

@@ -11,7 +11,7 @@ from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.staging import SPARE, Targets, free_bytes, no_room, room_for
 from synapse_skills.media import NoFfmpeg, find_ffmpeg, needs_ffmpeg
 from synapse_skills.plan import UploadPlan
-from synapse_skills.report import MAX_EXAMPLES
+from synapse_skills.report import MAX_EXAMPLES, Problems
 from synapse_skills.sources import Access
 from synapse_skills.units import Unit
 
@@ -52,6 +52,19 @@ class Outlook:
                 self.ffmpeg += 1
                 if len(self.examples) < MAX_EXAMPLES:
                     self.examples.append(file.path)
+
+    def tell_what_is_checked_later(self, problems: Problems) -> None:
+        """A dry run does not fetch what lies elsewhere: which places those are."""
+        places = sorted({f"{way.name} (login: {way.credentials})" for way in self.ways if way.is_remote})
+        for number, place in enumerate(places):
+            problems.add(
+                "content-checked-later",
+                place,
+                severity="info",
+                fix="Names and sizes are checked now, and what is in these files as each is fetched to be sent: a data "
+                "unit with one that is not fit is quarantined then.",
+                count=0 if number else self.remote,
+            )
 
     def obstacle(self, folder: Path) -> OutOfReach | None:
         """Why the files can't be staged on this machine, with the state in this folder; None if they can."""

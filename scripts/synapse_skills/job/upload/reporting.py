@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from synapse_skills.errors import (
@@ -17,12 +18,15 @@ from synapse_skills.errors import (
     redact,
 )
 from synapse_skills.job.upload.checking import Checked
+from synapse_skills.job.upload.not_sent import NOT_SENT
 from synapse_skills.job.upload.tally import Counts, Tally
 from synapse_skills.job.worker import job_id, worker
 from synapse_skills.metadata import kinds_of
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import MAX_EXAMPLES, Problem, Problems, TaskCounts, UploadReport
 
+LEFT_OUT = "left_out.jsonl"
+MOST_AT_HOME, MOST_NAMED = 10, 20
 TASKS_MISSING = ("task-missing", "task-refused", "task-unknown")
 NOTHING_YET = Counts(0, 0, 0, 0, 0, 0)
 
@@ -39,6 +43,9 @@ def make_report(
     interrupted: bool,
     described_by: Any,
     started: float,
+    left_out: str = LEFT_OUT,
+    not_sent: str = NOT_SENT,
+    hint: str = "",
 ) -> UploadReport:
     """The report of a run, however it ended.
 
@@ -48,6 +55,9 @@ def make_report(
         error: what ended the run early, if something did.
         refused_tasks: why, by the data unit's key.
         started: seconds since the epoch.
+        left_out: the path of what stays at home by consent.
+        not_sent: that of the list of what was given up.
+        hint: what the refused data units have in common, if anything.
     """
     found = Problems()
     for problem in [*checked.problems.as_list(), *problems.as_list()]:
@@ -58,13 +68,14 @@ def make_report(
         counts = tally.counts()
         if checked.left_out and not dry_run:
             # The plan has told it where a dry run is all there is.
-            fix = (
-                "They stay at home by your word; left_out.jsonl beside the plan names each. Mend them, and plan again."
-            )
-            examples = [redact(printable(each)) for each in tally.at_home(MAX_EXAMPLES)]
+            fix = f"They stay at home by your word: {left_out} says why of each. Mend them, and plan again."
+            examples = [redact(printable(each)) for each in tally.at_home(MOST_AT_HOME)]
             told = Problem(code="left-out", severity="warning", count=checked.left_out, examples=examples, fix=fix)
             found.merge(told)
-        _explain(found, tally, refused_tasks, with_tasks=plan.project is not None and not dry_run)
+        if dry_run:
+            _outlook(found, tally, hint)
+        else:
+            _explain(found, tally, refused_tasks, not_sent, hint, with_tasks=plan.project is not None)
     if error is not None:
         found.merge(Problem(code=error.code, examples=[str(error)], fix=error.hint))
     with_tasks = plan.project is not None
@@ -93,10 +104,21 @@ def make_report(
     return report
 
 
-def _explain(problems: Problems, tally: Tally, refused_tasks: Mapping[str, str], *, with_tasks: bool) -> None:
-    for key, reason in tally.in_state("failed"):
-        fix = "Mend what the backend objects to (not_sent.jsonl names all); --retry-failed sends the same again."
-        problems.add("refused-by-backend", f"{key}: {reason}", fix=fix)
+def _outlook(problems: Problems, tally: Tally, hint: str) -> None:
+    """What earlier runs have left open, before the next one."""
+    fix = "--retry-failed sends them again, once what the backend objected to is mended; without it only what has changed since."
+    _name(problems, _reasons(tally), code="refused-before", severity="warning", fix=f"{fix} {hint}".strip())
+    fix = "Look for each in Synapse: --retry-unknown sends again what is not there."
+    _name(problems, [key for key, _ in tally.in_state("unknown")], code="outcome-unknown", severity="warning", fix=fix)
+    fix = "Nothing: the next run looks them up before it sends anything, and sends only those that are not there."
+    _name(problems, [key for key, _ in tally.in_state("sent")], code="in-doubt", severity="info", fix=fix)
+
+
+def _explain(
+    problems: Problems, tally: Tally, refused_tasks: Mapping[str, str], not_sent: str, hint: str, *, with_tasks: bool
+) -> None:
+    fix = f"Mend what the backend objects to ({not_sent} names all); --retry-failed sends the same again."
+    _name(problems, _reasons(tally), code="refused-by-backend", fix=f"{fix} {hint}".strip())
     for key, _ in tally.in_state("unknown"):
         fix = "Look for the data unit in Synapse: if it is not there, --retry-unknown sends it again."
         problems.add("outcome-unknown", key, fix=fix)
@@ -111,6 +133,21 @@ def _explain(problems: Problems, tally: Tally, refused_tasks: Mapping[str, str],
             else:
                 fix = "Run it again: missing tasks are made, none is made twice."
                 problems.add("task-missing", key, fix=fix)
+
+
+def _reasons(tally: Tally) -> Iterator[str]:
+    return (f"{key}: {reason}" for key, reason in tally.in_state("failed"))
+
+
+def _name(problems: Problems, named: Iterable[str], *, code: str, severity: str = "error", fix: str) -> None:
+    """Count what is named; all of the names where they are few, else the first three."""
+    rest = iter(named)
+    first = list(islice(rest, MOST_NAMED + 1))
+    shown = first if len(first) <= MOST_NAMED else first[:MAX_EXAMPLES]
+    for one in shown:
+        problems.add(code, one, severity=severity, fix=fix, most=MOST_NAMED)
+    if len(first) > len(shown):
+        problems.add(code, severity=severity, fix=fix, count=len(first) - len(shown) + sum(1 for _ in rest))
 
 
 def _exit_code(report: UploadReport, checked: Checked, error: SkillsError | None, *, interrupted: bool) -> int:

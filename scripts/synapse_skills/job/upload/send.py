@@ -30,7 +30,7 @@ ATTEMPTS = 4
 
 @dataclass
 class Job:
-    """A data unit on its way."""
+    """A data unit on its way; `converted`: bytes of each such file, before and as it was sent."""
 
     unit: Unit
     meta: dict[str, object] | None
@@ -41,6 +41,7 @@ class Job:
     code: str = ""
     sent: int = 0
     reused: int = 0
+    converted: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -263,6 +264,8 @@ class Sender:
         for item, checksum in items:
             item.job.checksums[item.spec] = checksum
             item.job.sent += 1
+            if self.stager.target(item.spec, item.file):
+                item.job.converted.append((item.file.size, item.staged.size))
             self.on_bytes(item.file.size)
             await self._done(item)
 
