@@ -273,7 +273,7 @@ def test_a_broken_table_in_the_source_is_asked_about(user: User) -> None:
 def test_several_tables_and_many_missing_fields(user: User) -> None:
     user.files(units(2, "a.png"))
     table(user.folder / "scans/meta.csv", ROWS)
-    table(user.folder / "scans/metadata.csv", ROWS)
+    table(user.folder / "scans/metadata.csv", [ROWS[0], *reversed(ROWS[1:])])
     question = asked(user.say(path="scans", collection=PATIENTS), "metadata.table")
     assert [option["label"] for option in question["options"]] == ["meta.csv", "metadata.csv", "None of them"]
     assert user.say("metadata.table=metadata.csv", path="scans").status == "ready"
