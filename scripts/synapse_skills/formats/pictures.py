@@ -1,17 +1,20 @@
-"""Where a trainer looks for the pictures of a format, for those who put them there themselves."""
+"""Where a trainer looks for the pictures of a format, for those who put them there themselves.
+
+Only formats that find a picture by its place: COCO names its pictures, and a trainer is told where they lie.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_FOLDERS = {"coco": "images", "panoptic": "images", "masks": "images", "voc": "JPEGImages"}
+_FOLDERS = {"panoptic": "images", "masks": "images", "voc": "JPEGImages"}
 _YOLO = "yolo"
 _ONE_PART = "train"
 """What YOLO calls all of it where there is no split."""
 
 
 def picture_folders(name: str, parts: Sequence[str]) -> tuple[str, ...]:
-    """Folders in an output where a format's pictures belong; () if it is loaded without any.
+    """Folders in an output where a format's pictures belong; () if they may lie anywhere.
 
     Args:
         name: of the format.

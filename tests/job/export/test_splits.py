@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export_fixture import ExportJob, boxes, row
-from synapse_skills.export_plan import ClassesPlan, SplitPlan
+from synapse_skills.export_plan import ClassesPlan, FormatPlan, SplitPlan
 from synapse_skills.job.export.checksums import Checksums, shares_of
+from synapse_skills.job.export.reporting import report_lines
 from synapse_skills.job.export.strata import Strata
 from synapse_skills.job.export.verify import verify_output
+from synapse_skills.report import ExportReport
 
 THREE = {"train": 0.7, "val": 0.2, "test": 0.1}
 
@@ -119,6 +121,20 @@ def test_a_share_that_is_not_what_is_listed_is_found(export_job: ExportJob, tmp_
     path = export_job.output / "metadata" / "export_summary.json"
     path.write_text(path.read_text().replace('"train": 1.0', '"train": 0.9'))
     assert any("is not the share" in str(each.examples) for each in verify_output(export_job.output).problems)
+
+
+def test_labels_alone_say_where_pictures_belong_and_where_they_lie(export_job: ExportJob) -> None:
+    export_job.plan_with(formats=(FormatPlan(name="yolo"),), split=SplitPlan(ratios={"train": 0.5, "val": 0.5}))
+    export_job.label(row(1, boxes(1)))
+    export_job.do("--dry-run")
+    told = export_job.report()
+    assert (told["output"], told["next"]) == (None, "")
+    export_job.do()
+    told = export_job.report()
+    assert told["output"] == str(export_job.output) and told["next"].startswith("verify_export ")
+    assert export_job.problem("pictures-elsewhere")["examples"] == ["yolo/images/train, yolo/images/val"]
+    lines = report_lines(ExportReport.model_validate(told))
+    assert lines[-1] == f"next: {told['next']}" and any(str(export_job.output) in line for line in lines[:-1])
 
 
 @pytest.mark.parametrize("said", ["size", 3])

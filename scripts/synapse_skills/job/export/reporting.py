@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from synapse_skills.errors import EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, SkillsError
+from synapse_skills.errors import (
+    EXIT_FINDINGS,
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    SkillsError,
+    printable,
+    redact,
+)
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.formats.pictures import picture_folders
 from synapse_skills.formats.reasons import NOT_HELD, TOOL_LEFT_OUT
@@ -124,6 +133,9 @@ def make_report(
         report.files = ExportFiles(written=outcome.files, originals=written.originals, missing=written.missing)
         report.splits = {part: written.items.get(part, 0) for part in parts_of(plan.split)}
     report.exit_code = _exit_code(report, error, interrupted=interrupted)
+    if not dry_run and report.exit_code in (EXIT_OK, EXIT_INCOMPLETE):
+        report.output = redact(plan.place)
+        report.next = f"verify_export {shlex.quote(report.output)}"
     return ExportReport.model_validate(report.model_dump())
 
 
@@ -263,4 +275,7 @@ def report_lines(report: ExportReport) -> list[str]:
     files = report.files
     missing = f", {files.missing:,} missing" if files.missing else ""
     lines.append(f"  {'files':<12} {files.written:>10,}  ({files.originals:,} originals{missing})")
-    return lines + last_lines(report)
+    if report.output:
+        lines.append(f"  {'output':<12} {printable(report.output)}")
+    # Behind the problems: what they ask for comes first.
+    return lines + last_lines(report) + ([f"next: {printable(report.next)}"] if report.next else [])
