@@ -49,6 +49,18 @@ def test_a_mistyped_spec_comes_back_with_the_nearest_one(user: User) -> None:
     assert [option["value"] for option in question["options"]] == ["image_1", "label_1", "any"]
 
 
+@pytest.mark.heavy
+def test_a_spec_in_the_users_own_words(user: User) -> None:
+    user.files({"i/1.png": PNG}, "one")
+    user.files({"l/1.json": "{}"}, "two")
+    flags = source_flags([], ["사진=one", "things=two"], recursive=None) | {"data_collection": SCANS}
+    document = say(user, flags=flags)
+    photos, things = asked(document, "sources.1.spec"), asked(document, "sources.2.spec")
+    assert "did you mean image_1?" in photos["error"] and photos["options"][0]["value"] == "image_1"
+    # No word of ours is like it: what takes the files stands first, and nothing is said to be meant.
+    assert "did you mean" not in things["error"] and things["options"][0]["value"] == "label_1"
+
+
 def test_only_what_lies_directly_in_a_source_counts_where_that_is_said(user: User) -> None:
     user.files({"1.png": PNG, "old/2.png": PNG}, "one")
     user.files({"1.json": "{}", "old/2.json": "{}"}, "two")

@@ -315,7 +315,7 @@ def test_a_word_is_for_as_many_as_its_question_said(user: User) -> None:
     rows = [[f"p{n:03}", n if n < 10 else "old", "F"] for n in range(1, 11)]
     table(user.folder / "scans/meta.csv", [["id", "age", "sex"], *rows, ["p002", 3, "M"]])
     first = user.say(path="scans", collection=PATIENTS)
-    assert asked(first, "metadata.rows") and "1 have metadata" in asked(first, "leave_out")["question"]
+    assert asked(first, "metadata.rows") and "1 data unit has metadata" in asked(first, "leave_out")["question"]
     # Without these rows there is one more to leave out, and the word was not for that.
     again = asked(user.say("metadata.rows=none", "leave_out=meta-invalid", path="scans"), "leave_out")
     assert "1 meta-invalid before, 2 now" in again["question"]

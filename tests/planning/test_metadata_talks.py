@@ -139,7 +139,7 @@ def test_rows_that_do_not_fit_are_left_out_by_name(user: User) -> None:
     table(user.folder / "scans/meta.csv", [HEADER[:4], *rows])
     document = user.say(path="scans", collection=PATIENTS)
     question = asked(document, "leave_out")
-    assert "1 have metadata that does not fit the schema" in question["question"]
+    assert "1 data unit has metadata that does not fit the schema" in question["question"]
     (problem,) = [each for each in document.problems if each["code"] == "meta-invalid"]
     assert problem["count"] == 1 and "p007 (row 8)" in problem["examples"][0]
     done = user.say("leave_out=meta-invalid", path="scans")

@@ -211,7 +211,7 @@ def test_what_only_the_content_tells_is_found_by_the_dry_run_there(
     path = there(cluster, mnt / "scans", {**units(3, "a.png", "a.json"), "p002/a.png": "MZ no picture"})
     document = real_user.say_request(Request(on_agent(path, data_collection=SCANS, state=str(mnt / "state"))))
     question = asked(document, "leave_out")
-    assert "1 hold a file that the content guard refuses" in question["question"] and "p002" in str(question)
+    assert "1 data unit holds a file that the content guard refuses" in question["question"] and "p002" in str(question)
     assert len(cluster.ran) == 2
     stopped = real_user.say('leave_out="stop"', path=path)
     assert codes(stopped)[0] == "refused-by-guard" and len(cluster.ran) == 2

@@ -50,6 +50,7 @@ WORDS = {
     UNFIT: ("have metadata that does not fit the schema", "Leave out unfit metadata"),
     "key-too-long": ("have a name that is too long", "Leave out long names"),
 }
+SINGULAR = {"have": "has", "hold": "holds", "miss": "misses"}
 UNITS = frozenset(WORDS)
 """Codes of data units; the others are of names and folders."""
 WORDS |= {
@@ -257,7 +258,7 @@ def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse
     if not codes:
         return Inferred([], "no other finding in any data unit")
     order = sorted(codes, key=lambda code: -codes[code][0])
-    listed = "; ".join(f"{codes[code][0]:,} {WORDS.get(code, (code, ''))[0]}" for code in order)
+    listed = "; ".join(_told(code, codes[code][0]) for code in order)
     if AMBIGUOUS in codes and (specs := sorted(total.found()[AMBIGUOUS].specs)):
         listed += f" (a pattern for {specs[0]} would keep them: specs.{specs[0]}.pattern)"
     options = [
@@ -279,6 +280,15 @@ def _decide_leave_out(facts: Facts, settled: Settled) -> Inferred | Ask | Refuse
         everything = Option("Leave out all these", order, "Each is named in left_out.jsonl")
         options = [everything, *options[:2]]
     return Ask(f"{listed}. Which of them are left out?", (*options, stop), multi=True)
+
+
+def _told(code: str, count: int) -> str:
+    """`1 data unit holds an empty file`, `3 data units hold an empty file`, `2 names are not UTF-8`."""
+    words = WORDS[code][0] if code in WORDS else code
+    if code not in UNITS:
+        return f"{count:,} {words}"
+    verb, _, rest = words.partition(" ")
+    return f"{amount(count)} {SINGULAR[verb] if count == 1 else verb} {rest}"
 
 
 def _parse_leave_out(answer: Any, facts: Facts, settled: Settled) -> list[str]:

@@ -66,7 +66,7 @@ def in_words(grouping: GroupingPlan) -> str:
         where = "top-level folder" if grouping.depth == 1 else f"folder {grouping.depth} levels down"
         return f"each {where} is one"
     if grouping.by == STEM:
-        words = "files with the same name are one"
+        words = "each file is one, with those of the same name"
         words += f", whatever the folder of {', '.join(grouping.ignore)}" if grouping.ignore else ""
         return words + (f", less {', '.join(grouping.endings)}" if grouping.endings else "")
     if grouping.by == FILE:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 ANY = "any"
 MAX_WAYS = 5_000
+MEANT = {
+    "image": ("image", "photo", "picture", "img", "사진", "이미지"),
+    "video": ("video", "clip", "movie", "영상", "비디오", "동영상"),
+    "label": ("label", "annotation", "라벨", "레이블"),
+    "mask": ("mask", "마스크"),
+}
+"""Words that people have for what a specification holds."""
 CORRECTED = (
     "source-missing",
     "source-not-a-folder",
@@ -264,19 +271,35 @@ def _alike(folder: str, spec: str) -> bool:
     return len(word) > 1 and word in folder.casefold()
 
 
+def _is_meant(word: str, spec: SpecPlan) -> bool:
+    """Whether a word of the user's own, `photos` or `라벨`, is one for the kind of files that a spec holds."""
+    plain, kind = word.casefold(), spec.name.casefold().rstrip("0123456789_- ")
+    said = {meant for meant, words in MEANT.items() if any(each in plain for each in words)}
+    return kind in said or (kind not in MEANT and spec.file_type in said)
+
+
+def _takes(spec: SpecPlan, held: Mapping[str, int]) -> bool:
+    taken = set(takes(spec))
+    return any(_known(each, taken) in taken for each in held)
+
+
 def _parse_spec(answer: Any, facts: Facts, settled: Settled, number: int) -> str:
     specs = _specs(facts, settled)
     word = str(answer).strip()
     for name in (*(spec.name for spec in specs), ANY):
         if word.casefold() == name.casefold():
             return name
-    near = difflib.get_close_matches(word, [spec.name for spec in specs], n=1, cutoff=0.0)
+    near = difflib.get_close_matches(word, [spec.name for spec in specs], n=1)
+    held = facts.extensions_by_source(sources_of(settled))[number - 1]
     collection = settled["data_collection"]
     path = printable(paths_of(settled)[number - 1])
-    # The nearest one first, then those of the collection's order.
-    names = sorted((spec.name for spec in specs), key=lambda name: name not in near)
+    # What the word means first, then what takes the files, then the collection's order.
+    order = sorted(specs, key=lambda spec: (spec.name not in near, not _is_meant(word, spec), not _takes(spec, held)))
+    names = [spec.name for spec in order]
+    is_clear = bool(near) or _is_meant(word, order[0])
     raise BadAnswer(
-        f"{shown(answer)} is no spec of data collection {collection}: did you mean {near[0] if near else ANY}?",
+        f"{shown(answer)} is no spec of data collection {collection}"
+        + (f": did you mean {names[0]}?" if is_clear else "."),
         Ask(
             f"Which spec do the files of {path} fill?",
             (

@@ -60,10 +60,12 @@ class Junk:
         """One problem for all kinds; hidden files first among the examples, as they may be data after all."""
         order = sorted(self._kinds.items(), key=lambda item: (not item[0].startswith("hidden"), -item[1][0], item[0]))
         for kind, (count, example) in order:
+            is_hidden = kind.startswith("hidden")
             problems.add(
                 "junk-set-aside",
                 example if count == 1 else f"{count} × {kind}, first {example}",
                 severity="info",
                 count=count,
-                fix="Nothing to do, unless one of them is data: rename it without the leading dot.",
+                fix="Nothing to do, unless one of them is data: rename it"
+                + (" without the leading dot." if is_hidden else "."),
             )

@@ -237,7 +237,12 @@ class _Tally:
             return f"none of {amount} is a complete data unit"
         held, most = max(self._held.items(), key=lambda item: (item[1], item[0]))
         text = f"{round(most / share):,} of {amount} have {sentence(held)}"
-        return text if most == self.complete else f"{text}; {complete:,} are complete data units"
+        if most == self.complete:
+            return text
+        if self.complete == self.units:
+            every = amount if share < 1 else f"all {amount}"
+            return f"{every} are complete data units; {round(most / share):,} of them have {sentence(held)}"
+        return f"{text}; {complete:,} are complete data units"
 
 
 def recount(inventory: Inventory, one: Hypothesis) -> Hypothesis:
