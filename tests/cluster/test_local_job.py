@@ -62,6 +62,51 @@ def test_a_run_that_was_killed(ask: Callable[..., Any], ready: Ready) -> None:
     assert "1 of 2 data units done" in document["message"] and "goes on" in document["next"]
 
 
+def test_a_killed_run_is_counted_by_its_journal(ask: Callable[..., Any], ready: Ready) -> None:
+    from synapse_skills.job.upload.journal import Journal
+    from synapse_skills.job.upload.ledger import Ledger
+
+    ready.state.mkdir(parents=True)
+    journal = Journal(ready.state / "journal")
+    ledger = Ledger(ready.state / "ledger.sqlite", journal)
+    ledger.start_run({"t": "job", "version": 1, "host": "h", "tenant": "t", "collection": 1, "name": "n", "at": 0.0})
+    ledger.close()
+    for key in ("a", "b"):
+        units = [[key, "-.-.-.-", "basis"]]
+        journal.append({"t": "intent", "batch": key, "kind": "unit", "floor": 0, "at": 0.0, "up": "", "units": units})
+    journal.append({"t": "answer", "batch": "a", "ids": [["a", 7]]})
+    journal.close()
+    (ready.state / "lock").write_text("pid 1 on elsewhere since 2026-03-01 10:00:00\n")
+    before = (ready.state / "ledger.sqlite").read_bytes()
+    document = ask(ready)[1]
+    assert (document["status"], document["done"], document["in_doubt"], document["planned"]) == ("DIED", 1, 1, 2)
+    assert "1 of 2 data units done, 1 sent without an answer" in document["message"]
+    assert "at least" not in document["message"] and "plan_upload --name" in document["next"]
+    assert (ready.state / "ledger.sqlite").read_bytes() == before, "looking changes nothing"
+
+
+def test_what_was_refused_goes_again_by_a_flag(ask: Callable[..., Any], ready: Ready) -> None:
+    problem = Problem(code="refused-by-backend", examples=["a: HTTP 400"], fix="Mend a.")
+    has_run(ready, exit_code=5, created=2, failed=1, problems=[problem])
+    document = ask(ready)[1]
+    assert f"job {ready.home.folder} --approve HASH --retry-failed" in document["next"]
+    assert document["done"] == 2
+
+
+def test_the_list_tells_one_job_from_another(ready: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    from synapse_skills.cluster.local import look_here
+    from synapse_skills.cluster.show import show_known
+    from synapse_skills.cluster.status import Known
+
+    has_run(ready)
+    row = look_here(ready.home).as_row()
+    assert (row["plan"], row["done"], row["planned"]) == (ready.hash, 3, 2)
+    plan = json.loads((ready.home.folder / "plan.json").read_bytes())
+    assert (row["collection"], row["source"]) == (plan["data_collection"], plan["sources"][0]["path"])
+    show_known(Known([row]))
+    assert f"collection {plan['data_collection']}" in capsys.readouterr().out
+
+
 def test_a_run_under_way_and_how_it_is_stopped(ask: Callable[..., Any], ready: Ready) -> None:
     ready.state.mkdir(parents=True)
     with (ready.state / "lock").open("w+") as lock:

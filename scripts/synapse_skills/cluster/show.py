@@ -148,7 +148,7 @@ def show_seen(seen: Seen, *, followed: bool = False) -> None:
 
 def show_known(known: Known) -> None:
     """A table of jobs."""
-    columns = ("name", "job_id", "mode", "plan", "status", "since", "elapsed")
+    columns = ("name", "job_id", "mode", "plan", "status", "done", "to", "from", "since", "elapsed")
     rows = [[_cell(row, column) for column in columns] for row in known.rows]
     if rows:
         table = [list(columns), *rows]
@@ -166,6 +166,12 @@ def show_known(known: Known) -> None:
 def _cell(row: dict[str, Any], column: str) -> str:
     if column == "elapsed":
         return duration(row["elapsed_s"])
+    if column == "done":
+        return f"{row['done']:,} of {row['planned']:,}" if row["done"] is not None and row["planned"] else "-"
+    if column == "to":
+        return f"collection {row['collection']}" if row["collection"] else "-"
+    if column == "from":
+        return printable(str(row["source"] or (f"project {row['project']}" if row["project"] else "-")))[-_WIDTH:]
     return printable(str(row[column] or "-"))[:_WIDTH]
 
 

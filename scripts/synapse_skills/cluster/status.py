@@ -11,7 +11,7 @@ from typing import Any
 
 from synapse_skills.cluster.agent import agent
 from synapse_skills.cluster.ending import Ended, bring_home, look
-from synapse_skills.cluster.local import PLANNED, RUNNING, Here, look_here
+from synapse_skills.cluster.local import PLANNED, RUNNING, Here, look_here, plan_of, what_of
 from synapse_skills.cluster.ray_jobs import JobInfo, RayJobs
 from synapse_skills.cluster.submission import SCRIPTS, JobHome, Submission
 from synapse_skills.errors import (
@@ -253,7 +253,8 @@ def known_jobs() -> Known:
             )
             ids |= {submission.job_id, info.id if info else None}
             tags.add(submission.tag)
-            found.rows.append(_row(home.folder.name, submission, info, asked=submission.dashboard in there))
+            row = _row(home.folder.name, submission, info, asked=submission.dashboard in there)
+            found.rows.append(row | what_of(plan_of(home)[0]))
     try:
         ask(agent().dashboard)
     except OutOfReach as error:
@@ -287,6 +288,9 @@ def _row(name: str, submission: Submission | None, info: JobInfo | None, *, aske
         "status": status,
         "since": submission.submitted_at if submission else started,
         "elapsed_s": round(info.elapsed() or 0.0, 1) if info else None,
+        **what_of({}),
+        "done": None,
+        "planned": None,
     }
 
 

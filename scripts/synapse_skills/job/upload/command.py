@@ -41,9 +41,7 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="send only the first N data units that are not there yet; the rest is pending",
     )
-    parser.add_argument(
-        "--workers", type=whole_number(1, 64), metavar="N", help="at most N transfers at once, 1 to 64"
-    )
+    parser.add_argument("--workers", type=whole_number(1, 64), metavar="N", help="at most N transfers at once, 1 to 64")
     parser.add_argument(
         "--state", metavar="DIR", help="where the job remembers: a folder or a storage URL (default: ../state)"
     )

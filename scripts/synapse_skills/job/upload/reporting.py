@@ -106,7 +106,7 @@ def make_report(
 
 def _outlook(problems: Problems, tally: Tally, hint: str) -> None:
     """What earlier runs have left open, before the next one."""
-    fix = "--retry-failed sends them again, once what the backend objected to is mended; without it only what has changed since."
+    fix = "Mend what the backend objected to; --retry-failed sends them again, without it only what has changed goes."
     _name(problems, _reasons(tally), code="refused-before", severity="warning", fix=f"{fix} {hint}".strip())
     fix = "Look for each in Synapse: --retry-unknown sends again what is not there."
     _name(problems, [key for key, _ in tally.in_state("unknown")], code="outcome-unknown", severity="warning", fix=fix)
