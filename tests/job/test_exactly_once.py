@@ -37,7 +37,7 @@ STEPS = [
     (f"{TRANSFER}.put", 3, "after"),
     (f"{TRANSFER}.confirm", 1, "before"),
     (f"{TRANSFER}.confirm", 1, "after"),
-    (f"{LEDGER}.confirm", 5, "after"),
+    (f"{LEDGER}.confirm", 1, "after"),
     (JOURNAL, 1, "before"),  # header
     (JOURNAL, 2, "before"),  # listed
     (JOURNAL, 3, "before"),  # canary's intent
