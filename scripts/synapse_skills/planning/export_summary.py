@@ -143,7 +143,7 @@ def _where(plan: ExportPlan, facts: ExportFacts, settled: Settled) -> list[str]:
     originals = {
         "none": "not exported",
         "optional": "where they are there",
-        "required": "all; no record without its file",
+        "required": "all, and no record without its file",
     }
     named = {"original": "as the original file is called", "id": "by the number of the record"}
     lines = [f"  originals   {originals[plan.originals]}; names: {named[plan.naming]}"]
