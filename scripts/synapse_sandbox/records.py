@@ -114,7 +114,8 @@ class Rows:
 
     def texts(self, keys: list[int]) -> list[str]:
         """The JSON of the records with these keys, in this order."""
-        asked = (self.target.name, self.shape, self.mode, self.base, self.unit_shown, frozenset(self.fields))
+        # Not by the mode: what it changes, a long payload, is not kept.
+        asked = (self.target.name, self.shape, self.base, self.unit_shown, frozenset(self.fields))
         kept = {} if self.expired or self.no_data else self.box.kept_rows.those(asked)
         if missing := [key for key in keys if key not in kept]:
             return self._made(keys, missing, kept)
