@@ -299,7 +299,10 @@ def test_incomplete_units_and_rows_are_agreed_to_by_number_too(user: User) -> No
     user.files({**units(30, "a.png", "label.json"), "q1/a.png": PNG})
     assert user.say("incomplete=leave_out", path="scans", collection=SCANS).status == "ready"
     user.files({"q2/a.png": PNG})
-    question = asked(user.say(path="scans"), "incomplete")
+    again = user.say(path="scans")
+    question = asked(again, "incomplete")
+    (missing,) = [each for each in again.problems if each["code"] == "missing-required-spec"]
+    assert missing["count"] == 2 and [each[:2] for each in missing["examples"]] == ["q1", "q2"]
     assert "1 missing-required-spec before, 2 now" in question["question"]
     assert user.say("incomplete=leave_out", path="scans").status == "ready"
     user.files(units(3, "a.png"), "rows")

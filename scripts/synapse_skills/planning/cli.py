@@ -39,6 +39,7 @@ from synapse_skills.planning.interview import (
 )
 from synapse_skills.planning.looking import Look
 from synapse_skills.planning.metadata_rules import metadata_problems, schema_item
+from synapse_skills.planning.named import asked_about, left_at_home
 from synapse_skills.planning.summary import summary
 from synapse_skills.planning.taken import tell_taken
 from synapse_skills.planning.upload import EXPECTED, UPLOAD
@@ -128,6 +129,8 @@ def _document(outcome: Outcome, facts: Facts, given: Given) -> Document:
         _add_schema(document, facts, outcome)
     if "sources" in outcome.settled:
         document.problems += _notes(facts, outcome)
+        known = {problem["code"] for problem in document.problems}
+        document.problems += [each for each in asked_about(facts, outcome) if each["code"] not in known]
     document.block(outcome)
     return document
 
@@ -185,6 +188,7 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
         document.stop(refusal)
         return
     document.dry_run = counts_of(report)
+    document.problems += left_at_home(left_out)
     document.problems += [
         problem.model_dump(mode="json")
         for problem in report.problems

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MISSING = "missing-required-spec"
 OVERSIZED = "oversized-file"
 UNFIT = "meta-invalid"
+MOST_NAMED = 10
+"""Data units with one kind of finding of which the examples are kept."""
 
 
 @dataclass
@@ -29,10 +31,15 @@ class Found:
     examples: list[str] = field(default_factory=list)
     specs: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def shown(self) -> list[str]:
+        """All of them where they are few, else the first three."""
+        return list(self.examples if self.units <= MOST_NAMED else self.examples[:MAX_EXAMPLES])
+
     def add(self, other: Found) -> None:
         """Take in others of the same kind."""
         self.units += other.units
-        self.examples = [*self.examples, *other.examples][:MAX_EXAMPLES]
+        self.examples = [*self.examples, *other.examples][:MOST_NAMED]
         for spec, count in other.specs.items():
             self.specs[spec] = self.specs.get(spec, 0) + count
 
@@ -170,7 +177,7 @@ def count(units: Iterator[Unit], survey: Survey, progress: Progress, described: 
             found = kind[finding.code]
             if finding.spec:
                 found.specs[finding.spec] = found.specs.get(finding.spec, 0) + 1
-            if len(found.examples) < MAX_EXAMPLES:
+            if len(found.examples) < MOST_NAMED:
                 found.examples.append(finding.message)
     total.problems = survey.problems.as_list()
     total.unfit = faults.problems(UNFIT)

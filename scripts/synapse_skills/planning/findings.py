@@ -327,7 +327,7 @@ def _refuse(code: str, total: Counted, codes: dict[str, tuple[int, str]] | None 
         printable(example),
         _fix(code),
         count=count,
-        examples=tuple(found.examples) if found else (example,),
+        examples=tuple(found.shown) if found else (example,),
     )
 
 
