@@ -198,8 +198,10 @@ def _decide_option(form: Format, option: FormatOption, facts: ExportFacts, settl
         best = best_options(facts, sample.only(tools), form, options_of(settled, form.name)).get(option.name)
         shaped = [tool for tool in places_of(facts, settled).shaped.get(form.name, ()) if tool in tools]
         rest = [tool for tool in tools if tool not in shaped]
-        # Whoever exports a tool that the format has only in another shape has said that it may have that shape.
-        if shaped and best is not None and not _spares(facts, settled, form, option, rest):
+        # Whoever exports a tool that the format has only in another shape has said that it may have that shape, unless
+        # another format of the family holds it as it is: then nobody has heard of that yet.
+        is_said = shaped and best is not None and not _spares(facts, settled, form, option, rest)
+        if is_said and not sibling_of(facts, settled, form.name, 0):
             return Inferred(best, f"tools holds {', '.join(shaped)}, and {form.name} loses the least so")
     lost = _spared(facts, settled, form, option)
     default = option.choices[0]
