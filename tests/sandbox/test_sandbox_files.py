@@ -96,6 +96,27 @@ def test_confirm_twice(box):
     assert len(box.files()) == before
 
 
+@pytest.mark.parametrize("size", [3, 3 << 20])
+def test_the_last_bytes_that_were_put_count(box, size):
+    (link,) = presign(box, size)
+    for letter in (b"a", b"b"):
+        assert put(box, link["presigned_url"], letter * size)[0] == 200
+    assert confirm(box, link["file_key"], b"a" * size)["error"] == "Checksum mismatch."
+    assert confirm(box, link["file_key"], b"b" * size)["success"] is True
+    places = [place for place in box.state.glob("objects/*/*") if place.name.startswith(link["file_key"][-32:])]
+    assert [place.read_bytes() for place in places] == [b"b" * size]
+
+
+def test_a_confirm_that_is_not_understood_confirms_nothing(box):
+    (link,) = presign(box, 3)
+    put(box, link["presigned_url"], b"abc")
+    before = len(box.files())
+    good = {"file_key": link["file_key"], "checksum": hashlib.sha1(b"abc").hexdigest(), "size": 3}
+    asked = {"files": [good, {"file_key": 5}]}
+    assert box.request("POST", "/data_files/presigned_upload/confirm_upload/", asked)[0] == 400
+    assert len(box.files()) == before
+
+
 def test_an_empty_file(box):
     (link,) = presign(box, 0)
     assert put(box, link["presigned_url"], b"")[0] == 200
