@@ -157,6 +157,8 @@ def test_pictures_arrive_as_png_turned_as_their_exif_says_and_the_originals_stay
     assert sent(pictures, "plain/image.png") == PNG
     assert not (pictures.state / "staging").exists()
     assert pictures.report()["created"] == 6
+    converted = pictures.problem("files-converted")
+    assert (converted["count"], converted["severity"]) == (5, "info") and "became" in converted["examples"][0]
 
 
 def test_a_damaged_picture_sets_only_its_data_unit_aside(pictures: Job) -> None:
