@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import stat
 import unicodedata
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from synapse_skills.errors import OutOfReach, printable, redact
 from synapse_skills.sources.address import STORAGE, Address, is_url, parse_address
 
+_LOOKED = 2_000
+"""Entries of a folder among which a misspelt one is looked for."""
 BROUGHT = "brought"
 """In a job's home: copies of the few files that were brought from folders which only the cluster sees."""
 
@@ -205,9 +209,23 @@ def _is_unicode(text: str) -> bool:
 
 
 def _nearest(path: str) -> str:
-    """The deepest folder of a missing path that does exist: where the spelling went wrong."""
+    """The path that is meant, if one is like it; else the deepest folder that does exist."""
     missing = Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
     for parent in missing.parents:
         if os.access(parent, os.F_OK):
+            wrong, *rest = missing.relative_to(parent).parts
+            for name in difflib.get_close_matches(wrong, _folders_in(parent), n=3):
+                meant = parent.joinpath(name, *rest)
+                if os.path.isdir(meant):  # noqa: PTH112 - a folder that may not be looked at is none
+                    return f": did you mean {printable(str(meant))}?"
             return f" ({printable(str(parent))} exists)" if parent != Path(parent.anchor) else ""
     return ""
+
+
+def _folders_in(folder: Path) -> list[str]:
+    """The first folders in a folder; none if it can't be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in islice(entries, _LOOKED) if entry.is_dir()]
+    except OSError:
+        return []
