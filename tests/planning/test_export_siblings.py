@@ -11,9 +11,10 @@ from planning.export_talk import CARS, box, polygon, record
 from synapse_skills.formats import FORMATS
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS
-from synapse_skills.planning.export_formats import _decide_option, plain_name
+from synapse_skills.planning.export_formats import _decide_option
 from synapse_skills.planning.export_sample import read_sample
 from synapse_skills.planning.export_siblings import with_siblings
+from synapse_skills.planning.export_words import plain_name
 from synapse_skills.planning.interview import Ask, Inferred
 
 ROTATED = "formats.yolo.rotated"

@@ -17,7 +17,6 @@ from synapse_skills.planning.export import EXPORT
 from synapse_skills.planning.export_build import build_export_plan
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, sample_of, table_of
-from synapse_skills.planning.export_formats import plain_name
 from synapse_skills.planning.export_home import find_export_home
 from synapse_skills.planning.export_place import without_default
 from synapse_skills.planning.export_plugin import plugin_lines, write_plugin
@@ -25,6 +24,7 @@ from synapse_skills.planning.export_scope import with_scope
 from synapse_skills.planning.export_siblings import with_siblings
 from synapse_skills.planning.export_split import OWN, reached
 from synapse_skills.planning.export_summary import export_summary
+from synapse_skills.planning.export_words import plain_name
 from synapse_skills.planning.home import Home
 from synapse_skills.planning.interview import Outcome, Settled, check_keys, fold, is_known
 from synapse_skills.planning.summary import diff

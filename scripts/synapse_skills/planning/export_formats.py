@@ -18,7 +18,7 @@ from synapse_skills.planning.export_filters import IN_SCOPE, RECORDS, sample_of
 from synapse_skills.planning.export_sample import Sample, Trial
 from synapse_skills.planning.export_siblings import sibling_of
 from synapse_skills.planning.export_tools import ALL_CLASSES, best_options, options_of, places_of, tools_of
-from synapse_skills.planning.export_words import counted, format_label, format_named
+from synapse_skills.planning.export_words import counted, format_label, plain_name
 from synapse_skills.planning.interview import (
     MAX_OPTIONS,
     Ask,
@@ -48,7 +48,6 @@ LITTLE = 0.9
 OWN_ROWS = frozenset({"unknown-class", "unlabelled", "dropped", TOOL_LEFT_OUT})
 """Reasons that rows of their own ask about: classes and tools."""
 _REASON = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_YOLO = re.compile(r"yolo_?(?:v?\d+)?[nsmlx]?(?:_(seg|segment|segmentation|pose|obb|detect))?")
 
 
 # ---- which ones
@@ -121,18 +120,6 @@ def _decide_formats(facts: ExportFacts, settled: Settled) -> Ask:
         options,
         multi=True,
     )
-
-
-def plain_name(word: str) -> str:
-    """A format as people write it: `YOLOv8-seg` and the like have one layout for all of their versions."""
-    plain = word.strip().casefold().removesuffix(" (recommended)")
-    if called := format_named(plain):
-        return called
-    name = plain.replace("-", "_").replace(" ", "_")
-    if found := _YOLO.fullmatch(name):
-        kind = {"segment": "seg", "segmentation": "seg", "detect": ""}.get(found[1] or "", found[1] or "")
-        return f"yolo_{kind}" if kind else "yolo"
-    return name
 
 
 def _check_formats(answer: Any) -> list[str]:

@@ -14,9 +14,9 @@ from synapse_skills.errors import EXIT_INCOMPLETE, EXIT_OK, SkillsError, UsageEr
 from synapse_skills.job.export.command import LAST_EXPORT
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import ANY
-from synapse_skills.planning.export_formats import plain_name
 from synapse_skills.planning.export_kept import FOLDER as KEPT_ROWS
 from synapse_skills.planning.export_scope import GROUND_TRUTH, SCOPE, VERSION_KEY, scope_of
+from synapse_skills.planning.export_words import plain_name
 from synapse_skills.planning.home import JOBS, Home, find_home, slug
 from synapse_skills.planning.interview import Settled, fold
 from synapse_skills.texts import parse_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 TOOLS: dict[str, tuple[str, str]] = {
@@ -36,6 +37,7 @@ FORMATS: dict[str, str] = {
     "jsonl": "JSONL",
     "custom": "A format of your own",
 }
+_YOLO = re.compile(r"yolo_?(?:v?\d+)?[nsmlx]?(?:_(seg|segment|segmentation|pose|obb|detect))?")
 
 
 def tool_words(name: str, count: int = 2) -> str:
@@ -74,3 +76,15 @@ def format_label(name: str) -> str:
 def format_named(label: str) -> str:
     """The format whose label this is; '' if none has it."""
     return next((name for name, words in FORMATS.items() if words.casefold() == label.strip().casefold()), "")
+
+
+def plain_name(word: str) -> str:
+    """A format as people write it: `YOLOv8-seg` and the like have one layout for all of their versions."""
+    plain = word.strip().casefold().removesuffix(" (recommended)")
+    if called := format_named(plain):
+        return called
+    name = plain.replace("-", "_").replace(" ", "_")
+    if found := _YOLO.fullmatch(name):
+        kind = {"segment": "seg", "segmentation": "seg", "detect": ""}.get(found[1] or "", found[1] or "")
+        return f"yolo_{kind}" if kind else "yolo"
+    return name
