@@ -271,7 +271,7 @@ EXPORT = "synapse_skills.job.export"
 EXPORT_PHASES = [
     ("synapse_skills.job.lease:Lease.take", 1, "before"),
     (f"{EXPORT}.fetch:Fetcher._begin", 1, "before"),
-    (f"{EXPORT}.spool:Spool.append", 3, "before"),
+    (f"{EXPORT}.spool:Spool.append_all", 3, "before"),
     (f"{EXPORT}.fetch:Fetcher._look_again", 1, "before"),
     (f"{EXPORT}.decide:Decider.decide", 1, "before"),
     (f"{EXPORT}.originals:Originals._download", 3, "before"),

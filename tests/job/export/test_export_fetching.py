@@ -184,7 +184,7 @@ def test_a_cursor_that_died_begins_again(export_job: ExportJob) -> None:
     export_job.do()
     whole = clean(export_job)
     export_job.run(
-        "--fresh", before=killing("synapse_skills.job.export.spool:Spool.append", 4, when="after"), expect=-9
+        "--fresh", before=killing("synapse_skills.job.export.spool:Spool.append_all", 4, when="after"), expect=-9
     )
     export_job.box.set_faults({"kind": "status", "status": 404, "route": "events.list", "query": "cursor=", "on": [1]})
     export_job.do()
@@ -212,8 +212,8 @@ def test_a_full_disk_is_said_and_gone_on_from(export_job: ExportJob) -> None:
 
 
 PHASES = {
-    "first page": ("spool:Spool.append", 2, "before"),
-    "some pages": ("spool:Spool.append", 4, "after"),
+    "first page": ("spool:Spool.append_all", 2, "before"),
+    "some pages": ("spool:Spool.append_all", 4, "after"),
     "edits": ("fetch:Fetcher._look_again", 1, "before"),
     "deciding": ("decide:Decider.decide", 1, "after"),
     "originals": ("originals:Originals._download", 3, "after"),

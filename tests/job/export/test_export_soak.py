@@ -33,7 +33,7 @@ STORMY, CALM = 2, 4
 STEPS = tuple(
     f"synapse_skills.job.export.{step}"
     for step in (
-        "spool:Spool.append",
+        "spool:Spool.append_all",
         "fetch:Fetcher._look_again",
         "decide:Decider.decide",
         "originals:Originals._download",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from synapse_skills.job.export import spool as spools
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.rows import Listed, Row, read_page, without_queries
-from synapse_skills.job.export.spool import DamagedSpool, Kept, Spool
+from synapse_skills.job.export.spool import DamagedSpool, Kept, Spool, first_of
 from synapse_skills.job.export.walk import NotOrdered, Walk, gaps
 
 Folders = pytest.TempPathFactory
@@ -30,6 +30,23 @@ NO_PAGES = (
 
 def kept(*keys: int, text: str = "row") -> list[Kept]:
     return [Kept(key, json.dumps({"id": key, "text": text}).encode(), key, version="v1") for key in keys]
+
+
+def test_pages_that_are_written_together_are_pages_each(tmp_path: Path) -> None:
+    one, other = Spool(tmp_path / "one"), Spool(tmp_path / "other")
+    pages = [({"t": "range", "low": 5, "high": 9}, kept(8, 5)), ({"t": "whole"}, []), ({"t": "again"}, kept(1))]
+    together = one.append_all(pages)
+    apart = [other.append(*page) for page in pages]
+    assert together == apart == list(one.pages()) == list(other.pages())
+    assert [one.read(p.segment, p.offset, p.length, p.crc) for page in together for p in page.places] == [
+        row.content for _, rows in pages for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("most", "count"), [(0, 1), (1, 1), (10_000, 3)])
+def test_a_lot_of_pages_is_no_more_than_may_be_held(most: int, count: int) -> None:
+    pages = [({}, kept(1)), ({}, kept(2)), ({}, kept(3))]
+    assert first_of(pages, most) == pages[:count]
 
 
 def test_what_was_kept_is_found_again(tmp_path: Path) -> None:

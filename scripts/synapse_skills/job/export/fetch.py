@@ -16,7 +16,7 @@ from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.payloads import Payloads
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
-from synapse_skills.job.export.spool import DATA, PAYLOAD, Kept, Spool
+from synapse_skills.job.export.spool import DATA, PAYLOAD, Kept, Spool, Unkept, first_of
 from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
 
 HELD_BYTES = 8 << 20
@@ -91,6 +91,7 @@ class Fetcher:
         self.pace = Pace(workers)
         self._newest: Listed | None = None
         self._keeping = asyncio.Lock()
+        self._waiting: list[Unkept] = []
         self.payloads = Payloads(api, Pace(workers), self._relist)
 
     def stop(self) -> None:
@@ -350,10 +351,19 @@ class Fetcher:
             self.on_rows(len(some))
 
     async def _keep(self, facts: dict[str, Any], rows: list[Kept] | None = None) -> None:
-        """Keep a page. Until the disk has it others are fetched: one that takes its time would stop them all."""
+        """Keep a page. Until the disk has it others are fetched: one that takes its time would stop them all.
+
+        Pages that have arrived meanwhile are written together, and waited for once.
+        """
+        mine = (facts, rows or [])
+        self._waiting.append(mine)
         async with self._keeping:
-            page = await asyncio.to_thread(self.spool.append, facts, rows or [])
-            self.index.add(page)
+            while any(each is mine for each in self._waiting):
+                # What can't be written stays there: whoever waits for it fails too, and none is taken for kept.
+                lot = first_of(self._waiting, HELD_BYTES)
+                for page in await asyncio.to_thread(self.spool.append_all, lot):
+                    self.index.add(page)
+                del self._waiting[: len(lot)]
 
     def _go_on(self) -> None:
         if self.stopping:

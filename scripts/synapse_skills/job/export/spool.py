@@ -71,6 +71,21 @@ class Page:
     places: list[Place]
 
 
+Unkept = tuple[dict[str, Any], Sequence[Kept]]
+"""A page that is not there yet: what it says of itself, and its rows."""
+
+
+def first_of(pages: Sequence[Unkept], most: int) -> list[Unkept]:
+    """The first of some pages, and those behind it that are no more than so many bytes with it."""
+    size, lot = 0, list[Unkept]()
+    for page in pages:
+        size += sum(len(row.content) for row in page[1])
+        if lot and size > most:
+            break
+        lot.append(page)
+    return lot
+
+
 class Spool:
     """The segments of one export, one of them open for appending.
 
@@ -102,26 +117,27 @@ class Spool:
         Raises:
             OSError: it could not be made durable; it is not there then.
         """
+        return self.append_all([(facts, kept)])[0]
+
+    def append_all(self, pages: Sequence[Unkept]) -> list[Page]:
+        """Write pages, and wait once until all of them are on the disk.
+
+        Raises:
+            OSError: they could not be made durable; none of them counts as kept then.
+        """
         self._fence()
         if self._handle is None or self._offset >= SEGMENT_BYTES:
             self._open()
         assert self._handle is not None
-        sums = [zlib.crc32(each.content) for each in kept]
-        rows = [
-            [each.key, len(each.content), crc, each.id, int(each.lacks), each.version]
-            for each, crc in zip(kept, sums, strict=True)
-        ]
-        head = json.dumps(facts | {"rows": rows}, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
-        offset = self._offset + len(head)
-        places = []
-        for each, crc in zip(kept, sums, strict=True):
-            length = len(each.content)
-            places.append(Place(each.key, self._name, offset, length, crc, each.id, each.lacks, each.version))
-            offset += length
-        content = b"".join([head, *(each.content for each in kept), b"\n"])
+        written, parts, at = list[Page](), list[bytes](), self._offset
+        for facts, kept in pages:
+            page, content = self._page(facts, kept, at)
+            written.append(page)
+            parts.append(content)
+            at += len(content)
         handle, self._handle = self._handle, None
         try:
-            view = memoryview(content)
+            view = memoryview(b"".join(parts))
             while view:
                 view = view[os.write(handle, view) :]
             os.fsync(handle)
@@ -130,8 +146,24 @@ class Spool:
             os.close(handle)
             raise
         self._handle = handle
-        self._offset += len(content)
-        return Page(facts, places)
+        self._offset = at
+        return written
+
+    def _page(self, facts: dict[str, Any], kept: Sequence[Kept], at: int) -> tuple[Page, bytes]:
+        """A page that begins here, and its bytes."""
+        sums = [zlib.crc32(each.content) for each in kept]
+        rows = [
+            [each.key, len(each.content), crc, each.id, int(each.lacks), each.version]
+            for each, crc in zip(kept, sums, strict=True)
+        ]
+        head = json.dumps(facts | {"rows": rows}, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+        offset = at + len(head)
+        places = []
+        for each, crc in zip(kept, sums, strict=True):
+            length = len(each.content)
+            places.append(Place(each.key, self._name, offset, length, crc, each.id, each.lacks, each.version))
+            offset += length
+        return Page(facts, places), b"".join([head, *(each.content for each in kept), b"\n"])
 
     def pages(self) -> Iterator[Page]:
         """All pages that are there, in the order in which they were written."""
