@@ -239,14 +239,17 @@ def _decide_unknown(facts: ExportFacts, settled: Settled) -> Inferred | Ask | No
     if "classes.order" not in settled or "classes.keep" in settled:
         return None
     unknown = _unknown_in(facts, settled)
-    add = Option("Append them", "add", "They follow the list, in natural order")
+    add = Option("Append them", "add", "They follow the list, in natural order: other exports don't have them")
     drop = Option("Leave them out", "drop", "Their annotations are counted as lost")
-    fail = Option("Stop there", "fail", "Its annotations are counted as lost, and the export ends with exit 5")
+    fail = Option("Leave them out and say so", "fail", "Counted as lost, and the export ends as one that is not whole")
     if unknown:
         names = ", ".join(f"{printable(name)} ({count:,})" for name, count in list(unknown.items())[:5])
         more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
+        same = json.dumps({next(iter(unknown)): next(iter(classes_of(settled).order), "")}, ensure_ascii=False)
         return Ask(
-            f"The sample holds classes that are not in the list: {names}{more}. What about them?", (add, drop, fail)
+            f"There are classes that are not in the list: {names}{more}. What about them? One that is another name of "
+            f"a listed class is said so: classes.map={printable(same)}.",
+            (drop, add, fail) if "classes.order" in facts.answers else (add, drop, fail),
         )
     sample = sample_of(facts, settled)
     if len(sample.records) + len(sample.unread) >= settled[RECORDS]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from synapse_skills.annotations import count_annotations
+from synapse_skills.export_plan import FormatPlan
+from synapse_skills.job.export.wanted import Wanted
 from synapse_skills.planning.answers import one_of, shown, text, whole
+from synapse_skills.planning.export_classes import classes_of
 from synapse_skills.planning.export_facts import ExportFacts
 from synapse_skills.planning.export_filters import RECORDS, filter_of, sample_of
 from synapse_skills.planning.export_formats import offers_trainers, trial_of
@@ -72,6 +76,15 @@ GEOMETRY = Decision(
 def _decide_empty(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None:
     sample = sample_of(facts, settled)
     looked = len(sample.records)
+    if not sample.nulls and (robbed := _robbed(facts, settled)):
+        return Ask(
+            f"{robbed:,} of {looked:,} sampled records have annotations, but none that is exported: by their tool or "
+            "class they are left out. Kept, their pictures tell a trainer that nothing is on them. What about them?",
+            (
+                Option("Leave them out", "drop", "With all records that have nothing to export"),
+                Option("Keep them", "keep", "As pictures without objects"),
+            ),
+        )
     if not sample.nulls and "empty" not in facts.answers:
         for name in settled["formats"]:
             done = trial_of(facts, settled, name) if facts.form(name).needs_size else None
@@ -94,13 +107,23 @@ def _decide_empty(facts: ExportFacts, settled: Settled) -> Inferred | Ask | None
     return None
 
 
+def _robbed(facts: ExportFacts, settled: Settled) -> int:
+    """Records of the sample that a trainer would take for empty, because what they hold is left out."""
+    if not any(facts.form(name).needs_size for name in settled["formats"]):
+        return 0
+    formats = [FormatPlan(name=name, options=options_of(settled, name)) for name in settled["formats"]]
+    wanted = Wanted(tools_of(facts, settled), classes_of(settled), formats)
+    documents = [record.document for record in sample_of(facts, settled).records]
+    return sum(wanted.is_empty(each) and count_annotations(each) > 0 for each in documents)
+
+
 EMPTY = Decision(
     "empty",
     "Empty",
     "Records without annotations: `keep` (as pictures without objects) or `drop`.",
     _decide_empty,
     one_of("keep", "drop"),
-    needs=("formats", RECORDS),
+    needs=("formats", RECORDS, "tools", "classes.unlabelled"),
 )
 
 

@@ -40,11 +40,14 @@ def test_only_kept_classes_have_a_place() -> None:
         ({"tools": ["keypoint"]}, [True, True, True]),
         ({"classes": CAR}, [False, True, True]),
         ({"classes": ClassesPlan(drop=("tram",))}, [False, True, True]),
+        ({"classes": ClassesPlan(order=("van",), unknown="drop")}, [False, True, True]),
+        ({"classes": ClassesPlan(order=("van",), unknown="fail")}, [False, True, False]),
         ({"formats": [{"name": "yolo"}, {"name": "synapse_json"}]}, [False, False, False]),
     ],
 )
 def test_a_record_is_empty_if_nothing_of_it_is_wanted(changes: dict[str, object], is_empty: list[bool]) -> None:
-    wanted = Wanted(plan(**changes))
+    made = plan(**changes)
+    wanted = Wanted(made.tools, made.classes, made.formats)
     shapes = [boxed("van"), boxed("van", "keypoint"), boxed("tram")]
     assert [wanted.is_empty(Document(media=[Media("image_1", "image", [each])])) for each in shapes] == is_empty
 

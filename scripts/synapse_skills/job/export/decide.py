@@ -102,7 +102,7 @@ class Decider:
         self._names = Names(plan.naming)
         is_dealt = plan.split is not None and plan.split.stratify == "class"
         self._strata = Strata(index.database, plan.split, plan.classes) if plan.split and is_dealt else None
-        self._wanted = Wanted(plan)
+        self._wanted = Wanted(plan.tools, plan.classes, plan.formats)
 
     # -- first: what every row says of itself ----------------------------------------------------------------------
 

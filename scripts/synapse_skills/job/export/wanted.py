@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from synapse_skills.annotations import count_annotations
 from synapse_skills.annotations.model import Annotation, Document, Media
-from synapse_skills.export_plan import ExportPlan
+from synapse_skills.export_plan import ClassesPlan, FormatPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Format
 
 
 class Wanted:
-    """Looks at annotations as the plan does."""
+    """Looks at annotations as a plan with these tools, classes and formats does."""
 
-    def __init__(self, plan: ExportPlan) -> None:
-        self._plan = plan
-        self.tools = frozenset(plan.tools)
-        self._dropped = frozenset(plan.classes.drop)
-        self._kept = frozenset(plan.classes.keep)
-        forms = [(FORMATS[each.name], each.options) for each in plan.formats if each.name in FORMATS]
+    def __init__(self, tools: Iterable[str], classes: ClassesPlan, formats: Iterable[FormatPlan]) -> None:
+        self.tools = frozenset(tools)
+        self._map = classes.map
+        self._dropped = frozenset(classes.drop)
+        self._kept = frozenset(classes.keep)
+        forms = [(FORMATS[each.name], each.options) for each in formats if each.name in FORMATS]
         holding = [_held(form, form.complete(options)) for form, options in forms]
         # None: some format holds whatever there is.
         self._held = None if None in holding else frozenset(tool for each in holding for tool in each or ())
+        # What holds whatever there is holds classes too that are not in the list.
+        is_closed = self._held is not None and classes.unknown == "drop" and bool(classes.order)
+        self._listed = frozenset(classes.order) if is_closed else None
 
     def of(self, media: Media) -> tuple[list[Annotation], list[Annotation]]:
         """Annotations of the tools that are exported, and the others."""
@@ -45,7 +50,10 @@ class Wanted:
         label = annotation.label
         if label is None:
             return True
-        return label not in self._dropped and (not self._kept or self._plan.classes.map.get(label, label) in self._kept)
+        name = self._map.get(label, label)
+        if label in self._dropped or (self._listed is not None and name not in self._listed):
+            return False
+        return not self._kept or name in self._kept
 
 
 def _held(form: Format, options: dict[str, object]) -> set[str] | None:

@@ -117,7 +117,7 @@ class Export:
         self._name_of = names or Names(plan.naming).of
         self._classes = Classes(plan.classes, seen)
         self._contents = Contents(self._classes, most=MOST_NAMES if places is None else sys.maxsize)
-        self._wanted = Wanted(plan)
+        self._wanted = Wanted(plan.tools, plan.classes, plan.formats)
         self._checksums = Checksums(index.database)
         self._has_folders = "class_json" in folders
         self._has_missing = index.database.execute("SELECT 1 FROM missing LIMIT 1").fetchone() is not None
