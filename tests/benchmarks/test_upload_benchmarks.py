@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -25,7 +26,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
     def run(name: str, *flags: str) -> str:
-        module = __import__(name)
+        # By its file: a folder of tests has the same name as one of them.
+        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *flags])
         assert module.main() == 0
         return capsys.readouterr().out

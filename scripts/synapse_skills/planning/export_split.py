@@ -24,6 +24,9 @@ _OWN_WORDS = (OWN, "category", "as it is", "as the ground truth has it")
 PARTS = ("train", "val", "test")
 TWO = {"train": 0.8, "val": 0.2}
 THREE = {"train": 0.7, "val": 0.2, "test": 0.1}
+DEALS = (("80/20", TWO), ("70/20/10", THREE))
+EMPTY_PART = ": too few records for that"
+_NONE_IN_PART = re.compile(r" 0(,|$)")
 _BY = re.compile(r"record|data_unit|checksum|category|meta\..+")
 
 
@@ -92,18 +95,23 @@ def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Lat
         more = f"; split.ratios={OWN} keeps the records' own parts ({_told(own)})" if len(own) > 1 else ""
         return Inferred(NONE, f"no format of a trainer is among them{more}")
     whose = "As in the ground truth" if settled["target"] == GROUND_TRUTH else "As their category says"
-    told = (_comes_to(facts, settled, ratios) for ratios in (TWO, THREE))
+    dealt = [_dealt_option(label, ratios, _comes_to(facts, settled, ratios)) for label, ratios in DEALS]
+    none = Option("No split", NONE, "One part with everything; where a format names a val, it is the same pictures")
+    # A part without a record is no split: then none is what is recommended.
+    in_order = (none, *dealt) if dealt[0].description.endswith(EMPTY_PART) else (*dealt, none)
     when = "" if "formats" in settled else "If it is for training: "
     return Ask(
         f"{when}Shall the records be split into parts? They are drawn so that each keeps its part when records are "
         "added later; few records don't come out even for that.",
         (
             *([Option(whose, OWN, _told(own))] if len(own) > 1 else []),
-            Option("80/20", TWO, next(told)),
-            Option("70/20/10", THREE, next(told)),
-            Option("No split", NONE, "One part with everything"),
+            *in_order,
         ),
     )
+
+
+def _dealt_option(label: str, ratios: dict[str, float], told: str) -> Option:
+    return Option(label, ratios, f"{told}{EMPTY_PART}" if _NONE_IN_PART.search(told) else told)
 
 
 def _comes_to(facts: ExportFacts, settled: Settled, ratios: dict[str, float]) -> str:
