@@ -9,20 +9,10 @@ from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from export_plugin.running import STORAGE, Plugins
 from sandbox_fixture import sandboxes, seed_with
-
-
-class PythonFile(SingleFileSnapshotExtension):
-    _write_mode = WriteMode.TEXT
-    file_extension = "py"
-
-
-class YamlFile(SingleFileSnapshotExtension):
-    _write_mode = WriteMode.TEXT
-    file_extension = "yaml"
+from snapshots import PythonFile, YamlFile
 
 
 @pytest.fixture

@@ -6,19 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from browser import Browser, find_chromium
-
-
-class PythonFile(SingleFileSnapshotExtension):
-    _write_mode = WriteMode.TEXT
-    file_extension = "py"
-
-
-class TextFile(SingleFileSnapshotExtension):
-    _write_mode = WriteMode.TEXT
-    file_extension = "txt"
+from snapshots import PythonFile, TextFile
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from synapse_skills.annotations.model import Whole
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.names import Taken, safe_segment, with_digest
-from synapse_skills.formats.parts import pour
+from synapse_skills.formats.parts import PartFiles
 from synapse_skills.report import Problems
 
 METADATA, README = "metadata.jsonl", "README.md"
@@ -39,9 +39,7 @@ class ImageFolder:
         self._folder = folder
         self._classes = settings.classes
         self._folders = class_folders(settings.classes.names)
-        self._streams: dict[str, BinaryIO] = {}
-        for part in settings.splits or ("",):
-            self._stream(part)
+        self._files = PartFiles(folder, METADATA, settings.splits)
 
     def write(self, item: Item) -> Sequence[Loss]:
         """Write the line of a picture."""
@@ -71,25 +69,17 @@ class ImageFolder:
                 "attributes": json.dumps(attributes, ensure_ascii=False),
             }
             text = json.dumps(line, ensure_ascii=False) + "\n"
-            self._stream(item.split).write(text.encode("utf-8", "backslashreplace"))
+            self._files.of(item.split).write(text.encode("utf-8", "backslashreplace"))
         return losses
-
-    def _stream(self, part: str) -> BinaryIO:
-        if part not in self._streams:
-            (self._folder / part).mkdir(exist_ok=True)
-            self._streams[part] = (self._folder / part / METADATA).open("wb")
-        return self._streams[part]
 
     def leave(self) -> list[str]:
         """End a part; which files it has."""
-        for stream in self._streams.values():
-            stream.close()
-        return list(self._streams)
+        self._files.close()
+        return self._files.parts()
 
     def take(self, folder: Path, left: list[str]) -> None:
         """Add the lines of a part."""
-        for part in left:
-            pour(folder / part / METADATA, self._stream(part))
+        self._files.take(folder, left)
 
     def place(self, item: Item) -> str | None:
         """In the folder of its class."""
@@ -102,13 +92,12 @@ class ImageFolder:
 
     def close(self) -> None:
         """Close the files, and write README.md."""
-        for stream in self._streams.values():
-            stream.close()
+        self._files.close()
         parts = "".join(
             f"  - split: {_SPLITS.get(part, part)}\n    path: '{part}/**'\n"
             if part
             else "  - split: train\n    path: '**'\n"
-            for part in sorted(self._streams)
+            for part in sorted(self._files.parts())
         )
         readme = f"---\nconfigs:\n- config_name: default\n  data_files:\n{parts}---\n"
         (self._folder / README).write_text(readme, encoding="utf-8", newline="\n")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -19,7 +19,7 @@ from synapse_skills.annotations.model import Annotation, Text, Tool
 from synapse_skills.formats.base import Format, Item, Loss, Settings, Verified
 from synapse_skills.formats.classes import UNLABELLED
 from synapse_skills.formats.csv_table import encoded, texts
-from synapse_skills.formats.parts import pour
+from synapse_skills.formats.parts import PartFiles
 from synapse_skills.report import Problems
 
 FILE = "annotations.jsonl"
@@ -32,11 +32,8 @@ class Lines:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.rows: dict[str, int] = dict.fromkeys(settings.splits or ("",), 0)
         self.notes: dict[str, int] = {}
-        self._folder = folder
         self._classes = settings.classes
-        self._streams: dict[str, BinaryIO] = {}
-        for part in settings.splits or ("",):
-            self._stream(part)
+        self._files = PartFiles(folder, FILE, settings.splits)
 
     def write(self, item: Item) -> Sequence[Loss]:
         """Write the line of a medium."""
@@ -63,34 +60,25 @@ class Lines:
             "annotations": annotations,
             "groups": msgspec.to_builtins(item.media.groups),
         }
-        self._stream(item.split).write(encoded(line) + b"\n")
+        self._files.of(item.split).write(encoded(line) + b"\n")
         self.rows[item.split] = self.rows.get(item.split, 0) + len(annotations)
         return losses
 
-    def _stream(self, part: str) -> BinaryIO:
-        if part not in self._streams:
-            (self._folder / part).mkdir(exist_ok=True)
-            self._streams[part] = (self._folder / part / FILE).open("wb")
-        return self._streams[part]
-
     def leave(self) -> list[str]:
         """End a part; which files it has."""
-        for stream in self._streams.values():
-            stream.close()
-        return list(self._streams)
+        self._files.close()
+        return self._files.parts()
 
     def take(self, folder: Path, left: list[str]) -> None:
         """Add the lines of a part."""
-        for part in left:
-            pour(folder / part / FILE, self._stream(part))
+        self._files.take(folder, left)
 
     def place(self, item: Item) -> None:
         """Lines want no originals."""
 
     def close(self) -> None:
         """Close the files."""
-        for stream in self._streams.values():
-            stream.close()
+        self._files.close()
 
 
 def _said(annotation: Annotation, label: str | None) -> dict[str, Any]:

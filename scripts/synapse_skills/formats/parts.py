@@ -9,8 +9,9 @@ parts in the order of the records (`take`), and puts the files together that bel
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 from synapse_skills.formats.base import Writer
 
@@ -35,6 +36,44 @@ def pour(source: Path, stream: IO[bytes]) -> None:
     except FileNotFoundError:
         return
     source.unlink()
+
+
+class PartFiles:
+    """A file of the same name for each part of the split, in the part's folder; open while a format is written.
+
+    Args:
+        folder: of the format.
+        name: of the file.
+        splits: parts that have one even if nothing comes into it; the only part is '' without a split.
+    """
+
+    def __init__(self, folder: Path, name: str, splits: Sequence[str]) -> None:
+        self._folder = folder
+        self._name = name
+        self._streams: dict[str, BinaryIO] = {}
+        for part in splits or ("",):
+            self.of(part)
+
+    def of(self, part: str) -> BinaryIO:
+        """The file of a part."""
+        if part not in self._streams:
+            (self._folder / part).mkdir(exist_ok=True)
+            self._streams[part] = (self._folder / part / self._name).open("wb")
+        return self._streams[part]
+
+    def parts(self) -> list[str]:
+        """The parts that have one."""
+        return list(self._streams)
+
+    def take(self, folder: Path, left: Sequence[str]) -> None:
+        """Add the files of these parts from another folder to the end of ours."""
+        for part in left:
+            pour(folder / part / self._name, self.of(part))
+
+    def close(self) -> None:
+        """Close all of them."""
+        for stream in self._streams.values():
+            stream.close()
 
 
 def numbered_on(line: bytes, name: str, by: int) -> bytes:

@@ -175,10 +175,12 @@ def write_report(
             where = f"{state.name}/{name}"
             state.store.write(name, content)
     except (OSError, OutOfReach) as caught:
-        why = caught.strerror or caught if isinstance(caught, OSError) else caught
-        return OutOfReach(
-            f"The report can't be written to {where}: {why}",
-            hint="Free some disk space or name another place with --report, then run it again.",
-            code="report-denied",
-        )
+        hint = "Free some disk space or name another place with --report, then run it again."
+        return report_denied("The report", where, caught, hint)
     return None
+
+
+def report_denied(what: str, where: str, caught: OSError | OutOfReach, hint: str) -> OutOfReach:
+    """Why something that tells of a run could not be written."""
+    why = caught.strerror or caught if isinstance(caught, OSError) else caught
+    return OutOfReach(f"{what} can't be written to {where}: {why}", hint=hint, code="report-denied")

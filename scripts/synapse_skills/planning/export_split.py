@@ -26,7 +26,6 @@ TWO = {"train": 0.8, "val": 0.2}
 THREE = {"train": 0.7, "val": 0.2, "test": 0.1}
 DEALS = (("80/20", TWO), ("70/20/10", THREE))
 EMPTY_PART = ": too few records for that"
-_NONE_IN_PART = re.compile(r" 0(,|$)")
 _BY = re.compile(r"record|data_unit|checksum|category|meta\..+")
 
 
@@ -95,10 +94,14 @@ def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Lat
         more = f"; split.ratios={OWN} keeps the records' own parts ({_told(own)})" if len(own) > 1 else ""
         return Inferred(NONE, f"no format of a trainer is among them{more}")
     whose = "As in the ground truth" if settled["target"] == GROUND_TRUTH else "As their category says"
-    dealt = [_dealt_option(label, ratios, _comes_to(facts, settled, ratios)) for label, ratios in DEALS]
+    deals = [_comes_to(facts, settled, ratios) for _, ratios in DEALS]
+    dealt = [
+        Option(label, ratios, f"{told}{EMPTY_PART}" if is_hollow else told)
+        for (label, ratios), (told, is_hollow) in zip(DEALS, deals, strict=True)
+    ]
     none = Option("No split", NONE, "One part with everything; where a format names a val, it is the same pictures")
     # A part without a record is no split: then none is what is recommended.
-    in_order = (none, *dealt) if dealt[0].description.endswith(EMPTY_PART) else (*dealt, none)
+    in_order = (none, *dealt) if deals[0][1] else (*dealt, none)
     when = "" if "formats" in settled else "If it is for training: "
     return Ask(
         f"{when}Shall the records be split into parts? They are drawn so that each keeps its part when records are "
@@ -110,12 +113,8 @@ def _decide_ratios(facts: ExportFacts, settled: Settled) -> Inferred | Ask | Lat
     )
 
 
-def _dealt_option(label: str, ratios: dict[str, float], told: str) -> Option:
-    return Option(label, ratios, f"{told}{EMPTY_PART}" if _NONE_IN_PART.search(told) else told)
-
-
-def _comes_to(facts: ExportFacts, settled: Settled, ratios: dict[str, float]) -> str:
-    """How many records each part will have: counted if the sample is all there is, else by the ratios."""
+def _comes_to(facts: ExportFacts, settled: Settled, ratios: dict[str, float]) -> tuple[str, bool]:
+    """How many records each part will have, and whether one has none: counted if the sample is all, else by ratios."""
     sample, count = sample_of(facts, settled), settled[RECORDS]
     by, seed = facts.answers.get("split.by"), facts.answers.get("split.seed")
     by = by if isinstance(by, str) and _BY.fullmatch(by) else _stays_together(facts, settled)[0]
@@ -123,8 +122,9 @@ def _comes_to(facts: ExportFacts, settled: Settled, ratios: dict[str, float]) ->
     counts, is_whole = _dealt(facts, settled, plan)
     # What is left out later (another record of the same data unit, an empty one) would not be counted right.
     if counts and is_whole and not (sample.repeated or sample.nulls or sample.empties):
-        return _told(counts)
-    return f"about {_told({part: round(count * ratio) for part, ratio in ratios.items()})}"
+        return _told(counts), 0 in counts.values()
+    counts = {part: round(count * ratio) for part, ratio in ratios.items()}
+    return f"about {_told(counts)}", 0 in counts.values()
 
 
 def _parse_ratios(answer: Any, facts: ExportFacts, settled: Settled) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from synapse_skills.errors import OutOfReach, printable, redact
+from synapse_skills.job.running import report_denied
 from synapse_skills.job.state import State
 from synapse_skills.job.upload.tally import Tally
 
@@ -27,10 +28,5 @@ def write_not_sent(tally: Tally, state: State) -> OutOfReach | None:
             state.store.write(NOT_SENT, beside)
         beside.unlink(missing_ok=True)
     except (OSError, OutOfReach) as caught:
-        why = caught.strerror or caught if isinstance(caught, OSError) else caught
-        return OutOfReach(
-            f"{NOT_SENT} can't be written to {state.name}: {why}",
-            hint="Free some disk space, then run it again.",
-            code="report-denied",
-        )
+        return report_denied(NOT_SENT, state.name, caught, "Free some disk space, then run it again.")
     return None
