@@ -52,11 +52,11 @@ def driver(folder: Path, how: str) -> str:
     from synapse_skills.job.export.index import Index
     from synapse_skills.job.export.originals import Store
     from synapse_skills.job.export.output import Output
-    from synapse_skills.job.export.parallel import crew_for
     from synapse_skills.job.export.part_work import decider_of
     from synapse_skills.job.export.reporting import Outcome
     from synapse_skills.job.export.spool import Spool
     from synapse_skills.job.export.writing import Writing
+    from synapse_skills.job.parallel import crew_for
     from synapse_skills.job.progress import Progress
 
     parts.RECORDS = 60

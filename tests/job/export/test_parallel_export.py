@@ -18,7 +18,7 @@ from synapse_skills.errors import SkillsError
 from synapse_skills.export_plan import ClassesPlan, ExportPlan, FormatPlan, SplitPlan
 from synapse_skills.formats import FORMATS
 from synapse_skills.job.export import engine, parts, write
-from synapse_skills.job.export.parallel import Processes, WorkerLost, crew_for
+from synapse_skills.job.parallel import Processes, WorkerLost, crew_for
 
 SPLITTING = tuple(FormatPlan(name=name) for name, form in FORMATS.items() if form.splits)
 FEW = tuple(FormatPlan(name=name) for name in ("coco", "yolo", "csv", "synapse_json"))

@@ -13,7 +13,7 @@ import pytest
 from export_fixture import ExportJob, row
 from launcher.environments import environment
 from launcher.messages import LaunchError
-from synapse_skills.job.export import ray_crew
+from synapse_skills.job import ray_crew
 
 
 @pytest.mark.heavy

@@ -22,7 +22,6 @@ from synapse_skills.job.export.index import Index, reached
 from synapse_skills.job.export.links import Links
 from synapse_skills.job.export.originals import Originals, Store
 from synapse_skills.job.export.output import Output
-from synapse_skills.job.export.parallel import Crew, crew_for
 from synapse_skills.job.export.part_work import decider_of
 from synapse_skills.job.export.reporting import Outcome, make_report
 from synapse_skills.job.export.sample import kept_sample
@@ -30,6 +29,7 @@ from synapse_skills.job.export.scope import Scope
 from synapse_skills.job.export.spool import Spool
 from synapse_skills.job.export.whereabouts import Whereabouts
 from synapse_skills.job.export.writing import Writing, remember
+from synapse_skills.job.parallel import Crew, crew_for
 from synapse_skills.job.progress import Progress
 from synapse_skills.job.running import seconds_said
 from synapse_skills.job.signals import gentle_stop

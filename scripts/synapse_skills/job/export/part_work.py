@@ -18,12 +18,12 @@ from synapse_skills.job.export.decide import LABELS, Decider, Keep
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.originals import Store
 from synapse_skills.job.export.output import METADATA
-from synapse_skills.job.export.parallel import Crew
 from synapse_skills.job.export.parts import PartIndex, Tables, parts, rows_of
 from synapse_skills.job.export.spool import Spool
 from synapse_skills.job.export.strata import PART_CLASS
 from synapse_skills.job.export.verify import check_format
 from synapse_skills.job.export.write import QUARANTINE, Export, Part
+from synapse_skills.job.parallel import Crew
 
 NEEDS_META = ("class_json",)
 

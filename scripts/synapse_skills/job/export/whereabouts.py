@@ -62,7 +62,7 @@ class Whereabouts:
             OutOfReach: the plan asks for a cluster, and there is none.
         """
         if self._plan.engine == "ray" and not self._dry_run:
-            from synapse_skills.job.export.ray_crew import connected
+            from synapse_skills.job.ray_crew import connected
 
             connected()
         if job_id() is None or not is_the_machines_own(folder):

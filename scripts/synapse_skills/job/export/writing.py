@@ -21,12 +21,12 @@ from synapse_skills.job.export.decide import Decided
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.originals import Store
 from synapse_skills.job.export.output import METADATA, ORIGINALS, SUMMARY, Output
-from synapse_skills.job.export.parallel import Crew
 from synapse_skills.job.export.parts import named, parts
 from synapse_skills.job.export.reporting import Outcome
 from synapse_skills.job.export.summary import counts_of, summary_of
 from synapse_skills.job.export.verify import verify_output
 from synapse_skills.job.export.write import Export
+from synapse_skills.job.parallel import Crew
 from synapse_skills.job.progress import Progress
 from synapse_skills.report import ExportReport, write_json
 from synapse_skills.texts import parse_json

@@ -68,7 +68,7 @@ def crew_for(
         folders: what all machines of a cluster must find.
     """
     if plan.engine == "ray" and said is None:
-        from synapse_skills.job.export.ray_crew import OnRay
+        from synapse_skills.job.ray_crew import OnRay
 
         return OnRay(*folders)
     size = said or plan.limits.processes or (min(cores(), MOST) if records >= WORTH_WHILE and not is_remote() else 1)
@@ -178,7 +178,7 @@ class _Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         if self._is_closed:
             raise EOFError
-        root = str(Path(__file__).resolve().parents[3])
+        root = str(Path(__file__).resolve().parents[2])
         code = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import serve; serve()"
         self._known = 0
         # A session of its own: Ctrl-C is for the one who knows what is under way.

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from synapse_skills.errors import FindingError, OutOfReach, printable
-from synapse_skills.job.export.parallel import AHEAD, Work, WorkerLost
+from synapse_skills.job.parallel import AHEAD, Work, WorkerLost
 
 TRIES = 5
 
