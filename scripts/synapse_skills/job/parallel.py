@@ -1,14 +1,15 @@
-"""Work on ranges of records done by several processes of this machine, and handed back in order.
+"""Pieces of work done by several processes of this machine.
 
 A worker is a Python of its own that reads one piece of work after the other from a pipe and answers with what came of
-it. It does not run the script that started the export (whose top may do anything), it ends as soon as the pipe does,
-so that a killed export leaves nobody behind, and it keeps nothing between two pieces but what the work has in common.
+it. It does not run the script that started the job (whose top may do anything), it ends as soon as the pipe does,
+so that a killed job leaves nobody behind, and it keeps nothing between two pieces but what the work has in common.
 One that dies is replaced and its piece done once more; if that fails too, the run ends, and the next one goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -51,8 +52,23 @@ class Crew(Protocol):
 
     size: int
 
-    def each(self, work: Work, common: Any, pieces: Iterable[Any]) -> Iterator[Any]:
-        """What comes of each piece, in their order; only a few pieces are taken ahead."""
+    def each(self, work: Work, common: Any, pieces: Iterable[Any], *, at_once: int | None = None) -> Iterator[Any]:
+        """What comes of each piece, in their order; only a few pieces are taken ahead.
+
+        Args:
+            work: what is done.
+            common: what all pieces have in common.
+            pieces: what it is done with.
+            at_once: no more than so many pieces are in work at the same time, however many there are to do it.
+        """
+        ...
+
+    def doing(self, work: Work, common: Any) -> Callable[[Any], Any]:
+        """What has one piece done and waits for it; several threads may call it."""
+        ...
+
+    def everywhere(self, work: Work, common: Any, piece: Any) -> list[Any]:
+        """What comes of the same piece on each machine."""
         ...
 
 
@@ -73,6 +89,11 @@ def crew_for(
         return OnRay(*folders)
     size = said or plan.limits.processes or (min(cores(), MOST) if records >= WORTH_WHILE and not is_remote() else 1)
     return Processes(size) if size > 1 else contextlib.nullcontext()
+
+
+def ahead(size: int, at_once: int | None) -> int:
+    """How many pieces a crew is given before it has done any."""
+    return min(AHEAD * size, at_once or AHEAD * size)
 
 
 def cores() -> int:
@@ -116,17 +137,25 @@ class Processes:
             worker.close()
         self._threads.shutdown(cancel_futures=True)
 
-    def each(self, work: Work, common: Any, pieces: Iterable[Any]) -> Iterator[Any]:
+    def each(self, work: Work, common: Any, pieces: Iterable[Any], *, at_once: int | None = None) -> Iterator[Any]:
         """See `Crew`."""
-        self._stages += 1
-        number, shared = self._stages, pickle.dumps(common)
+        do = self.doing(work, common)
         waiting: deque[Future[Any]] = deque()
         for piece in pieces:
-            waiting.append(self._threads.submit(self._do, work, number, shared, piece))
-            if len(waiting) >= AHEAD * self.size:
+            waiting.append(self._threads.submit(do, piece))
+            if len(waiting) >= ahead(self.size, at_once):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+    def doing(self, work: Work, common: Any) -> Callable[[Any], Any]:
+        """See `Crew`."""
+        self._stages += 1
+        return functools.partial(self._do, work, self._stages, pickle.dumps(common))
+
+    def everywhere(self, work: Work, common: Any, piece: Any) -> list[Any]:
+        """See `Crew`."""
+        return [self.doing(work, common)(piece)]
 
     def _do(self, work: Work, number: int, common: bytes, piece: Any) -> Any:
         worker = self._idle.get()
@@ -136,7 +165,7 @@ class Processes:
             except EOFError:
                 return worker.do(work, number, common, piece)
         except EOFError:
-            raise WorkerLost("A process of this export was ended from outside, twice.") from None
+            raise WorkerLost("A process of this job was ended from outside, twice.") from None
         finally:
             self._idle.put(worker)
 
