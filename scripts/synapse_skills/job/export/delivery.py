@@ -20,6 +20,7 @@ from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.delivered import Delivered
 from synapse_skills.job.export.output import (
     COMPLETE,
+    EXTRA,
     MANIFEST,
     MARKER,
     METADATA,
@@ -143,7 +144,7 @@ class Delivery:
     def _keeps(self) -> None:
         """Refuse to remove what an earlier export has finished there, without a word about it in the plan."""
         if self.store.exists(COMPLETE) and (manifest := self.store.read(MANIFEST)) is not None:
-            folders = {each.path.partition("/")[0] for each in _files(manifest)} - {METADATA, ORIGINALS}
+            folders = {each.path.partition("/")[0] for each in _files(manifest)} - {METADATA, ORIGINALS, EXTRA}
             if gone := removed_by(self._plan, sorted(folders)):
                 raise removal_refused(self.name, gone)
 

@@ -91,7 +91,7 @@ class Writing:
         export = self._export(output, decided, with_originals=with_originals)
         verified = self._verified(output, export)
         summary = summary_of(self.plan, decided, export.done, export.classes, verified)
-        installed = [*self.names, METADATA, *([ORIGINALS] if with_originals else [])]
+        installed = [*self.names, METADATA, *([ORIGINALS] if with_originals else []), *output.take_extra()]
         write_json(output.beside(METADATA) / SUMMARY, summary)
         output.install(installed)
         self.outcome.files, _ = output.finish(installed, counts_of(summary))

@@ -52,6 +52,9 @@ class Exporter(RecordsExporter):
 
     A record has `id`, `data` (the annotations as Synapse keeps them), `files`, `task`, `tags`, `category`, `status`,
     `review` and `data_unit` with its `meta`. What hooks change of `data` is what is exported; the rest is to look at.
+
+    `setup_output_directories`, `save_original_file` and `save_as_json` are called as well, for files of the page's own:
+    what they write below the path that they are given is in the export's folder `extra`.
     """
 
     def before_convert(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +70,8 @@ class Exporter(RecordsExporter):
         return data
 
     def additional_file_saving(self, unique_export_path: Path) -> None:
-        """All records are through their hooks: everything is written, verified, and put in its place."""
+        """All records are through their hooks. Files of the page's own come first, below this path too."""
+        # Everything is written, verified, and put in its place.
         super().additional_file_saving(unique_export_path)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from synapse_sdk.plugins.actions.export import DefaultExportAction, ExportContext
-from synapse_sdk.plugins.actions.export.steps import ConvertDataStep, FinalizeStep, PrepareExportStep, SaveFilesStep
+from synapse_sdk.plugins.actions.export.steps import FinalizeStep, PrepareExportStep, SaveFilesStep
 from synapse_sdk.plugins.steps import StepRegistry
 
+from synapse_skills.errors import UsageError
 from synapse_skills.job.export.command import Export
 from synapse_skills.job.export.plugin.run import PluginFailed, Run
-from synapse_skills.job.export.plugin.steps import CountedFetchStep, OpenStep
+from synapse_skills.job.export.plugin.steps import CountedFetchStep, OpenStep, PreparedConvertStep
 
 
 class Reported:
@@ -22,7 +23,10 @@ class Reported:
         """See the SDK's `BaseAction`."""
         try:
             done = super().run()  # type: ignore[misc]
-            return {**done, **Run.of(self.ctx).result}
+            result = Run.of(self.ctx).result
+            if not result:
+                raise PluginFailed(_nothing_written())
+            return {**done, **result}
         finally:
             self._close()
 
@@ -31,6 +35,15 @@ class Reported:
             Run.of(self.ctx).close()
         except PluginFailed:
             return  # it never began
+
+
+def _nothing_written() -> UsageError:
+    return UsageError(
+        "The page has ended without writing the export.",
+        hint="Its additional_file_saving has to call super().additional_file_saving(unique_export_path); a page of "
+        "steps has to have WriteStep.",
+        code="not-written",
+    )
 
 
 class RecordsAction(Reported, DefaultExportAction):
@@ -45,7 +58,7 @@ class RecordsAction(Reported, DefaultExportAction):
             OpenStep(self.export, params),
             CountedFetchStep(),
             PrepareExportStep(),
-            ConvertDataStep(),
+            PreparedConvertStep(),
             SaveFilesStep(),
             FinalizeStep(),
         ):

@@ -13,10 +13,15 @@ FAILED = "failed"
 
 
 class RecordsExporter(BaseExporter):
-    """Takes records back from the page's hooks. A record whose hook raises is set aside; all others go on."""
+    """Takes records back from the page's hooks. A record whose hook raises is set aside; all others go on.
+
+    What hooks write below the path that they are given comes along with the export, in its folder `extra`.
+    """
 
     # Each format has a folder of its own.
     label_output_dirname = None
+
+    _error_lists: tuple[list[Any], list[Any]] = ([], [])
 
     @property
     def records(self) -> Run:
@@ -24,31 +29,31 @@ class RecordsExporter(BaseExporter):
         return Run.of(self.ctx)
 
     def process_data_conversion(self, export_item: dict[str, Any]) -> dict[str, Any]:
-        """before_convert, convert_data, after_convert; with the reason under `failed` if one of them raises."""
-        told = {"key": export_item["key"], "id": export_item["id"], "files": export_item["files"]}
+        """before_convert, convert_data, after_convert, and take the record back; why not, if not, under `failed`."""
+        told = {"key": export_item["key"], "id": export_item["id"]}
+        files = export_item["files"]
         try:
             made = super().process_data_conversion(export_item)
             if not isinstance(made, dict):
                 raise TypeError(f"it gave {type(made).__name__}, not a record")
         except Exception as error:
-            return told | {FAILED: f"{type(error).__name__}: {error}"}
-        return told | made
+            why = self.records.set_aside(told, f"{type(error).__name__}: {error}")
+            return told | {"files": files, FAILED: why}
+        made = {"files": files} | made | told
+        why = self.records.take(made)
+        return made | {FAILED: why} if why else made
+
+    def setup_output_directories(self, unique_export_path: Path, save_original_file_flag: bool) -> dict[str, Path]:
+        """Nothing: formats take their place whole, once they are verified."""
+        return {}
 
     def save_original_file(self, result: dict[str, Any], base_path: Path, error_file_list: list[Any]) -> ExportStatus:
         """Whether a record has an original: all of them are fetched together, once it is known who is exported."""
         return ExportStatus.STAND_BY if result.get("files") else ExportStatus.FAILED
 
     def save_as_json(self, result: dict[str, Any], base_path: Path, error_file_list: list[Any]) -> ExportStatus:
-        """Take the record back; its files are made of it when all are there."""
-        run = self.records
-        why = run.set_aside(result, result[FAILED]) if FAILED in result else run.take(result)
-        name = {"file_name": self.get_original_file_name(result.get("files") or {}) or f"{result['id']}"}
-        self.run.export_log_data_file(result["id"], name, ExportStatus.FAILED if why else ExportStatus.STAND_BY, why)
-        return ExportStatus.FAILED if why else ExportStatus.STAND_BY
-
-    def setup_output_directories(self, unique_export_path: Path, save_original_file_flag: bool) -> dict[str, Path]:
-        """Nothing: what is written takes its place whole, once it was verified."""
-        return {}
+        """Nothing: the files of a record are made when all are there. FAILED sets the record aside."""
+        return ExportStatus.STAND_BY
 
     def process_file_saving(
         self,
@@ -62,24 +67,34 @@ class RecordsExporter(BaseExporter):
         no: int,
     ) -> bool:
         """One record: it stands by until all are there, or has failed."""
-        if save_original_file_flag:
-            self.save_original_file(final_data, unique_export_path, errors_original_file_list)
-        status = self.save_as_json(final_data, unique_export_path, errors_json_file_list)
-        if status is ExportStatus.FAILED:
+        self._error_lists = (errors_json_file_list, errors_original_file_list)
+        why = final_data.get(FAILED) or self._saved(final_data, unique_export_path, save_original_file_flag)
+        if why:
             data_file_metrics_record.stand_by -= 1
             data_file_metrics_record.failed += 1
         self.run.log_metrics(record=data_file_metrics_record, step="data_file")
-        return status is not ExportStatus.FAILED
+        return not why
+
+    def _saved(self, record: dict[str, Any], path: Path, with_original: bool) -> str:
+        """Have the page save what it wants of a record; why the record was set aside, '' if it wasn't."""
+        of_json, of_originals = self._error_lists
+        try:
+            if with_original:
+                self.save_original_file(record, path, of_originals)
+            if self.save_as_json(record, path, of_json) is not ExportStatus.FAILED:
+                return ""
+            why = "save_as_json has failed"
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        return self.records.set_aside(record, why)
 
     def additional_file_saving(self, unique_export_path: Path) -> None:
         """Everything is written, verified and put in its place; what the report counts is what the metrics say."""
+        self._save_error_list(unique_export_path, *self._error_lists)
         done = self.records.finish()
-        report = done["report"]
-        for record, success, failed, step in (
-            (self.data_file_metrics_record, done["exported_count"], done["failed_count"], "data_file"),
-            (self.original_file_metrics_record, done["original_count"], report["files"]["missing"], "original_file"),
+        for record, success, failed in (
+            (self.data_file_metrics_record, done["exported_count"], done["failed_count"]),
+            (self.original_file_metrics_record, done["original_count"], done["report"]["files"]["missing"]),
         ):
             if record is not None:
                 record.stand_by, record.success, record.failed = 0, success, failed
-                self.run.set_flush_enabled(True)
-                self.run.log_metrics(record=record, step=step)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from synapse_sdk.plugins.actions.export import ExporterRunAdapter, ExportStatus
+from synapse_sdk.plugins.actions.export import ExporterRunAdapter, MetricsRecord
 from synapse_sdk.plugins.models.logger import LogLevel
 
 from synapse_skills.errors import EXIT_INCOMPLETE, EXIT_OK, SkillsError, UsageError
 from synapse_skills.job.export.command import LAST_EXPORT, Export
 from synapse_skills.job.export.engine import Engine, Options
+from synapse_skills.job.export.output import METADATA, digest_of, walk
+from synapse_skills.job.export.plugin import logs
 from synapse_skills.job.export.plugin.items import changed_row, items
 from synapse_skills.job.export.plugin.params import PlannedParams, as_asked, plan_with, scope_in
 from synapse_skills.job.export.plugin.telling import Telling
 from synapse_skills.job.export.reporting import report_lines
+from synapse_skills.job.export.write import QUARANTINE, RECORDS
 from synapse_skills.job.running import content_of, for_log, state_place, write_report
 from synapse_skills.job.state import State
 from synapse_skills.report import ExportReport
@@ -30,8 +34,6 @@ if TYPE_CHECKING:
 HELD_BYTES = 4 << 20
 SHARES = (30, 20, 50)
 """How much of a job fetching, converting and writing are, in percent."""
-MOST_TOLD = 100
-"""So many quarantined records are named in the job's log; all are counted in the report."""
 
 
 class PluginFailed(RuntimeError):
@@ -128,6 +130,9 @@ class Run:
         )
         if all(self._steps) and hasattr(self.ctx.logger, "set_step_proportions"):
             self.ctx.logger.set_step_proportions(dict(zip(self._steps, SHARES, strict=True)))
+        shutil.rmtree(self.extra, ignore_errors=True)
+        self.extra.mkdir(parents=True)
+        self._engine.output.extra = self.extra
         # Closes what a run that ends half way has opened.
         self._exit.callback(self._engine.close)
 
@@ -147,6 +152,12 @@ class Run:
     def place(self) -> str:
         """Where the export goes."""
         return self.engine.plan.place
+
+    @property
+    def extra(self) -> Path:
+        """A folder whose files come along in the export, as its `extra/`."""
+        assert self._state is not None
+        return self._state.cache / "extra"
 
     # -- fetching --------------------------------------------------------------------------------------------------
 
@@ -178,6 +189,7 @@ class Run:
         self.telling.at(1.0)
         count = self.engine.index.count()
         self.ctx.log_message(f"{count:,} records are fetched.")
+        self._metrics("data_file", MetricsRecord(stand_by=count))
         if not count:
             self.finish()
         return count
@@ -240,6 +252,8 @@ class Run:
         self.telling.begin(self._steps[2])
         if self._error is None and not self.engine.is_interrupted:
             self._error = self.engine.guarded(self._put_back)
+        # Other files of the page's own are another export of the same rows.
+        self.engine.content = f"{self._content}{_digest_of_all(self.extra)}"
         report, error = self.engine.complete(self._error)
         assert self._state is not None
         self.report = report
@@ -251,24 +265,27 @@ class Run:
             raise PluginFailed(error or denied)  # type: ignore[arg-type]
         if report.exit_code not in (EXIT_OK, EXIT_INCOMPLETE):
             raise PluginFailed(_interrupted(report))
-        self._tell_quarantined()
+        self._tell(report)
         self.telling.at(1.0)
         self.result = result_of(report, self.place)
         return self.result
 
-    def _tell_quarantined(self) -> None:
-        assert self._state is not None and self.report is not None
-        said = self.report.records
+    def _tell(self, report: ExportReport) -> None:
+        assert self._state is not None
+        said, files = report.records, report.files
+        self._metrics("data_file", MetricsRecord(success=said.exported, failed=said.quarantined))
+        self._metrics("original_file", MetricsRecord(success=files.originals, failed=files.missing))
+        logs.tell_quarantined(self.log, self._state.folder / QUARANTINE)
+        listed, index = self.engine.output.folder / METADATA / RECORDS, self._state.cache / "export.sqlite"
+        logs.tell_exported(self.log, listed, index)
         words = f"{said.exported:,} of {said.read:,} records are exported to {self.place}"
         level = LogLevel.INFO
-        if self.report.exit_code == EXIT_INCOMPLETE:
+        if report.exit_code == EXIT_INCOMPLETE:
             words, level = f"{words}, but not all that was wanted: see the problems of the report", LogLevel.WARNING
         self.ctx.log_message(for_log(f"{words}."), level)
-        with contextlib.suppress(FileNotFoundError), (self._state.folder / "quarantine.jsonl").open("rb") as lines:
-            for _, line in zip(range(MOST_TOLD), lines, strict=False):
-                about = json.loads(line)
-                why = for_log(f"{about['reason']}: {about['detail']}")
-                self.log.export_log_data_file(about["record"], {"file_name": ""}, ExportStatus.FAILED, why)
+
+    def _metrics(self, step: str, record: MetricsRecord) -> None:
+        self.log.log_metrics(record=record, step=step)
 
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
@@ -294,6 +311,12 @@ def result_of(report: ExportReport, place: str) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "report": report.model_dump(mode="json"),
     }
+
+
+def _digest_of_all(folder: Path) -> str:
+    """Of all files of a folder; '' if it has none."""
+    found = [f"{path.relative_to(folder)} {digest_of(path, path.stat().st_size)}" for path in walk(folder)]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found else ""
 
 
 def _interrupted(report: ExportReport) -> SkillsError:

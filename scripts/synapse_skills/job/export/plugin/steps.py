@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from synapse_sdk.plugins.actions.export import ExportContext, ExportLogMessageCode
-from synapse_sdk.plugins.actions.export.steps import FetchResultsStep
+from synapse_sdk.plugins.actions.export.steps import ConvertDataStep, FetchResultsStep
 from synapse_sdk.plugins.steps import BaseStep, StepResult
 
 from synapse_skills.job.export.command import Export
 from synapse_skills.job.export.plugin.params import PlannedParams
-from synapse_skills.job.export.plugin.run import Run
+from synapse_skills.job.export.plugin.run import PluginFailed, Run
 
 
 class OpenStep(BaseStep[ExportContext]):
@@ -30,17 +30,21 @@ class OpenStep(BaseStep[ExportContext]):
     def execute(self, context: ExportContext) -> StepResult:
         """See the SDK's `BaseStep`."""
         run = Run(self._export, self._params, context.runtime_ctx)
-        run.__enter__()
+        try:
+            run.__enter__()
+        except PluginFailed as error:
+            return StepResult(success=False, error=str(error))
         place: Any = run.place
         context.path_root = place
-        context.unique_export_path = run.engine.output.folder
+        context.unique_export_path = run.extra
         context.output_path = run.place
         context.log_message(ExportLogMessageCode.EXPORT_INITIALIZED)
         return StepResult(data={"output_path": run.place}, rollback_data={"kept": run.place})
 
     def rollback(self, context: ExportContext, result: StepResult) -> None:
         """Say what stays."""
-        context.logger.info(f"Nothing was removed from {result.rollback_data['kept']}.")
+        if kept := result.rollback_data.get("kept"):
+            context.logger.info(f"Nothing was removed from {kept}.")
 
 
 class CountedFetchStep(FetchResultsStep):
@@ -54,6 +58,18 @@ class CountedFetchStep(FetchResultsStep):
         return done
 
 
+class PreparedConvertStep(ConvertDataStep):
+    """The SDK's own step; before it the exporter's `setup_output_directories`, which the SDK's steps leave out."""
+
+    def execute(self, context: ExportContext) -> StepResult:
+        """See the SDK's `BaseStep`."""
+        if context.exporter is not None and context.unique_export_path is not None:
+            with_originals = bool(context.params.get("save_original_file"))
+            made = context.exporter.setup_output_directories(context.unique_export_path, with_originals)
+            context.output_paths = made
+        return super().execute(context)
+
+
 class FetchStep(BaseStep[ExportContext]):
     """Fetches all records: `context.results` gives them, `context.total_count` says how many there are."""
 
@@ -63,8 +79,11 @@ class FetchStep(BaseStep[ExportContext]):
 
     def execute(self, context: ExportContext) -> StepResult:
         """See the SDK's `BaseStep`."""
-        run = Run.of(context.runtime_ctx)
-        context.total_count = run.fetch()
+        try:
+            run = Run.of(context.runtime_ctx)
+            context.total_count = run.fetch()
+        except PluginFailed as error:
+            return StepResult(success=False, error=str(error))
         context.results = run.items()
         return StepResult(data={"count": context.total_count})
 
@@ -116,7 +135,10 @@ class WriteStep(BaseStep[ExportContext]):
 
     def execute(self, context: ExportContext) -> StepResult:
         """See the SDK's `BaseStep`."""
-        done = Run.of(context.runtime_ctx).finish()
+        try:
+            done = Run.of(context.runtime_ctx).finish()
+        except PluginFailed as error:
+            return StepResult(success=False, error=str(error))
         context.exported_count, context.failed_count = done["exported_count"], done["failed_count"]
         context.output_path = done["output_path"]
         told = {name: done[name] for name in ("format", "exported_count", "failed_count", "output_path")}
