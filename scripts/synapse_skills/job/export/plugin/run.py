@@ -17,7 +17,8 @@ from synapse_sdk.plugins.models.logger import LogLevel
 from synapse_skills.errors import EXIT_INCOMPLETE, EXIT_OK, SkillsError, UsageError
 from synapse_skills.job.export.command import LAST_EXPORT, Export
 from synapse_skills.job.export.engine import Engine, Options
-from synapse_skills.job.export.output import METADATA, digest_of, walk
+from synapse_skills.job.export.manifest import digest_of, walk
+from synapse_skills.job.export.output import METADATA
 from synapse_skills.job.export.plugin import logs
 from synapse_skills.job.export.plugin.items import changed_row, items
 from synapse_skills.job.export.plugin.params import PlannedParams, as_asked, plan_with, scope_in
@@ -315,8 +316,12 @@ def result_of(report: ExportReport, place: str) -> dict[str, Any]:
 
 def _digest_of_all(folder: Path) -> str:
     """Of all files of a folder; '' if it has none."""
-    found = [f"{path.relative_to(folder)} {digest_of(path, path.stat().st_size)}" for path in walk(folder)]
-    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found else ""
+    digest, found = hashlib.sha256(), sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in found:
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder)} {content}\n".encode("utf-8", "backslashreplace"))
+    return digest.hexdigest() if found else ""
 
 
 def _interrupted(report: ExportReport) -> SkillsError:
