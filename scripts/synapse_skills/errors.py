@@ -6,6 +6,7 @@ which prints the error and turns it into the exit code of its class; nothing els
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -88,29 +89,51 @@ class Interrupted(SkillsError):
     hint = "Run the same command again: it goes on where it was."
 
 
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+_ends_with: int | None = None
+"""The exit code of this process, as soon as nothing can change it any more."""
+
+
 def interrupt(number: int, frame: object) -> None:
-    """A signal handler that does what Ctrl-C does."""
+    """A signal handler that does what Ctrl-C does; where there is nothing left but to end, the process ends at once."""
+    if _ends_with is not None:
+        os._exit(_ends_with)
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM and a closed terminal end what runs inside as Ctrl-C does: tidied up, and with its report."""
+def handling(handler: Callable[[int, object], None], *, for_good: bool = False) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal call `handler` inside; `for_good`: also afterwards."""
     before: dict[int, Any] = {}
     try:
-        for number in (getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)):
+        for number in STOPS:
             # Whoever ignores a closed terminal (nohup) goes on ignoring it.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, interrupt)
+                before[number] = signal.signal(number, handler)
     except ValueError:
         # Not the main thread: whoever runs us there has the signals.
         yield
         return
+    if for_good:
+        atexit.register(_ignore, tuple(before))
+        before.clear()
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _ignore(numbers: Sequence[int]) -> None:
+    # The last that Python does before it gives our handlers back to the system, which would end the process as killed.
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def interruptible() -> contextlib.AbstractContextManager[None]:
+    """SIGTERM and a closed terminal end what runs inside as Ctrl-C does: tidied up, and with its report."""
+    return handling(interrupt)
 
 
 _secrets: set[str] = set()
@@ -149,19 +172,43 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
 
     With `--json` among the arguments the error is the one JSON document on stdout; otherwise it goes to stderr.
     An unexpected exception is a bug of ours: one line, and the traceback only with SYNAPSE_SKILLS_DEBUG=1.
+
+    Args:
+        main: of the script.
+        argv: None: those of the process, which then ends with what is returned. A signal can hasten that end from
+            here on, and neither change its exit code nor print anything.
     """
+    global _ends_with
     as_json = "--json" in (sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Also before a job begins and after it has ended, while it waits for another run or writes its report.
+    with handling(interrupt, for_good=argv is None):
+        try:
+            code = _outcome(main, argv, as_json)
+            if argv is None:
+                _ends_with = code
+        except KeyboardInterrupt:
+            # The first thing here, and no call: Python looks for signals only where something is called.
+            if argv is None:
+                _ends_with = EXIT_INTERRUPTED
+            code = _say(Interrupted("Interrupted."), as_json)
+    return code
+
+
+def _outcome(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None, as_json: bool) -> int:
     try:
-        # Also before a job begins and after it has ended, while it waits for another run or writes its report.
-        with interruptible():
-            return main(argv)
+        code = main(argv)
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:
+        # argparse, which has said what it had to.
+        if argv is None and isinstance(end.code, int):
+            return end.code
+        raise
     except SkillsError as error:
         return _say(error, as_json)
-    except KeyboardInterrupt:
-        return _say(Interrupted("Interrupted."), as_json)
     except BrokenPipeError:
         # The reader (head, less) went away: what it wanted has been printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -188,6 +235,8 @@ def unexpected(error: Exception) -> SkillsError:
 def _say(error: SkillsError, as_json: bool) -> int:
     if as_json:
         print(json.dumps(error.as_dict(), ensure_ascii=False))
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
     else:
         print(f"error: {redact(printable_lines(str(error)))}", file=sys.stderr)
         if error.hint:

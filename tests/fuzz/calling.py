@@ -20,7 +20,8 @@ from unittest import mock
 import synapse_sdk.utils.auth as auth
 
 from canary import leaks
-from synapse_skills.errors import EXIT_CODES, run
+from synapse_skills import errors
+from synapse_skills.errors import EXIT_CODES, interruptible, run
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ROUNDS = "SYNAPSE_SKILLS_ROUNDS" in os.environ
@@ -100,6 +101,9 @@ def call(
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(error))
         stack.enter_context(ends())
+        # A script takes the process for its own, and its end for the last.
+        stack.enter_context(interruptible())
+        stack.enter_context(mock.patch.object(errors, "_ends_with", None))
         try:
             if isinstance(name, Path):
                 runpy.run_path(str(name), run_name="__main__")

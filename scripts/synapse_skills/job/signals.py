@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 
-from synapse_skills.errors import interrupt
-
-STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from synapse_skills.errors import handling, interrupt
 
 
 @contextlib.contextmanager
 def gentle_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or closed terminal calls `stop`; a second one is a KeyboardInterrupt."""
+    """The first Ctrl-C, SIGTERM or closed terminal calls `stop`; a second one is a KeyboardInterrupt.
+
+    The loop has handlers of its own, and is not asked for them: it can't let go of one without a moment in which the
+    signal ends the process.
+    """
     loop = asyncio.get_running_loop()
-    # Whoever ignores a closed terminal (nohup) goes on ignoring it.
-    before = {number: found for number in STOPS if (found := signal.getsignal(number)) is not signal.SIG_IGN}
+    asked = False
 
-    def gently() -> None:
-        stop()
-        for number in before:
-            loop.remove_signal_handler(number)
-            signal.signal(number, interrupt)
+    def gently(number: int, frame: object) -> None:
+        nonlocal asked
+        if asked:
+            interrupt(number, frame)
+        asked = True
+        # By the loop, because whatever runs now may be half done; this also wakes one that waits.
+        loop.call_soon_threadsafe(stop)
 
-    try:
-        for number in before:
-            loop.add_signal_handler(number, gently)
-    except (NotImplementedError, ValueError, RuntimeError):
-        # Windows, or not the main thread: KeyboardInterrupt ends the run, and the next one settles.
+    with handling(gently):
         yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
