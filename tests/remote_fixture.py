@@ -61,9 +61,15 @@ class MixedJob(Job):
         self.files: dict[str, dict[str, bytes]] = {}
         super().__init__(folder, box)
 
-    def sources(self) -> tuple[SourcePlan, ...]:
+    def sources(self, *, through_backend: bool = False) -> tuple[SourcePlan, ...]:
+        """Where the files are; labels with the backend's own login to their storage, if that is wanted."""
+        place = f"{self.tree.url}/labels"
+        labels = SourcePlan(path=place, spec="label_1", credentials="variables")
+        if through_backend:
+            path = place.partition(f"{self.tree.bucket}/")[2]
+            labels = SourcePlan(path=path, spec="label_1", storage=LABEL_STORAGE, credentials="storage")
         return (
-            SourcePlan(path=f"{self.tree.url}/labels", spec="label_1", credentials="variables"),
+            labels,
             SourcePlan(path=str(self.images), spec="image_1"),
             SourcePlan(path=str(self.masks), recursive=False, spec="mask_1"),
         )

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from job_fixture import PNG, killing
-from remote_fixture import LABEL_STORAGE, SECRET, MixedJob
+from remote_fixture import SECRET, MixedJob
 from sources.trees import Fault, Front, s3_error
 
 # Slow, each with a quicker neighbour that runs every day.
@@ -36,9 +36,7 @@ def test_mixed_sources_arrive_byte_by_byte(mixed: MixedJob) -> None:
 
 def test_a_storage_of_the_backend_needs_no_login_but_synapses(mixed: MixedJob) -> None:
     mixed.units(UNITS)
-    labels, *others = mixed.sources()
-    relative = labels.model_copy(update={"path": "data/labels", "storage": LABEL_STORAGE, "credentials": "storage"})
-    mixed.plan_with(sources=(relative, *others))
+    mixed.plan_with(sources=mixed.sources(through_backend=True))
     nothing = {f"SYNAPSE_S3_{name}": "" for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
     mixed.run(before=killing(POST, 2, when="after"), expect=-signal.SIGKILL, **nothing)
     done = mixed.run(**nothing, SYNAPSE_SKILLS_DEBUG="1")

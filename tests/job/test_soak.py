@@ -1,9 +1,9 @@
 """Random worlds of uploads: every planned data unit exactly once after all, with its metadata and their types.
 
 In each: every fault of the sandbox at once, three kills, a login that ends, a lost database; now and then a lost
-journal, sources elsewhere, conversions, another writer.
+journal, sources elsewhere, conversions, another writer; a backend with any settings, that is killed and started again.
 
-Which worlds: see `storm.py`.
+Which worlds: see `storm.py`; what a backend may be: `knobs.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from forked import Forked
+from job import knobs
 from job.storm import KILLS, PATIENCE, TRIES, hurried, killed_somewhere, login_ends, lose, seeds, storm
 from job_fixture import PNG, Job, answering, content_of
 from remote_fixture import MixedJob, mixed_seed
@@ -85,21 +86,10 @@ class World:
         self.random = random = Random(seed)
         self.kind = random.choices(("plain", "converted", "elsewhere"), (0.7, 0.15, 0.15))[0]
         self.with_tasks = random.random() < 0.4
-        settings = {
-            "echo": random.choice(
-                [["path", "checksum", "meta", "groups"], ["path"], ["checksum"], ["meta"], ["path", "meta"]]
-            ),
-            "honours": random.choice(
-                [["data_collection", "ordering", "id", "search"], ["data_collection"], ["ordering"]]
-            ),
-            "create_answer": random.choice(["list", "results"]),
-            "tasks_answer": random.choice(["list", "results"]),
-            "error_shape": random.choice(["dicts", "strings"]),
-            "confirm_twice": random.choice(["same", "refuse"]),
-            "max_page_size": random.choice([3, 10, 100]),
-            "multipart_threshold": random.choice([200, 1 << 20]),
-            "part_size": 90,
-        }
+        settings = knobs.drawn(random, knobs.UPLOAD)
+        # What came later is drawn apart.
+        self.later = Random(f"more of {seed}")
+        settings |= knobs.drawn(self.later, knobs.UPLOAD_MORE)
         self.front = s3() if self.kind == "elsewhere" else None
         tree = S3Tree() if self.front else None
         document = (mixed_seed(tree) if tree else seed_with()) | {"settings": settings}
@@ -111,7 +101,7 @@ class World:
         self.made = 0
         # Where only checksums come back, twins can't be told apart, which has a test of its own.
         self.with_twins = settings["echo"] != ["checksum"]
-        shown = {"path", "checksum", "meta"} <= set(settings["echo"])  # type: ignore[call-overload]
+        shown = {"path", "checksum", "meta"} <= set(settings["echo"])
         self.form = random.choice(["path", "meta", "groups", "files"]) if shown and random.random() < 0.6 else ""
         self.with_others = random.random() < 0.5 and not through_backend and self.kind != "elsewhere"
         self.others = 0
@@ -125,6 +115,8 @@ class World:
             "project": PROJECT if self.with_tasks else None,
             "groups": ("hospital", "ward") if random.random() < 0.3 else (),
         }
+        if isinstance(self.job, MixedJob) and self.later.random() < 0.5:
+            plan["sources"] = self.job.sources(through_backend=True)
         if self.kind == "converted":
             plan["conversions"] = (Conversion(spec="image_1", source=".bmp", target=".png"),)
         self.job.plan_with(**plan)
@@ -252,16 +244,18 @@ class World:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def runs(self, *flags: str) -> tuple[int, str]:
-        """Run to the end; the exit code and what it said."""
-        done = self.job.run(*flags, before=self.before, expect=None, timeout=90, **PATIENCE)
-        said = done.stdout + done.stderr
+    def runs(self, *flags: str, outage: bool = False) -> tuple[int, str]:
+        """Run to the end, perhaps with the backend killed and started again meanwhile; exit code and what it said."""
+        process = self.job.start(*flags, before=self.before, **PATIENCE)
+        if outage:
+            knobs.outage(self.later, self.box, longest_s=1.5)
+        said = "".join(process.communicate(timeout=90))
         self.is_clean(said)
-        assert done.returncode in (0, 3, 5), f"exit {done.returncode}\n{said}"
+        assert process.returncode in (0, 3, 5), f"exit {process.returncode}\n{said}"
         report = self.job.report()
-        assert report["exit_code"] == done.returncode
+        assert report["exit_code"] == process.returncode
         assert not {"outcome-unknown", "bug"} & {problem["code"] for problem in report["problems"]}, report
-        return done.returncode, said
+        return process.returncode, said
 
     def is_clean(self, said: str) -> None:
         assert "Traceback" not in said and "Unexpected" not in said, said
@@ -271,13 +265,14 @@ class World:
         """Run the same command until it says that it is done; the last times on a backend that is well again."""
         for number in range(RUNS):
             if number < CALM_FROM:
+                knobs.release(self.later, self.box, knobs.UPLOAD, knobs.UPLOAD_RELEASES)
                 self.misbehave()
             else:
                 self.calm()
             flags = self.random.choice([[], [], ["--limit", "5"], ["--workers", "2"]]) if number < CALM_FROM else []
             # What was refused once is not sent again unasked.
             again = ["--retry-failed"] if number and self.job.report()["failed"] else []
-            code, _ = self.runs(*flags, *again)
+            code, _ = self.runs(*flags, *again, outage=number < CALM_FROM and self.later.random() < 0.3)
             report = self.job.report()
             if code == 0 and report["pending"] == 0:
                 return

@@ -1,14 +1,17 @@
-"""The bad weather of the seeded worlds: no fault of the sandbox is forgotten, and worlds can be named."""
+"""The bad weather of the seeded worlds: no fault or setting of the sandbox is forgotten, and worlds can be named."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from random import Random
 
 import pytest
 
+from job import knobs
 from job.storm import PROBABILITY, seeds, storm
 from synapse_sandbox.faults import AROUND, INSIDE, parse_faults
 from synapse_sandbox.front import NAMES
+from synapse_sandbox.settings import Settings
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -19,6 +22,13 @@ def test_every_fault_that_the_sandbox_knows_is_in_it(seed: int) -> None:
     # Never the routes by which the tests themselves look and turn knobs.
     assert not any(rule.matches("_sandbox.units", "GET /_sandbox/units", False) for rule in rules)
     assert sum(rule.matches("units.create", "POST /data_units/", True) for rule in rules) >= len(AROUND)
+
+
+def test_every_setting_is_turned_or_left_out_with_a_reason() -> None:
+    turned = knobs.UPLOAD | knobs.UPLOAD_MORE | knobs.EXPORT | knobs.EXPORT_MORE
+    assert sorted([*turned, *knobs.LEFT_OUT]) == sorted(each.name for each in fields(Settings))
+    for name, values in turned.items():
+        assert all(Settings().changed({name: value}) for value in values)
 
 
 @pytest.mark.parametrize(("said", "found"), [("3", [3]), ("7,100-102", [7, 100, 101, 102]), ("", list(range(20)))])

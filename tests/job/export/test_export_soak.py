@@ -1,7 +1,9 @@
 """Random worlds of exports: the same bytes as without any bad luck.
 
 In each: every fault of the sandbox at once, three kills, a login that ends, a lost database; now and then a torn or
-lost spool, lost originals, two runs at once. Which worlds: see `storm.py`.
+lost spool, lost originals, two runs at once; a backend with any settings, that is killed and started again.
+
+Which worlds: see `storm.py`; what a backend may be: `knobs.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import pytest
 from annotations import worlds
 from export_fixture import ExportJob
 from forked import Forked
+from job import knobs
 from job.storm import KILLS, PATIENCE, TRIES, hurried, killed_somewhere, login_ends, lose, seeds, storm
 from sandbox_fixture import PROJECT, SandboxFactory
 from synapse_skills.export_plan import ClassesPlan, ExportLimits, FormatPlan, SplitPlan
@@ -45,7 +48,6 @@ STEPS = tuple(
         "writing:remember",
     )
 )
-TARGETS = ("assignment", "task", "ground_truth")
 NAMES = (
     *("a.png", "A.png", "../../x.png", "CON.jpg", "x\ny.png", "=cmd().png", "é.png", "e\u0301.png", "..", "[b].png"),
     *(
@@ -81,16 +83,10 @@ class World:
         self.box, self.project, self.folder = sandbox_factory("world"), PROJECT, folder
         job = ExportJob(folder / "labels", self.box, PROJECT)
         self.count = random.choice((1, 7, 25, 60))
-        self.box.set(
-            wrap_bytes=random.choice((None, 1, 300)),
-            inline_data=random.choice(("whole", "wrapped", "truncated_link")),
-            files_shape=random.choice(("v1", "manifest")),
-            id_lists=random.choice(("comma", "repeated")),
-            expands=random.choice((list(TARGETS), [])),
-            narrows=random.choice((list(TARGETS), [])),
-            max_page_size=random.choice((3, 10, 100)),
-            payload_uses=random.choice((None, 1)),
-        )
+        self.box.set(**knobs.drawn(random, knobs.EXPORT))
+        # What came later is drawn apart.
+        self.later = Random(f"more of {seed}")
+        self.box.set(**knobs.drawn(self.later, knobs.EXPORT_MORE))
         for _ in range(self.count):
             job.label(self._row())
         self.plan = self._plan(job)
@@ -116,7 +112,7 @@ class World:
 
     def _plan(self, job: ExportJob) -> dict[str, Any]:
         random = self.random
-        target = random.choice(TARGETS)
+        target = random.choice(knobs.TARGETS)
         scope = {}
         if target == "ground_truth":
             made = self.box.ground_truth(name=f"truth {self.project}", from_project=self.project, project=self.project)
@@ -194,9 +190,11 @@ class World:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def runs(self, job: ExportJob) -> tuple[int, str]:
-        """Run to the end; the exit code and what it said."""
+    def runs(self, job: ExportJob, *, outage: bool = False) -> tuple[int, str]:
+        """Run to the end, perhaps with the backend killed and started again meanwhile; exit code and what it said."""
         process = job.start(before=hurried, **PATIENCE)
+        if outage:
+            knobs.outage(self.later, self.box, longest_s=1.0)
         said = "\n".join(process.communicate(timeout=120))
         self.is_clean(said)
         assert process.returncode in (0, 3, 5), f"exit {process.returncode}\n{said}"
@@ -210,10 +208,11 @@ class World:
         """Run the same command until it has what it can get; the last times on a backend that is well again."""
         for number in range(STORMY + CALM):
             if number < STORMY:
+                knobs.release(self.later, self.box, knobs.EXPORT, knobs.EXPORT_RELEASES)
                 self.misbehave()
             else:
                 self.box.set_faults()
-            code, said = self.runs(job)
+            code, said = self.runs(job, outage=number < STORMY and self.later.random() < 0.3)
             if number >= STORMY and code == wanted:
                 return
         pytest.fail(f"exit {code} instead of {wanted} after {STORMY + CALM} runs: {said}")
