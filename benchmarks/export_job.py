@@ -1,7 +1,7 @@
-"""An export job with its stages by the clock: HOME OUT.json. For `export.py` and `memory_export.py`.
+"""An export job with its stages by the clock: HOME OUT.json [TOLD.json]. For `export.py` and those of memory.
 
 It does what a rendered export.py does, with plan.json in HOME/job, state and output beside it, and writes down how
-long each stage took (seconds by the clock and of CPU) and what the report counts.
+long each stage took (seconds by the clock and of CPU) and what the report counts. TOLD.json says how far it is.
 """
 
 from __future__ import annotations
@@ -19,16 +19,28 @@ from synapse_skills.job.state import State
 
 
 class Stages(Progress):
-    """Says nothing, and notes when each stage begins."""
+    """Says nothing, and notes when each stage begins; how far it is, in a file that is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Path | None = None) -> None:
         super().__init__(quiet=True, what="records")
         self.began: list[tuple[str, float, float]] = []
+        self.told = told
         self.stage("start")
 
     def stage(self, name: str, total: int = 0, *, what: str | None = None) -> None:
         self.began.append((name, time.perf_counter(), time.process_time()))
         super().stage(name, total, what=what)
+        self._tell()
+
+    def created(self, units: int) -> None:
+        super().created(units)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.told is not None:
+            fresh = self.told.with_suffix(".new")
+            fresh.write_text(json.dumps([self._stage, self._done]))
+            fresh.replace(self.told)
 
     def seconds(self) -> dict[str, list[float]]:
         """By stage: seconds by the clock, and of CPU of this process."""
@@ -40,10 +52,10 @@ class Stages(Progress):
         return found
 
 
-def main(home: Path, out: Path) -> None:
+def main(home: Path, out: Path, told: Path | None = None) -> None:
     """Run it to the end."""
     plan = read_export_plan(home / "job" / "plan.json")
-    stages = Stages()
+    stages = Stages(told)
     with State(home / "state") as state:
         report, error = Engine(plan, state, Options(), stages).run()
     stages.stage("end")
@@ -58,4 +70,4 @@ def main(home: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

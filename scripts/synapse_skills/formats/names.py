@@ -13,6 +13,7 @@ import unicodedata
 from itertools import count
 
 from synapse_skills.annotations.model import MediaFile, Record
+from synapse_skills.on_disk import Firsts
 
 MAX_NAME_BYTES = 240
 """Below the 255 that file systems take: `.json` and the ending of a temporary neighbour still fit."""
@@ -28,21 +29,18 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\
 
 
 class Taken:
-    """Names that are in use, without regard to case and form. Kept as 64-bit hashes: some 70 bytes a name; should two
-    ever meet, a name gets a suffix that it did not need.
+    """Names that are in use, without regard to case and form. Kept as 64-bit hashes, on the disk if there are many;
+    should two ever meet, a name gets a suffix that it did not need.
     """
 
     def __init__(self) -> None:
-        self._hashes: set[int] = set()
+        self._hashes = Firsts()
 
     def claim(self, name: str) -> bool:
         """Take a name; False if it, or one that some file system takes for it, is in use."""
         folded = name.casefold() if name.isascii() else fold(name)
-        number = int.from_bytes(hashlib.blake2b(folded.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-        if number in self._hashes:
-            return False
-        self._hashes.add(number)
-        return True
+        digest = hashlib.blake2b(folded.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return self._hashes.claim(int.from_bytes(digest, signed=True)) is None
 
 
 class Names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +14,14 @@ from synapse_skills.errors import UsageError, printable
 from synapse_skills.formats import FORMATS
 from synapse_skills.formats.base import Verified
 from synapse_skills.job.export.checksums import shares_of
-from synapse_skills.job.export.output import (
-    COMPLETE,
-    MANIFEST,
-    MANIFEST_VERSION,
-    MARKER,
-    METADATA,
-    OURS,
-    SUMMARY,
-    digest_of,
-    walk,
-)
+from synapse_skills.job.export.manifest import VERSION, File, Manifest, digest_of, read_manifest, walk
+from synapse_skills.job.export.output import COMPLETE, MANIFEST, MARKER, METADATA, OURS, SUMMARY
 from synapse_skills.job.export.write import RECORDS
+from synapse_skills.on_disk import Firsts, in_order, side_by_side
 from synapse_skills.report import Problem, Problems
 
 AGAIN = "Export again."
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(File).decode
 
 
 @dataclass
@@ -73,27 +66,6 @@ class _Listed(msgspec.Struct):
     name: str = ""
     data_unit: int | None = None
     checksum: str | None = None
-
-
-class _File(msgspec.Struct):
-    path: str
-    bytes: int
-    sha256: str
-
-
-class _Rows(msgspec.Struct):
-    rows: dict[str, int] = {}
-
-
-class _Counts(msgspec.Struct):
-    formats: dict[str, _Rows] = {}
-    records: int | None = None
-
-
-class _Manifest(msgspec.Struct):
-    version: int
-    counts: _Counts
-    files: list[_File]
 
 
 class _Kept(msgspec.Struct):
@@ -148,64 +120,58 @@ def _unfinished(folder: Path) -> str:
     return "This is no output of an export: name the folder that the plan calls `output`."
 
 
-def _manifest(folder: Path, problems: Problems) -> _Manifest | None:
+def _manifest(folder: Path, problems: Problems) -> Manifest | None:
     try:
         said = (folder / COMPLETE).read_text(encoding="ascii").strip()
     except (OSError, UnicodeError):
         problems.add("incomplete", f"no {COMPLETE} in {folder.name}", fix=_unfinished(folder))
         said = ""
     try:
-        content = (folder / MANIFEST).read_bytes()
-        manifest = msgspec.json.decode(content, type=_Manifest)
+        manifest = read_manifest(folder / MANIFEST)
     except FileNotFoundError:
         problems.add("no-manifest", MANIFEST, fix=AGAIN)
         return None
-    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         problems.add("bad-manifest", f"{MANIFEST}: {error}", fix=AGAIN)
         return None
-    if manifest.version != MANIFEST_VERSION:
+    if manifest.version != VERSION:
         problems.add("bad-manifest", f"version {manifest.version}", fix="Verify it with the version that made it.")
         return None
-    if said and hashlib.sha256(content).hexdigest() != said:
+    if said and manifest.digest != said:
         problems.add("bad-manifest", f"{MANIFEST} is another than {COMPLETE} says", fix=AGAIN)
     return manifest
 
 
-def _files(folder: Path, manifest: _Manifest, found: Inspected, problems: Problems) -> set[str]:
+def _files(folder: Path, manifest: Manifest, found: Inspected, problems: Problems) -> set[str]:
     """Hold every file against the manifest; folders in which something is no file, which nobody should open."""
     odd: set[str] = set()
-    known = {each.path: each for each in manifest.files}
-    there: set[str] = set()
-    for path in walk(folder):
-        relative = path.relative_to(folder).as_posix()
-        if relative in OURS:
+    listed = in_order((each.path.encode(), _encode(each)) for each in manifest.files())
+    there = in_order((os.fsencode(path), b"") for path in walk(folder) if path not in OURS)
+    for name, (said, is_there) in side_by_side(listed, there):
+        relative = os.fsdecode(name)
+        if not is_there:
+            problems.add("missing-file", printable(relative)[:300], fix=AGAIN)
             continue
-        each = known.get(relative)
-        if not stat.S_ISREG(path.lstat().st_mode):
+        about = os.lstat(folder / relative)
+        if not stat.S_ISREG(about.st_mode):
             odd.add(relative.partition("/")[0])
-            there.add(relative)
             problems.add("link", f"{relative} is no plain file", fix=AGAIN)
             continue
-        if each is None:
+        if not said:
             problems.add("unknown-file", relative, severity="warning", fix="It is none of the export's.")
             continue
-        there.add(relative)
-        size = path.stat().st_size
-        if size != each.bytes:
-            problems.add("changed-file", f"{relative}: {size} bytes, {each.bytes} were written", fix=AGAIN)
-            continue
-        if digest_of(path, size) != each.sha256:
+        each = _decode(said[-1])
+        if about.st_size != each.bytes:
+            problems.add("changed-file", f"{relative}: {about.st_size} bytes, {each.bytes} were written", fix=AGAIN)
+        elif digest_of(f"{folder}/{relative}", each.bytes) != each.sha256:
             problems.add("changed-file", f"{relative}: other bytes than were written", fix=AGAIN)
-            continue
-        found.files += 1
-        found.bytes += size
-    for path_said in known:
-        if path_said not in there:
-            problems.add("missing-file", printable(path_said)[:300], fix=AGAIN)
+        else:
+            found.files += 1
+            found.bytes += each.bytes
     return odd
 
 
-def _formats(folder: Path, manifest: _Manifest, odd: set[str], found: Inspected, problems: Problems) -> None:
+def _formats(folder: Path, manifest: Manifest, odd: set[str], found: Inspected, problems: Problems) -> None:
     said = manifest.counts.formats
     if not said:
         problems.add("bad-manifest", "no formats", fix=AGAIN)
@@ -240,10 +206,8 @@ def check_format(name: str, folder: Path, rows: dict[str, int]) -> Verified:
     return verified
 
 
-def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Problems) -> None:
-    parts: dict[str, str] = {}
-    originals: dict[str, tuple[str, str]] = {}
-    records: set[int] = set()
+def _records(folder: Path, manifest: Manifest, found: Inspected, problems: Problems) -> None:
+    parts, originals, records = Firsts(), Firsts(), Firsts()
     decoder = msgspec.json.Decoder(_Listed)
     try:
         with (folder / METADATA / RECORDS).open("rb") as stream:
@@ -253,15 +217,14 @@ def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Prob
                 except (msgspec.MsgspecError, UnicodeError, RecursionError):
                     problems.add("bad-index", f"{METADATA}/{RECORDS}:{number}", fix=AGAIN)
                     continue
-                records.add(each.record)
+                found.records += records.claim(b"%d" % each.record) is None
                 found.items[each.split] = found.items.get(each.split, 0) + 1
-                if each.split and parts.setdefault(each.group, each.split) != each.split:
-                    problems.add("split-leak", f"{each.group} is in {parts[each.group]} and {each.split}", fix=AGAIN)
+                if each.split:
+                    _together(each, parts, problems)
                 if each.split and each.checksum:
                     _shared(each, originals, problems)
     except OSError as error:
         problems.add("missing-file", f"{METADATA}/{RECORDS}: {error.strerror}", fix=AGAIN)
-    found.records = len(records)
     try:
         summary = msgspec.json.decode((folder / METADATA / SUMMARY).read_bytes(), type=_Summary)
     except FileNotFoundError as error:
@@ -284,9 +247,17 @@ def _records(folder: Path, manifest: _Manifest, found: Inspected, problems: Prob
             problems.add("count-differs", f"{name}: read {read} is not written + lost", fix=AGAIN)
 
 
-def _shared(each: _Listed, originals: dict[str, tuple[str, str]], problems: Problems) -> None:
+def _together(each: _Listed, parts: Firsts, problems: Problems) -> None:
+    """Whether what belongs together is in one part of the split."""
+    first = parts.claim(each.group.encode(), each.split.encode())
+    if first is not None and first != each.split.encode():
+        problems.add("split-leak", f"{each.group} is in {first.decode()} and {each.split}", fix=AGAIN)
+
+
+def _shared(each: _Listed, originals: Firsts, problems: Problems) -> None:
     """Whether the same original stands in another part of the split, under whatever name."""
-    split, name = originals.setdefault(str(each.checksum).lower(), (each.split, each.name))
-    if split != each.split:
+    first = originals.claim(str(each.checksum).lower().encode(), f"{each.split}\n{each.name}".encode())
+    split, _, name = (first or b"").decode().partition("\n")
+    if first is not None and split != each.split:
         fix = "Plan with split.by=checksum: it keeps each of them in one part."
         problems.add("shared-originals", f"{split}: {name}, {each.split}: {each.name}", severity="warning", fix=fix)

@@ -1,0 +1,263 @@
+"""Exports a million records of ten boxes to COCO and YOLO, killed twice, and prints what it took, memory above all.
+
+The job (export_job.py) is killed once while it fetches and once while it writes (SIGKILL), and run again each time.
+At the end verify_export.py reads everything back. What the job and the processes that it starts hold is looked at
+every second and kept in DIR/memory.csv; figures.json has the sums. The sandbox makes its rows up and keeps them on
+the disk. A million label files are a million inodes and 4 GB; all in all there must be 20 GB of room.
+
+examples:
+  python benchmarks/million.py --records 20000
+  nice python benchmarks/million.py --keep /data/million
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from common import SCRIPTS, Box, Ratio, Table, parser_of, sandbox, show
+from export import SEED, make_job
+from export_baseline import CLASSES
+from memory_export import FORMATS, MOST_MB
+
+HERE = Path(__file__).resolve().parent
+LOT = 50_000
+"""Records that the sandbox is asked to make up at once."""
+EVERY_S = 1.0
+COLUMNS = ("seconds", "run", "stage", "done", "job_mb", "workers", "largest_worker_mb", "together_mb", "spool_mb")
+
+
+@dataclass
+class Sample:
+    """What a run held at a moment, in MB: the job, the largest process that it started, and all of them together."""
+
+    seconds: float
+    run: str
+    stage: str
+    done: int
+    job_mb: float
+    workers: int
+    largest_worker_mb: float
+    together_mb: float
+    spool_mb: float
+
+
+@dataclass
+class Ended:
+    """A run that has ended: how, after how long, and the most that one of its processes ever held (VmHWM)."""
+
+    run: str
+    code: int
+    seconds: float
+    cpu: float
+    peak_mb: float
+    worker_peak_mb: float
+
+
+class Watch:
+    """Runs processes one after the other and looks at them every second.
+
+    Args:
+        folder: where memory.csv is written.
+        home: of the job, of which the spool is measured.
+    """
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.samples: list[Sample] = []
+        self.ended: list[Ended] = []
+        self._home = home
+        self._path = folder / "memory.csv"
+        self._began = time.monotonic()
+
+    def run(self, name: str, command: list[str], env: dict[str, str], kill: Callable[[Sample], bool]) -> int:
+        """Run it to its end, or until `kill` says so; its exit code.
+
+        Args:
+            name: of the run.
+            command: begins with a script.
+            env: its environment.
+            kill: is shown every sample.
+        """
+        told = self._home / "told.json"
+        told.unlink(missing_ok=True)
+        started, peak, worker_peak = time.monotonic(), 0.0, 0.0
+        with (self._home / f"{name}.log").open("wb") as log:
+            child = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=env)
+        while not _has_ended(child.pid):
+            sample, peaks = self._look(name, child.pid, told)
+            peak, worker_peak = max(peak, peaks[0]), max(worker_peak, *peaks[1:], 0.0)
+            self.samples.append(sample)
+            if kill(sample):
+                child.kill()
+            time.sleep(EVERY_S)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime
+        self.ended.append(Ended(name, child.returncode, time.monotonic() - started, cpu, peak, worker_peak))
+        self._write()
+        print(f"  {self.ended[-1]}", file=sys.stderr, flush=True)
+        return child.returncode
+
+    def _look(self, name: str, pid: int, told: Path) -> tuple[Sample, list[float]]:
+        stage, done = json.loads(told.read_text()) if told.exists() else ("start", 0)
+        sizes = [memory_of(each) for each in (pid, *_children(pid))]
+        now = [rss for rss, _ in sizes]
+        spool = sum(path.stat().st_size for path in (self._home / "state" / "spool").glob("*.pages")) / 1e6
+        seconds = round(time.monotonic() - self._began, 1)
+        workers = len(now) - 1
+        sample = Sample(seconds, name, stage, done, now[0], workers, max(now[1:], default=0.0), sum(now), spool)
+        return sample, [peak for _, peak in sizes]
+
+    def _write(self) -> None:
+        with self._path.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(COLUMNS)
+            for each in self.samples:
+                writer.writerow(
+                    f"{value:.1f}" if isinstance(value, float) else value for value in asdict(each).values()
+                )
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """What a process holds, and the most that it ever held, in MB; zeros if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0, 0.0
+    found = {line.partition(":")[0]: line.split() for line in lines}
+    return tuple(int(found[key][1]) / 1024 if key in found else 0.0 for key in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
+
+
+def _children(pid: int) -> Iterator[int]:
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            yield from map(int, path.read_text().split())
+        except OSError:
+            continue
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; it is still to be waited for, which tells what it computed."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def fill(box: Box, records: int, boxes: int, folder: Path) -> None:
+    """Have the sandbox make records up, unless it holds them already."""
+    mark = folder / "filled.json"
+    there = json.loads(mark.read_text()) if mark.exists() else 0
+    for start in range(there, records, LOT):
+        count = min(LOT, records - start)
+        body = {"project": 1, "records": count, "boxes": boxes, "classes": list(CLASSES)}
+        box.call("/_sandbox/fill", body)
+        mark.write_text(json.dumps(start + count))
+
+
+def size_of(folder: Path) -> tuple[int, int, int]:
+    """Files below a folder, their bytes, and the bytes that they take on the disk."""
+    files = size = taken = 0
+    waiting = [str(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                    continue
+                about = entry.stat(follow_symlinks=False)
+                files, size, taken = files + 1, size + about.st_size, taken + about.st_blocks * 512
+    return files, size, taken
+
+
+def measure(records: int, boxes: int, folder: Path) -> dict[str, Any]:
+    """Everything, and its figures."""
+    home = folder / "run"
+    with sandbox(folder / "box", SEED) as box:
+        started = time.monotonic()
+        fill(box, records, boxes, folder)
+        print(f"  {records:,} records made up in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        make_job(home, FORMATS, 16)
+        env = box.env(folder / "home", PYTHONPATH=str(SCRIPTS))
+        watch = Watch(folder, home)
+        job = [str(HERE / "export_job.py"), str(home), str(home / "out.json"), str(home / "told.json")]
+
+        def at(stage: str, share: float) -> Callable[[Sample], bool]:
+            return lambda sample: sample.stage == stage and sample.done >= share * records
+
+        fetching = watch.run("fetching", job, env, at("fetching", 0.5))
+        writing = watch.run("writing", job, env, at("writing", 0.25))
+        code = watch.run("to the end", job, env, lambda sample: False)
+        if (fetching, writing, code) != (-9, -9, 0):
+            log = (home / "to the end.log").read_text()[-3000:]
+            raise RuntimeError(f"the runs ended with {fetching}, {writing} and {code}:\n{log}")
+        sandbox_mb = memory_of(box.process.pid)[1]
+        verified = [str(SCRIPTS / "verify_export.py"), str(home / "output"), "--json"]
+        watch.run("verifying", verified, env, lambda sample: False)
+    return figures(records, boxes, home, watch) | {"sandbox_mb": sandbox_mb}
+
+
+def figures(records: int, boxes: int, home: Path, watch: Watch) -> dict[str, Any]:
+    """The sums, after a look at whether everything is there."""
+    said, found = json.loads((home / "out.json").read_text()), json.loads((home / "verifying.log").read_bytes())
+    whole = {name: {"items": {"": records}, "rows": {"": records * boxes}} for name in FORMATS}
+    if said["records"] != records or not found["ok"] or found["formats"] != whole:
+        raise RuntimeError(f"not all of it is there: {said}, {found}")
+    files, size, taken = size_of(home / "output")
+    _, spool, spool_taken = size_of(home / "state" / "spool")
+    return {
+        "records": records,
+        "boxes": boxes,
+        "runs": [asdict(each) for each in watch.ended],
+        "peak_mb": max(each.peak_mb for each in watch.ended),
+        "worker_peak_mb": max(each.worker_peak_mb for each in watch.ended),
+        "together_mb": max(each.together_mb for each in watch.samples),
+        "index_bytes": (home / "state" / "export.sqlite").stat().st_size,
+        "spool_bytes": spool,
+        "spool_on_disk": spool_taken,
+        "output_files": files,
+        "output_bytes": size,
+        "output_on_disk": taken,
+        "stages": said["stages"],
+    }
+
+
+def table_of(found: dict[str, Any]) -> Table:
+    """As other benchmarks are shown."""
+    runs = {each["run"]: [max(each["peak_mb"], each["worker_peak_mb"])] for each in found["runs"]}
+    table = Table(f"Memory of an export of {found['records']:,} records of {found['boxes']} boxes, killed twice", runs)
+    table.unit = "MB"
+    most = max(found["peak_mb"], found["worker_peak_mb"])
+    table.ratios.append(Ratio(f"the largest process to {MOST_MB} MB", most / MOST_MB, 1.0, at_least=False))
+    table.ratios.append(
+        Ratio("the spool to the output", found["spool_bytes"] / found["output_bytes"], 2.0, at_least=False)
+    )
+    table.facts = {key: value for key, value in found.items() if key != "runs"}
+    for each in found["runs"]:
+        table.facts[each["run"]] = f"{each['seconds']:.0f} s, {each['cpu']:.0f} s of CPU"
+    return table
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000, metavar="N", help="in the project (1000000)")
+    parser.add_argument("--boxes", type=int, default=10, metavar="N", help="on each of them (10)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="make everything here, an empty folder, and leave it")
+    args = parser.parse_args()
+    if args.keep is not None:
+        found = measure(args.records, args.boxes, args.keep)
+        (args.keep / "figures.json").write_text(json.dumps(found, indent=1))
+        return show([table_of(found)], as_json=args.json)
+    with tempfile.TemporaryDirectory(prefix="million-") as folder:
+        return show([table_of(measure(args.records, args.boxes, Path(folder)))], as_json=args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
