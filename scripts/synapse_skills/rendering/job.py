@@ -36,7 +36,17 @@ from synapse_skills.units import check_frozen, table_rule
 
 # From `job` down; planning, cluster and rendering stay at home.
 ROOMS = ("job", "formats", "media", "units", "metadata", "annotations", "sources", "backend")
-MODULES = ("__init__.py", "plan.py", "export_plan.py", "report.py", "errors.py", "arguments.py", "texts.py", "py.typed")
+MODULES = (
+    "__init__.py",
+    "plan.py",
+    "export_plan.py",
+    "report.py",
+    "errors.py",
+    "arguments.py",
+    "texts.py",
+    "on_disk.py",
+    "py.typed",
+)
 
 
 @dataclass(frozen=True)
