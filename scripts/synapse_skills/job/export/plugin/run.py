@@ -17,7 +17,6 @@ from synapse_sdk.plugins.models.logger import LogLevel
 from synapse_skills.errors import EXIT_INCOMPLETE, EXIT_OK, SkillsError, UsageError
 from synapse_skills.job.export.command import LAST_EXPORT, Export
 from synapse_skills.job.export.engine import Engine, Options
-from synapse_skills.job.export.manifest import digest_of, walk
 from synapse_skills.job.export.output import METADATA
 from synapse_skills.job.export.plugin import logs
 from synapse_skills.job.export.plugin.items import changed_row, items
