@@ -12,15 +12,12 @@ examples:
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,126 +25,11 @@ from common import SCRIPTS, Box, Ratio, Table, parser_of, sandbox, show
 from export import SEED, make_job
 from export_baseline import CLASSES
 from memory_export import FORMATS, MOST_MB
+from watch import Watch, memory_of
 
 HERE = Path(__file__).resolve().parent
 LOT = 50_000
 """Records that the sandbox is asked to make up at once."""
-EVERY_S = 1.0
-COLUMNS = ("seconds", "run", "stage", "done", "job_mb", "workers", "largest_worker_mb", "together_mb", "spool_mb")
-
-
-@dataclass
-class Sample:
-    """What a run held at a moment, in MB: the job, the largest process that it started, and all of them together."""
-
-    seconds: float
-    run: str
-    stage: str
-    done: int
-    job_mb: float
-    workers: int
-    largest_worker_mb: float
-    together_mb: float
-    spool_mb: float
-
-
-@dataclass
-class Ended:
-    """A run that has ended: how, after how long, and the most that one of its processes ever held (VmHWM)."""
-
-    run: str
-    code: int
-    seconds: float
-    cpu: float
-    peak_mb: float
-    worker_peak_mb: float
-
-
-class Watch:
-    """Runs processes one after the other and looks at them every second.
-
-    Args:
-        folder: where memory.csv is written.
-        home: of the job, of which the spool is measured.
-    """
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.samples: list[Sample] = []
-        self.ended: list[Ended] = []
-        self._home = home
-        self._path = folder / "memory.csv"
-        self._began = time.monotonic()
-
-    def run(self, name: str, command: list[str], env: dict[str, str], kill: Callable[[Sample], bool]) -> int:
-        """Run it to its end, or until `kill` says so; its exit code.
-
-        Args:
-            name: of the run.
-            command: begins with a script.
-            env: its environment.
-            kill: is shown every sample.
-        """
-        told = self._home / "told.json"
-        told.unlink(missing_ok=True)
-        started, peak, worker_peak = time.monotonic(), 0.0, 0.0
-        with (self._home / f"{name}.log").open("wb") as log:
-            child = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=env)
-        while not _has_ended(child.pid):
-            sample, peaks = self._look(name, child.pid, told)
-            peak, worker_peak = max(peak, peaks[0]), max(worker_peak, *peaks[1:], 0.0)
-            self.samples.append(sample)
-            if kill(sample):
-                child.kill()
-            time.sleep(EVERY_S)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        cpu = usage.ru_utime + usage.ru_stime
-        self.ended.append(Ended(name, child.returncode, time.monotonic() - started, cpu, peak, worker_peak))
-        self._write()
-        print(f"  {self.ended[-1]}", file=sys.stderr, flush=True)
-        return child.returncode
-
-    def _look(self, name: str, pid: int, told: Path) -> tuple[Sample, list[float]]:
-        stage, done = json.loads(told.read_text()) if told.exists() else ("start", 0)
-        sizes = [memory_of(each) for each in (pid, *_children(pid))]
-        now = [rss for rss, _ in sizes]
-        spool = sum(path.stat().st_size for path in (self._home / "state" / "spool").glob("*.pages")) / 1e6
-        seconds = round(time.monotonic() - self._began, 1)
-        workers = len(now) - 1
-        sample = Sample(seconds, name, stage, done, now[0], workers, max(now[1:], default=0.0), sum(now), spool)
-        return sample, [peak for _, peak in sizes]
-
-    def _write(self) -> None:
-        with self._path.open("w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(COLUMNS)
-            for each in self.samples:
-                writer.writerow(
-                    f"{value:.1f}" if isinstance(value, float) else value for value in asdict(each).values()
-                )
-
-
-def memory_of(pid: int) -> tuple[float, float]:
-    """What a process holds, and the most that it ever held, in MB; zeros if it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0, 0.0
-    found = {line.partition(":")[0]: line.split() for line in lines}
-    return tuple(int(found[key][1]) / 1024 if key in found else 0.0 for key in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
-
-
-def _children(pid: int) -> Iterator[int]:
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            yield from map(int, path.read_text().split())
-        except OSError:
-            continue
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether a child has ended; it is still to be waited for, which tells what it computed."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def fill(box: Box, records: int, boxes: int, folder: Path) -> None:
@@ -185,27 +67,34 @@ def measure(records: int, boxes: int, folder: Path) -> dict[str, Any]:
         print(f"  {records:,} records made up in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         make_job(home, FORMATS, 16)
         env = box.env(folder / "home", PYTHONPATH=str(SCRIPTS))
-        watch = Watch(folder, home)
-        job = [str(HERE / "export_job.py"), str(home), str(home / "out.json"), str(home / "told.json")]
+        watch = Watch(folder / "memory.csv")
+        told = home / "told.json"
+        job = [str(HERE / "export_job.py"), str(home), str(home / "out.json"), str(told)]
 
-        def at(stage: str, share: float) -> Callable[[Sample], bool]:
-            return lambda sample: sample.stage == stage and sample.done >= share * records
+        def run(name: str, stage: str = "", share: float = 1.0) -> int:
+            told.write_text('["start", 0]')
+            return watch.run(
+                name,
+                job,
+                env=env,
+                out=home / f"{name}.log",
+                stage=lambda: tuple(json.loads(told.read_text())),
+                kill=lambda sample: sample.stage == stage and sample.done >= share * records,
+            ).code
 
-        fetching = watch.run("fetching", job, env, at("fetching", 0.5))
-        writing = watch.run("writing", job, env, at("writing", 0.25))
-        code = watch.run("to the end", job, env, lambda sample: False)
-        if (fetching, writing, code) != (-9, -9, 0):
-            log = (home / "to the end.log").read_text()[-3000:]
-            raise RuntimeError(f"the runs ended with {fetching}, {writing} and {code}:\n{log}")
+        codes = [run("killed fetching", "fetching", 0.5), run("killed writing", "writing", 0.25), run("to the end")]
+        if codes != [-9, -9, 0]:
+            log = (home / "to the end.err").read_text()[-3000:]
+            raise RuntimeError(f"the runs ended with {codes}:\n{log}")
         sandbox_mb = memory_of(box.process.pid)[1]
         verified = [str(SCRIPTS / "verify_export.py"), str(home / "output"), "--json"]
-        watch.run("verifying", verified, env, lambda sample: False)
+        watch.run("verified", verified, env=env, out=home / "verified.json")
     return figures(records, boxes, home, watch) | {"sandbox_mb": sandbox_mb}
 
 
 def figures(records: int, boxes: int, home: Path, watch: Watch) -> dict[str, Any]:
     """The sums, after a look at whether everything is there."""
-    said, found = json.loads((home / "out.json").read_text()), json.loads((home / "verifying.log").read_bytes())
+    said, found = json.loads((home / "out.json").read_text()), json.loads((home / "verified.json").read_bytes())
     whole = {name: {"items": {"": records}, "rows": {"": records * boxes}} for name in FORMATS}
     if said["records"] != records or not found["ok"] or found["formats"] != whole:
         raise RuntimeError(f"not all of it is there: {said}, {found}")

@@ -1,6 +1,8 @@
-"""Plans an upload of a million files and prints time to the first question, time of each round, and peak memory.
+"""Plans an upload of a million files, dry-runs the job, and prints seconds and peak memory of each.
 
-The files are hard links to a few small ones, so a million of them take inodes for their folders only.
+The rounds of the conversation are `first` (its first question), `plan` (all is answered) and `again` (an answer is
+another one). The files are hard links to a few small ones, so a million of them take inodes for their folders only.
+What is held second by second is kept in DIR/memory.csv.
 
 examples:
   python benchmarks/plan_million.py --files 200000
@@ -19,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from watch import Ended, Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 PNG = bytes.fromhex(
@@ -73,29 +77,54 @@ def make_tree(root: Path, files: int, layout: str) -> None:
             make(f"{folder}/label.json", ".json")
 
 
-def round_of(home: Path, box: dict[str, Any], *flags: str) -> dict[str, Any]:
-    """One round in a process of its own: its document, its seconds and its peak memory."""
-    environment = {**os.environ, "SYNAPSE_HOST": box["host"], "SYNAPSE_ACCESS_TOKEN": box["token"], "HOME": str(home)}
-    command = [sys.executable, str(ROOT / "scripts/plan_upload.py"), str(home / "data"), "--json", *flags]
-    out = home / "document.json"
-    started = time.monotonic()
-    with out.open("wb") as stream:
-        child = subprocess.Popen([*command, "--out", str(home / "job-home")], stdout=stream, env=environment, cwd=home)
-        _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    document: dict[str, Any] = json.loads(out.read_bytes())
-    asked = [question["key"] for question in document.get("questions", [])]
+class Rounds:
+    """Rounds of a conversation, and the job's dry run, each a process of its own.
+
+    Args:
+        home: holds the tree, and what comes of it.
+        box: what a sandbox says of itself.
+        watch: looks at what they hold.
+    """
+
+    def __init__(self, home: Path, box: dict[str, Any], watch: Watch) -> None:
+        self.home = home
+        self.watch = watch
+        known = {"SYNAPSE_HOST": box["host"], "SYNAPSE_ACCESS_TOKEN": box["token"], "HOME": str(home)}
+        self.env = {**os.environ, **known}
+
+    def plan(self, name: str, *flags: str) -> dict[str, Any]:
+        """One round: its document."""
+        out = self.home / f"{name}.json"
+        command = [str(ROOT / "scripts/plan_upload.py"), str(self.home / "data"), "--json", *flags]
+        ended = self.watch.run(name, [*command, "--out", str(self.home / "job-home")], env=self.env, out=out)
+        document: dict[str, Any] = json.loads(out.read_bytes())
+        asked = [question["key"] for question in document.get("questions", [])]
+        show(ended, f"{document.get('status', 'error')}, asked {asked}")
+        for item in document.get("understood", []):
+            if item["key"] in ("sample", "grouping.by"):
+                print(f"    {item['key']} = {item['value']}: {item['because']}")
+        if "error" in document or document.get("status") == "blocked":
+            print(json.dumps(document.get("error") or document["problems"], ensure_ascii=False, indent=1))
+        return document
+
+    def dry_run(self) -> int:
+        """The job's dry run: its exit code."""
+        out = self.home / "dry-run.txt"
+        ended = self.watch.run(
+            "dry run", [str(self.home / "job-home/job/upload.py"), "--dry-run"], env=self.env, out=out
+        )
+        show(ended, f"exit code {ended.code}")
+        print(out.read_text()[-2000:])
+        return ended.code
+
+
+def show(ended: Ended, outcome: str) -> None:
+    """A line for people."""
     print(
-        f"{' '.join(flags) or 'first':40} {document.get('status', 'error'):10} {time.monotonic() - started:7.1f} s  "
-        f"peak {usage.ru_maxrss / 1024:6.0f} MB  asked {asked}",
+        f"{ended.run:10} {ended.seconds:7.1f} s  {ended.cpu:7.1f} s of CPU  "
+        f"peak {max(ended.peak_mb, ended.worker_peak_mb):6.0f} MB  {outcome}",
         flush=True,
     )
-    for item in document.get("understood", []):
-        if item["key"] in ("sample", "grouping.by"):
-            print(f"    {item['key']} = {item['value']}: {item['because']}")
-    if "error" in document or document.get("status") == "blocked":
-        print(json.dumps(document.get("error") or document["problems"], ensure_ascii=False, indent=1))
-    return document
 
 
 def main() -> int:
@@ -121,11 +150,14 @@ def main() -> int:
         while not ready.exists():
             time.sleep(0.05)
         about = json.loads(ready.read_text())
-        round_of(home, about)
-        document = round_of(home, about, "--collection", "1")
+        rounds = Rounds(home, about, Watch(home / "memory.csv"))
+        rounds.plan("first")
+        document = rounds.plan("plan", "--collection", "1")
         print(document.get("summary", ""))
-        round_of(home, about, "--batch-size", "50")
-        return 0 if document.get("status") == "ready" else 1
+        rounds.plan("again", "--batch-size", "50")
+        if document.get("status") != "ready":
+            return 1
+        return rounds.dry_run()
     finally:
         if box is not None:
             box.terminate()
