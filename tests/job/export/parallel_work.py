@@ -21,7 +21,7 @@ class Posted:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def each(self, work: Any, common: Any, pieces: Iterable[Any]) -> Iterator[Any]:
+    def each(self, work: Any, common: Any, pieces: Iterable[Any], *, at_once: int | None = None) -> Iterator[Any]:
         for piece in pieces:
             self.done.append(work.__name__)
             sent = pickle.loads(pickle.dumps((work, common, piece)))

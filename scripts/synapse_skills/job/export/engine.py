@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import Awaitable, Callable
@@ -13,33 +14,33 @@ from typing import Any
 from synapse_skills.backend import Api, login
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible
 from synapse_skills.export_plan import ExportPlan
+from synapse_skills.job.export.asking import api_of
 from synapse_skills.job.export.checks import check_plan, free_space
 from synapse_skills.job.export.decide import Keep
 from synapse_skills.job.export.delivery import Delivery
 from synapse_skills.job.export.ending import error_of
 from synapse_skills.job.export.fetch import Fetcher, Stopped
+from synapse_skills.job.export.fetch_parts import fetch_apart
 from synapse_skills.job.export.index import Index, reached
 from synapse_skills.job.export.links import Links
+from synapse_skills.job.export.original_parts import get_apart
 from synapse_skills.job.export.originals import Originals, Store
 from synapse_skills.job.export.output import Output
 from synapse_skills.job.export.part_work import decider_of
-from synapse_skills.job.export.reporting import Outcome, make_report
-from synapse_skills.job.export.sample import kept_sample
+from synapse_skills.job.export.reporting import Outcome, compare_counts, make_report
 from synapse_skills.job.export.scope import Scope
 from synapse_skills.job.export.spool import Spool
+from synapse_skills.job.export.trying import try_out
 from synapse_skills.job.export.whereabouts import Whereabouts
 from synapse_skills.job.export.writing import Writing, remember
 from synapse_skills.job.parallel import Crew, crew_for
 from synapse_skills.job.progress import Progress
-from synapse_skills.job.running import seconds_said
 from synapse_skills.job.signals import gentle_stop
 from synapse_skills.job.state import State
 from synapse_skills.report import ExportReport
 from synapse_skills.sources.address import is_url
 
-PATIENCE_S = 60.0
 TICK_S = 0.5
-SAMPLE = 200
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,22 @@ class Engine:
                 output.keeps(self.plan)
             self.state.belongs_to(who.host, who.tenant, self.scope.number, self.scope.kind)
         self._open()
+        if self._has_cluster and self.scope.has_ranges and self.options.limit is None:
+            self._fetch_apart()
         self._online(self._try if self.options.dry_run else self._fetch)
 
     def _finish(self) -> None:
-        said, folders = 1 if self.options.dry_run else self.options.processes, (self.folder, self.output.folder)
-        with crew_for(self.plan, said, self.index.count(), *folders) as crew:
+        with self._crew() as crew:
             self._make(crew)
+
+    def _crew(self) -> contextlib.AbstractContextManager[Crew | None]:
+        said = 1 if self.options.dry_run else self.options.processes
+        return crew_for(self.plan, said, self.index.count(), self.folder, self.output.folder)
+
+    @property
+    def _has_cluster(self) -> bool:
+        """Whether other machines ask the backend too, and not only work on what is there."""
+        return self.plan.engine == "ray" and self.options.processes is None and not self.options.dry_run
 
     def _make(self, crew: Crew | None) -> None:
         output = self.output
@@ -190,8 +201,12 @@ class Engine:
                 hint="Check the number of the project or version, and the filter, with --dry-run.",
                 code="nothing-to-export",
             )
-        if self._wanted():
-            self._online(self._originals)
+        if count := self._wanted():
+            self.progress.stage("originals" if self._whole else "sizes", count)
+            if crew is not None and self._has_cluster:
+                get_apart(crew, self.plan, self.index, self.store, workers=self.workers, on_file=self._arrived)
+            else:
+                self._online(self._originals)
         writing = Writing(
             self.plan,
             self.index,
@@ -217,10 +232,9 @@ class Engine:
 
     # -- online ----------------------------------------------------------------------------------------------------
 
-    def _online(self, work: Callable[[Api], Awaitable[None]]) -> None:
+    def _online(self, work: Callable[[Api], Awaitable[Any]]) -> None:
         async def all_of_it() -> None:
-            patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
-            async with Api(self._who, patience=patience, connections=2 * self.workers + 8) as api:
+            async with api_of(self._who, self.workers) as api:
                 ticking = asyncio.create_task(self._tick())
                 try:
                     await work(api)
@@ -229,24 +243,26 @@ class Engine:
 
         asyncio.run(all_of_it())
 
+    def _fetch_apart(self) -> None:
+        """Have other machines fetch what can be divided among them; what is left is fetched here, as ever."""
+        self._online(lambda api: self._fetcher(api).begin())
+        self._begin_fetching((self.index.begun or {}).get("count"))
+        with self._crew() as crew:
+            assert crew is not None
+            fetch_apart(crew, self.plan, self.index, workers=self.workers, on_rows=self._done)
+
+    def _begin_fetching(self, count: int | None) -> None:
+        self.progress.stage("fetching", count or 0)
+        self._done(self.index.count())
+
     async def _fetch(self, api: Api) -> None:
         fetcher = self._fetcher(api)
         self.outcome.fetched = fetcher.done
-        begun = self.index.begun
-        self.progress.stage("fetching", int((begun or {}).get("count") or await fetcher.count() or 0))
-        self._done(self.index.count())
+        self._begin_fetching((self.index.begun or {}).get("count") or await fetcher.count())
         with gentle_stop(fetcher.stop):
             await fetcher.run()
-        count, here = fetcher.done.count, self.index.count()
-        if count is not None and count != here and self.options.limit is None:
-            fewer = here < count
-            self.outcome.problems.add(
-                "rows-missing" if fewer else "rows-more",
-                f"{here:,} records were fetched, the backend counts {count:,}",
-                severity="error" if fewer else "warning",
-                count=abs(count - here),
-                fix="Run it again: what is missing is fetched." if fewer else "Records were removed meanwhile.",
-            )
+        if self.options.limit is None:
+            compare_counts(self.outcome, self.index.count())
 
     def _fetcher(self, api: Api) -> Fetcher:
         return Fetcher(
@@ -261,21 +277,7 @@ class Engine:
         )
 
     async def _try(self, api: Api) -> None:
-        """A dry run: what there is with and without each filter, and a sample."""
-        fetcher = self._fetcher(api)
-        counted = await fetcher.count()
-        problems = self.outcome.problems
-        problems.add("records-in-scope", f"{_told(counted)} records match", severity="info")
-        names = list(self.scope.filter)
-        if names:
-            whole = await fetcher.count(without=names)
-            problems.add("records-in-scope", f"{_told(whole)} without any filter", severity="info", count=0)
-        for name in names if len(names) > 1 else ():
-            found = await fetcher.count(without=[name])
-            problems.add("records-without-filter", f"{_told(found)} without {name}", severity="info", group=name)
-        rows = await kept_sample(api, self.scope, self.options.limit or SAMPLE)
-        self.index.add(self.spool.append({"t": "some"}, rows))
-        self._estimate(counted)
+        self._estimate(await try_out(api, self._fetcher(api), self.outcome.problems, self.options.limit))
 
     async def _units(self, api: Api, wanted: list[int]) -> None:
         links = Links(api, self.scope, self.index, self._fetcher(api).pace)
@@ -307,11 +309,9 @@ class Engine:
         return int(self.index.database.execute("SELECT COUNT(*) FROM want").fetchone()[0])
 
     async def _originals(self, api: Api) -> None:
-        whole, count = self._whole, self._wanted()
-        self.progress.stage("originals" if whole else "sizes", count)
         links = Links(api, self.scope, self.index, self._fetcher(api).pace)
         originals = Originals(
-            api, links, self.index, self.store, workers=self.workers, whole=whole, on_file=self._arrived
+            api, links, self.index, self.store, workers=self.workers, whole=self._whole, on_file=self._arrived
         )
         with gentle_stop(originals.stop):
             await originals.run()
@@ -391,7 +391,3 @@ class Engine:
         while True:
             await asyncio.sleep(TICK_S)
             self.progress.tick()
-
-
-def _told(count: int | None) -> str:
-    return "an unknown number of" if count is None else f"{count:,}"

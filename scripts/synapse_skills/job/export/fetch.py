@@ -104,10 +104,8 @@ class Fetcher:
         Raises:
             Stopped: a signal came. Widened: rows that were not asked for. FindingError, OutOfReach: as Api's.
         """
-        begun = self.index.begun
-        was_whole = begun is not None and self.index.is_whole
-        if begun is None:
-            begun = await self._begin()
+        was_whole = self.index.begun is not None and self.index.is_whole
+        begun = await self.begin()
         if self.limit is not None:
             await self._some(self.limit)
         elif not was_whole:
@@ -143,7 +141,10 @@ class Fetcher:
 
     # -- the ways through a list -----------------------------------------------------------------------------------
 
-    async def _begin(self) -> dict[str, Any]:
+    async def begin(self) -> dict[str, Any]:
+        """Find out how many records there are, and between which ids; a run that goes on knows it."""
+        if self.index.begun is not None:
+            return self.index.begun
         newest = await self._newest_now()
         count = newest.count
         begun: dict[str, Any] = {"t": "begin", "count": count, "ranges": False, "low": 0, "high": 0}
@@ -158,7 +159,18 @@ class Fetcher:
         return begun
 
     async def _by_ranges(self, begun: dict[str, Any]) -> None:
-        missing = gaps(begun["low"], begun["high"], self.index.covered())
+        try:
+            await self.over(begun["low"], begun["high"], begun["count"])
+        except NotOrdered:
+            await self._by_pages()
+        self._go_on()
+
+    async def over(self, low: int, high: int, count: int | None) -> None:
+        """Fetch what is missing of a range of ids, which holds about so many records.
+
+        Raises:
+            NotOrdered: the backend does not list by ranges.
+        """
         walk = Walk(
             self._range,
             self._take,
@@ -166,11 +178,8 @@ class Fetcher:
             workers=self.workers,
             stopped=lambda: self.stopping,
         )
-        try:
-            await walk.over(missing, -(-(begun["count"] or self.page_size) // self.page_size))
-        except NotOrdered:
-            await self._by_pages()
-        self._go_on()
+        missing = gaps(low, high, self.index.covered())
+        await walk.over(missing, -(-(count or self.page_size) // self.page_size))
 
     async def _range(self, low: int, high: int) -> Listed:
         return await self._ask(self.scope.listing(page_size=self.page_size, id__gte=low, id__lt=high))

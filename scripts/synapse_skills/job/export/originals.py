@@ -58,14 +58,20 @@ class Store:
 
     Args:
         folder: `<state>/originals`.
+        under_way: a folder in it for files that have not come whole, if others fetch the same ones at the same time.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, under_way: Path | None = None) -> None:
         self.folder = folder
+        self.under_way = under_way
 
     def path_of(self, want: Want) -> Path:
         """Where a wanted file lies, or would."""
         return self.path(want.key, want.data_unit, want.spec or "", want.checksum)
+
+    def part_of(self, path: Path) -> Path:
+        """Where a file is until it is whole."""
+        return (self.under_way or path.parent) / f"{path.name}.part"
 
     def path(self, key: int, data_unit: int | None, spec: str, checksum: str | None) -> Path:
         """Where a file lies, or would; another content has another place where its checksum is known."""
@@ -215,7 +221,7 @@ class Originals:
 
     async def _download(self, path: Path, file: MediaFile, url: URL) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
+        part = self.store.part_of(path)
         await self._tries.run(functools.partial(self._receive, part, file, url), file.name or path.name)
         size = part.stat().st_size
         why = await asyncio.to_thread(_objection, part, file, size)

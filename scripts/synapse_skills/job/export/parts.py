@@ -28,6 +28,7 @@ class PartIndex(Index):
 
     def __init__(self, tables: Tables, spool: Spool) -> None:
         self.spool = spool
+        self._covered = []
         self.database = sqlite3.connect(":memory:", isolation_level=None)
         self.database.executescript(SCHEMA)
         put(self, tables)

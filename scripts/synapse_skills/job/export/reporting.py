@@ -64,6 +64,21 @@ class Outcome:
     problems: Problems = field(default_factory=Problems)
 
 
+def compare_counts(outcome: Outcome, here: int) -> None:
+    """Say so if other records were fetched than the backend counts at the end."""
+    count = outcome.fetched.count if outcome.fetched is not None else None
+    if count is None or count == here:
+        return
+    fewer = here < count
+    outcome.problems.add(
+        "rows-missing" if fewer else "rows-more",
+        f"{here:,} records were fetched, the backend counts {count:,}",
+        severity="error" if fewer else "warning",
+        count=abs(count - here),
+        fix="Run it again: what is missing is fetched." if fewer else "Records were removed meanwhile.",
+    )
+
+
 def consents(plan: ExportPlan, name: str, reason: str) -> bool:
     """Whether the plan accepts that a format loses annotations for this reason."""
     if f"{name}:{reason}" in plan.losses:

@@ -1,14 +1,16 @@
 """The spool: rows as they were received, page by page, each page durable or not there.
 
-Append-only segments in `<state>/spool/`. A page is one line of JSON, which says what the page covers and how long its
-rows are, and behind it the rows themselves. It is written in one piece and synced before the call returns; a page that
-a kill cut off is at the end of its segment, and never happened. What is there is found again by reading those lines.
+Append-only segments in `<state>/spool/`, those of machines that help a run in a folder of their own there. A page is
+one line of JSON, which says what the page covers and how long its rows are, and behind it the rows themselves. It is
+written in one piece and synced before the call returns; a page that a kill cut off is at the end of its segment, and
+never happened. What is there is found again by reading those lines.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -92,10 +94,12 @@ class Spool:
     Args:
         folder: `<state>/spool`, made if it is missing.
         fence: called before every page; raises if the folder is another run's by now.
+        room: a folder in it that `make_room` has made, where this one appends.
     """
 
-    def __init__(self, folder: Path, fence: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: Path, fence: Callable[[], None] = lambda: None, *, room: str = "") -> None:
         self.folder = folder
+        self.room = room
         self._fence = fence
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._handle: int | None = None
@@ -104,8 +108,19 @@ class Spool:
         self._reading: dict[str, int] = {}
 
     def segments(self) -> list[str]:
-        """Names of the segments, oldest first."""
-        return sorted(path.name for path in self.folder.glob("*.pages"))
+        """Names of the segments, oldest first; those of a room come where it was made."""
+        return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.pages"))
+
+    def make_room(self) -> str:
+        """A folder in which others append, each to segments of its own; what is appended here afterwards is later.
+
+        It goes with `clear`: whoever still appends for a run that has died can't bring back what was forgotten.
+        """
+        self._fence()
+        self._leave()
+        room = f"{self._next():06d}-{secrets.token_hex(4)}"
+        (self.folder / room).mkdir(mode=0o700)
+        return room
 
     def append(self, facts: dict[str, Any], kept: Sequence[Kept] = ()) -> Page:
         """Write one page and wait until it is on the disk.
@@ -229,22 +244,27 @@ class Spool:
 
     def close(self) -> None:
         """Close all files."""
+        self._leave()
+        self._close_reading()
+
+    def _leave(self) -> None:
+        """What is appended next begins a segment."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-        self._close_reading()
 
     def _close_reading(self) -> None:
         for handle in self._reading.values():
             os.close(handle)
         self._reading.clear()
 
+    def _next(self) -> int:
+        """The number of the next segment, or room."""
+        return max((int(path.name[:6]) for path in self.folder.iterdir() if path.name[:6].isdecimal()), default=0) + 1
+
     def _open(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-        numbers = [int(name[:6]) for name in self.segments() if name[:6].isdecimal()]
-        self._name = f"{max(numbers, default=0) + 1:06d}.pages"
+        self._leave()
+        self._name = f"{self.room}/{secrets.token_hex(8)}.pages" if self.room else f"{self._next():06d}.pages"
         # Exclusive: two runs never share a segment, whatever happened to the lock.
         self._handle = os.open(self.folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._offset = 0
