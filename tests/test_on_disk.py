@@ -19,6 +19,7 @@ def test_the_first_value_stays(most: int) -> None:
         drawn = random.randrange(100)
         key = b"\xff%d" % drawn if drawn % 2 else drawn - 2**63
         value = b"%d" % number
+        assert firsts.of(key) == known.get(key)
         assert firsts.claim(key, value) == known.get(key)
         known.setdefault(key, value)
     assert len(known) < 300

@@ -50,10 +50,14 @@ class Firsts:
                 self._move()
             return None
         made = self._database.execute("INSERT OR IGNORE INTO first VALUES (?, ?)", (key, value))
-        if made.rowcount:
-            return None
-        found: bytes = self._database.execute("SELECT value FROM first WHERE key = ?", (key,)).fetchone()[0]
-        return found
+        return None if made.rowcount else self.of(key)
+
+    def of(self, key: int | bytes) -> bytes | None:
+        """The value of a key; None if it has none."""
+        if self._database is None:
+            return self._held.get(key)
+        found = self._database.execute("SELECT value FROM first WHERE key = ?", (key,)).fetchone()
+        return found[0] if found else None
 
     def _move(self) -> None:
         self._database = _temporary("CREATE TABLE first (key PRIMARY KEY, value) WITHOUT ROWID")

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from synapse_skills.on_disk import Row, in_order
+from synapse_skills.on_disk import Firsts, Row, in_order
 
 VERSION = 1
 SMALL = 1 << 16
@@ -141,17 +141,18 @@ def write_manifest(
 
 def files_below(folder: Path, name: str) -> Iterator[tuple[str, int, str]]:
     """The files below a folder of an output, as `write_manifest` takes them."""
-    known: dict[tuple[int, int], str] = {}
+    known = Firsts()
     for relative in walk(folder / name):
         path = f"{folder}/{name}/{relative}"
         about = os.stat(path)  # noqa: PTH116 - a path of a million is a path too many
-        inode = (about.st_dev, about.st_ino)
-        found = known.get(inode)
-        if found is None:
+        inode = b"%d %d" % (about.st_dev, about.st_ino)
+        # The store of the state is one of the names of a linked original.
+        has_names = about.st_nlink > 2
+        found = (known.of(inode) or b"").decode() if has_names else ""
+        if not found:
             found = digest_of(path, about.st_size)
-            # The store of the state is one of the names of a linked original.
-            if about.st_nlink > 2:
-                known[inode] = found
+            if has_names:
+                known.claim(inode, found.encode())
         yield f"{name}/{relative}", about.st_size, found
 
 

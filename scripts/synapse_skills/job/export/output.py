@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import itertools
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.export_plan import ExportPlan
+from synapse_skills.job.export.manifest import files_below, read_manifest, walk, write_manifest
+from synapse_skills.on_disk import remove_folder
 from synapse_skills.report import write_bytes, write_json
 from synapse_skills.texts import parse_json
 
@@ -32,8 +32,6 @@ EXTRA = "extra"
 """Files that a plugin's own code has written beside the formats."""
 SUMMARY = "export_summary.json"
 PARTIAL = ".partial"
-MANIFEST_VERSION = 1
-SMALL = 1 << 16
 OURS = (MARKER, MANIFEST, COMPLETE)
 
 
@@ -46,14 +44,6 @@ def marker_of(plan: ExportPlan) -> dict[str, Any]:
         "project": plan.project,
         "ground_truth_version": plan.ground_truth_version,
     }
-
-
-def digest_of(path: Path, size: int) -> str:
-    """SHA-256 of a file. A small one is read at once: `file_digest` makes room for 256 KB before each."""
-    with path.open("rb", buffering=0) as stream:
-        if size <= SMALL:
-            return hashlib.sha256(stream.read()).hexdigest()
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class Output:
@@ -145,7 +135,7 @@ class Output:
         """An empty folder in which something is written; what an earlier run left there is removed."""
         folder = self.beside(name)
         if folder.exists():
-            shutil.rmtree(folder)
+            remove_folder(folder)
         folder.mkdir()
         return folder
 
@@ -164,7 +154,8 @@ class Output:
         """Remove what is half written."""
         for path in self.folder.glob(f"*{PARTIAL}"):
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    remove_folder(path)
             else:
                 # A link would be written through, to wherever it leads.
                 path.unlink()
@@ -177,7 +168,7 @@ class Output:
         for name in sorted({*names, *before}):
             target, partial = self.folder / name, self.beside(name)
             if target.exists():
-                shutil.rmtree(target)
+                remove_folder(target)
             if name == ORIGINALS and partial.exists() and not any(partial.iterdir()):
                 partial.rmdir()
             elif partial.exists():
@@ -191,39 +182,11 @@ class Output:
         """Write the manifest of what was installed, then `COMPLETE`; how many files and bytes that is."""
         path = self.folder / MANIFEST
         temporary = path.with_name(f"{MANIFEST}{PARTIAL}")
-        files = size = 0
-        digest = hashlib.sha256()
-        with temporary.open("wb") as stream:
-
-            def put(text: str) -> None:
-                content = text.encode("utf-8", "backslashreplace")
-                digest.update(content)
-                stream.write(content)
-
-            put(f'{{"version": {MANIFEST_VERSION}, "counts": {json.dumps(counts, ensure_ascii=False)}, "files": [')
-            for entry in self._files(names):
-                put((",\n" if files else "\n") + json.dumps(entry, ensure_ascii=False))
-                files, size = files + 1, size + entry["bytes"]
-            put("\n]}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        every = itertools.chain.from_iterable(files_below(self.folder, name) for name in sorted(names))
+        files, size, digest = write_manifest(temporary, counts, every)
         temporary.replace(path)
-        write_bytes(self.folder / COMPLETE, (digest.hexdigest() + "\n").encode())
+        write_bytes(self.folder / COMPLETE, f"{digest}\n".encode())
         return files, size
-
-    def _files(self, names: list[str]) -> Iterator[dict[str, Any]]:
-        known: dict[tuple[int, int], str] = {}
-        for path in itertools.chain.from_iterable(walk(self.folder / name) for name in sorted(names)):
-            relative = path.relative_to(self.folder).as_posix()
-            about = path.stat()
-            inode = (about.st_dev, about.st_ino)
-            found = known.get(inode)
-            if found is None:
-                found = digest_of(path, about.st_size)
-                # The store of the state is one of the names of a linked original.
-                if about.st_nlink > 2:
-                    known[inode] = found
-            yield {"path": relative, "bytes": about.st_size, "sha256": found}
 
     def manifest_digest(self) -> str:
         """What `COMPLETE` says of the manifest; '' if there is none."""
@@ -246,9 +209,8 @@ def removal_refused(place: str, gone: list[str]) -> FindingError:
 def installed_in(folder: Path) -> set[str]:
     """Folders that the manifest of an output names."""
     marks: set[str] = set()
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        manifest = parse_json((folder / MANIFEST).read_bytes())
-        marks = {str(each["path"]).split("/")[0] for each in manifest["files"]}
+    with contextlib.suppress(OSError, ValueError):
+        marks = {each.path.partition("/")[0] for each in read_manifest(folder / MANIFEST).files()}
     return {name for name in marks if (folder / name).is_dir() and name not in (".", "..")}
 
 
@@ -267,20 +229,6 @@ def removed_by(plan: ExportPlan, there: list[str]) -> list[str]:
     """Of the formats that are there, those that a plan would remove, and has no word for it."""
     spared = {*(each.name for each in plan.formats), *plan.replaces}
     return [name for name in there if name not in spared]
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in an order that is the same everywhere; links are files."""
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-    for entry in found:
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(path)
-        else:
-            yield path
 
 
 def place(source: Path, target: Path) -> bool:
