@@ -93,3 +93,30 @@ def test_a_page_that_writes_nothing_is_told(plugins: Plugins, style: str, edit: 
     job.label(row(0, boxes(1)))
     with pytest.raises(RuntimeError, match="not-written"):
         plugins.dispatch(plugins.render(job.plan, style, edit), path=f"nothing-{style}")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("style", "edit"),
+    [
+        (
+            "simple",
+            {"                run.convert(": "                if record['id'] % 2:\n                    run.convert("},
+        ),
+        (
+            "handler",
+            {
+                "        yield from super().get_export_item(results)": "        yield from (each for each in "
+                "super().get_export_item(results) if each['id'] % 2)"
+            },
+        ),
+    ],
+)
+def test_a_record_that_the_page_passes_over_is_left_out(plugins: Plugins, style: str, edit: dict[str, str]) -> None:
+    job = plugins.job(formats=(FormatPlan(name="synapse_json"),))
+    rows = job.label(*(row(number, boxes(1)) for number in range(5)))
+    odd = [each["id"] for each in rows if each["id"] % 2]
+    result, _ = plugins.dispatch(plugins.render(job.plan, style, edit), path=f"odd-{style}")
+    listed = plugins.there(f"odd-{style}/cars")["metadata/records.jsonl"].splitlines()
+    assert sorted(json.loads(line)["record"] for line in listed) == sorted(odd)
+    assert (result["exported_count"], result["left_out_count"], result["failed_count"]) == (len(odd), 5 - len(odd), 0)

@@ -64,7 +64,7 @@ class Handler(RecordsHandler):
         return super().get_results(client, self.validate_filter(filters, client), **more)
 
     def get_export_item(self, results: Any) -> Generator[dict[str, Any], None, None]:
-        """What the exporter gets, one record after the other."""
+        """What the exporter gets, one record after the other; what is not handed on is left out of the export."""
         yield from super().get_export_item(results)
 
 

@@ -73,6 +73,7 @@ class ExportAction(BaseExportAction[Params]):
         """Fetch, convert, write; the result is that of the report."""
         with Run(EXPORT, self.params, self.ctx, steps=("fetch", "convert_data", "save_files")) as run:
             records, _ = self.get_filtered_results(self.params.filter)
+            # A record that is not given back to the run is left out.
             for record in records:
                 run.convert(record, change)
             return run.finish()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from synapse_sdk.plugins.actions.export import ExporterRunAdapter, MetricsRecord
 from synapse_sdk.plugins.models.logger import LogLevel
 
+from synapse_skills.annotations.model import Record
 from synapse_skills.errors import EXIT_INCOMPLETE, EXIT_OK, SkillsError, UsageError
 from synapse_skills.job.export.command import LAST_EXPORT, Export
 from synapse_skills.job.export.engine import Engine, Options
@@ -73,6 +74,7 @@ class Run:
         self._exit = contextlib.ExitStack()
         self._changed: list[tuple[int, bytes]] = []
         self._changed_bytes = 0
+        self._handed_out: set[int] = set()
         self._content: str | None = None
         self._error: SkillsError | None = None
         self._engine: Engine | None = None
@@ -195,31 +197,37 @@ class Run:
         return count
 
     def items(self) -> Iterator[dict[str, Any]]:
-        """The records that were fetched, as the SDK hands them on, with their task, tags, category and data unit."""
+        """The records that were fetched, as the SDK hands them on, with their task, tags, category and data unit.
+
+        One that is handed out and never comes back is left out of the export.
+        """
         self.telling.begin(self._steps[1])
         total = max(1, self.engine.index.count())
         for number, item in enumerate(items(self.engine), 1):
             if self._steps[1] is not None:
                 self.telling.at(number / total)
+            self._handed_out.add(item["key"])
             yield item
 
     # -- taking back -----------------------------------------------------------------------------------------------
 
     def convert(self, item: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
         """Hand a record to a function of the page and take what it gives; why it was set aside, '' if it wasn't."""
+        same = {"key": item["key"], "id": item["id"]}
         try:
             made = change(item)
             if not isinstance(made, dict):
                 raise TypeError(f"it gave {type(made).__name__}, not a record")
         except Exception as error:
-            return self.set_aside(item, f"{type(error).__name__}: {error}")
-        return self.take({"key": item["key"], "id": item["id"]} | made)
+            return self.set_aside(same, f"{type(error).__name__}: {error}")
+        return self.take(made | same)
 
     def take(self, item: dict[str, Any]) -> str:
         """Take a record back; why it was set aside, '' if it wasn't. Unchanged it stays as received, byte for byte."""
         if "data" not in item:
             return self.set_aside(item, "what the conversion gave has no data")
         key = int(item["key"])
+        self._handed_out.discard(key)
         try:
             row = changed_row(self.engine.index.row(key), self.params.target, item["data"])
         except ValueError as error:
@@ -233,8 +241,9 @@ class Run:
 
     def set_aside(self, item: dict[str, Any], why: str) -> str:
         """A record that can't be exported: it is quarantined, and the export goes on."""
-        why = for_log(why)[:200]
-        self.engine.index.set_aside(int(item["key"]), why)
+        why, key = for_log(why)[:200], int(item["key"])
+        self._handed_out.discard(key)
+        self.engine.index.set_aside(key, why)
         return why
 
     def _put_back(self) -> None:
@@ -252,8 +261,10 @@ class Run:
         self.telling.begin(self._steps[2])
         if self._error is None and not self.engine.is_interrupted:
             self._error = self.engine.guarded(self._put_back)
-        # Other files of the page's own are another export of the same rows.
-        self.engine.content = f"{self._content}{_digest_of_all(self.extra)}"
+        if self._handed_out:
+            self.engine.keep = self._is_kept
+        # Other files of the page's own, or other records, are another export of the same rows.
+        self.engine.content = f"{self._content}{_digest_of_all(self.extra)}{sorted(self._handed_out)}"
         report, error = self.engine.complete(self._error)
         assert self._state is not None
         self.report = report
@@ -269,6 +280,10 @@ class Run:
         self.telling.at(1.0)
         self.result = result_of(report, self.place)
         return self.result
+
+    def _is_kept(self, record: Record) -> bool:
+        """Whether a record is exported: it has come back, and the page's own rule says so."""
+        return record.key not in self._handed_out and (self._export.keep is None or bool(self._export.keep(record)))
 
     def _tell(self, report: ExportReport) -> None:
         assert self._state is not None
