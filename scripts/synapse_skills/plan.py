@@ -181,6 +181,11 @@ class UploadPlan(_Model):
     incomplete: Literal["stop", "leave_out"] = "stop"
     leave_out: tuple[str, ...] = Field(default=(), description="Finding codes whose units stay at home by consent.")
     groups: tuple[str, ...] = Field(default=(), description="Group hierarchy given to every data unit, leaf last.")
+    engine: Literal["ray"] | None = Field(
+        default=None,
+        description="Who fetches, converts and sends the files: this machine, or all machines of the Ray cluster that "
+        "the job runs on; all of them then see the sources. Data units are always made by one.",
+    )
     state: str | None = None
     expected: Expected = Expected()
 

@@ -91,6 +91,7 @@ class Transfer:
 
     def __init__(self, api: Api, pace: Pace) -> None:
         self.api = api
+        self.pace = pace
         self._tries = Tries(pace, api.patience)
         self._through = Through(api, self._tries)
 

@@ -50,6 +50,7 @@ def build_plan(facts: Facts, settled: Settled) -> UploadPlan:
         incomplete=settled["incomplete"],
         leave_out=tuple(code for code in codes if code != MISSING),
         groups=tuple(settled.get("groups", ())),
+        engine=settled.get("engine"),
         state=settled.get("state"),
         expected=Expected(
             units=total.clean,

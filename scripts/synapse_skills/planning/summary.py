@@ -133,6 +133,8 @@ def _below(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
         lines.append(f"  not read    {', '.join(unread)}")
     if limits := _limits(plan.limits):
         lines.append(f"  limits      {limits}")
+    if plan.engine:
+        lines.append("  engine      ray: all machines of the cluster fetch, convert and send the files")
     if plan.state:
         lines.append(f"  state       {plan.state}")
     return wrapped(lines)

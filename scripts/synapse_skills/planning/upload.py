@@ -71,6 +71,15 @@ def _decide_state(facts: Facts, settled: Settled) -> Ask | None:
     )
 
 
+ENGINE = Decision(
+    "engine",
+    "Engine",
+    "Who fetches, converts and sends the files: one machine, or with `ray` all those of the cluster the job is "
+    "submitted to; all of them must see the sources. One makes the data units.",
+    lambda facts, settled: None,
+    one_of("ray"),
+)
+
 STATE = Decision(
     "state",
     "State",
@@ -130,6 +139,7 @@ UPLOAD: Table = (
     LEAVE,
     AGREED_ROW,
     GROUPS,
+    ENGINE,
     STATE,
     EXPECTED,
 )

@@ -7,12 +7,13 @@ import contextlib
 import errno
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.backend import Api, Login, Pace, Transfer, login
+from synapse_skills.backend import Api, Login, Pace, Transfer, login, stoppable
 from synapse_skills.errors import OutOfReach, SkillsError, interruptible, unexpected
+from synapse_skills.job.parallel import Crew
 from synapse_skills.job.progress import Progress
 from synapse_skills.job.running import seconds_said
 from synapse_skills.job.signals import gentle_stop
@@ -20,6 +21,8 @@ from synapse_skills.job.state import State
 from synapse_skills.job.upload.alike import what_sets_apart
 from synapse_skills.job.upload.checking import Checked, Checker
 from synapse_skills.job.upload.create import Creator, Stopped
+from synapse_skills.job.upload.crew_sender import CrewSender, Team, crew_for
+from synapse_skills.job.upload.crew_work import Common
 from synapse_skills.job.upload.flow import Flow
 from synapse_skills.job.upload.journal import DamagedJournal, Journal
 from synapse_skills.job.upload.ledger import Ledger, is_damaged, remove_database
@@ -92,6 +95,7 @@ class Engine:
         self.ledger: Ledger | None = None
         self.tally: Tally | None = None
         self._ways: list[Access] = []
+        self._crew: Crew | None = None
         self._started = time.time()
         self._interrupted = False
         self._spoilt = False
@@ -100,11 +104,11 @@ class Engine:
         """Do it. Whatever happens there is a report, and the error that ended the run if one did."""
         error: SkillsError | None = None
         try:
-            with interruptible():
+            with interruptible(), crew_for(self.plan, wanted=not self.options.dry_run) as self._crew:
                 self._open()
                 self._check()
                 if not self.options.dry_run and not self.checked.differs and self.checked.planned:
-                    asyncio.run(self._upload())
+                    asyncio.run(stoppable(self._upload()))
         except Stopped:
             self._interrupted = True
         except KeyboardInterrupt:
@@ -186,7 +190,8 @@ class Engine:
         self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
         if self.options.dry_run and self.checker.outlook.remote:
             self.checker.outlook.tell_what_is_checked_later(self.problems)
-        obstacle = self.checker.outlook.obstacle(self.state.cache)
+        # A crew looks where it works.
+        obstacle = None if self._crew else self.checker.outlook.obstacle(self.state.cache)
         if obstacle is not None and not self.options.dry_run:
             raise obstacle
         if obstacle is not None:
@@ -199,13 +204,18 @@ class Engine:
         self.state.belongs_to(who.host, who.tenant, self.plan.data_collection)
         workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
         patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
+        team: Team | None = None
+        if self._crew is not None:
+            common = Common(self.plan, tuple(self.sources), who.host, who.tenant, self.state.name, patience=patience)
+            team = Team(self._crew, replace(common, timeout=seconds_said(CONVERSION_VARIABLE)), workers)
+            team.look_everywhere(self.inventory, self.checker.outlook)
         stager = self._stager()
         try:
-            await self._through(who, workers, patience, stager)
+            await self._through(who, workers, patience, stager, team)
         finally:
             stager.close()
 
-    async def _through(self, who: Login, workers: int, patience: float, stager: Stager) -> None:
+    async def _through(self, who: Login, workers: int, patience: float, stager: Stager, team: Team | None) -> None:
         async with Api(who, patience=patience, connections=workers + 8) as api:
             presigns = await look_at(api, self.plan, self.problems)
             self._start_journal(who)
@@ -215,12 +225,12 @@ class Engine:
             with gentle_stop(flow.stop):
                 ticking = asyncio.create_task(flow.guarded(self._tick))
                 try:
-                    await self._go(api, flow, presigns, workers)
+                    await self._go(flow, self._sender(Transfer(api, Pace(workers)), flow, presigns, team))
                 finally:
                     ticking.cancel()
                     self._interrupted = self._interrupted or flow.stopped_by_signal
 
-    async def _go(self, api: Api, flow: Flow, presigns: bool, workers: int) -> None:
+    async def _go(self, flow: Flow, sender: Sender | CrewSender) -> None:
         assert self.ledger is not None and self.tally is not None
         await flow.creator.start()
         self.progress.stage("settling")
@@ -229,19 +239,19 @@ class Engine:
         await self._retries(flow.creator)
         await flow.matcher.prepare()
         self.progress.stage("uploading", self.tally.counts().planned)
-        pace = Pace(workers)
-        sender = Sender(
-            Transfer(api, pace),
-            self.ledger,
-            pace,
-            presigns=presigns,
-            stager=flow.stager,
-            unchanged=self._unchanged,
-            on_unit=flow.arrived,
-            on_bytes=self.progress.moved,
-        )
-        await flow.run(sender, self.options.limit)
+        try:
+            await flow.run(sender, self.options.limit)
+        finally:
+            sender.close()
         await self._reconcile(flow.settler.server)
+
+    def _sender(self, transfer: Transfer, flow: Flow, presigns: bool, team: Team | None) -> Sender | CrewSender:
+        assert self.ledger is not None
+        sides: dict[str, Any] = {"on_unit": flow.arrived, "on_bytes": self.progress.moved, "presigns": presigns}
+        if team is None:
+            return Sender(transfer, self.ledger, stager=flow.stager, unchanged=self._unchanged, **sides)
+        files = self.checked.files.planned - self.checked.reused
+        return CrewSender(team, self.ledger, flow.stager, self.problems, files=files, **sides)
 
     async def _look_up(self) -> None:
         """What an earlier run sent without an answer: is it there?"""

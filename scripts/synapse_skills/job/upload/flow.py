@@ -17,7 +17,7 @@ from synapse_skills.job.upload.checking import Checker
 from synapse_skills.job.upload.create import MAX_IN_FLIGHT, Creator, Ready, Stopped
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.match import Matcher
-from synapse_skills.job.upload.send import Job, Sender
+from synapse_skills.job.upload.send import Job, Mover
 from synapse_skills.job.upload.settle import Settler
 from synapse_skills.job.upload.staging import Stager
 from synapse_skills.job.upload.tally import Tally
@@ -97,7 +97,7 @@ class Flow:
         size = plan.limits.batch_size
         self.tasks = Tasks(creator, settler, ledger, tally, size=size, go_on=self._check)
         self.moved = Moved()
-        self.sender: Sender | None = None
+        self.sender: Mover | None = None
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
         self._most = 2 * plan.limits.batch_size + 256
@@ -149,13 +149,14 @@ class Flow:
 
     # -- passes --------------------------------------------------------------------------------------------------
 
-    async def run(self, sender: Sender, limit: int | None) -> None:
+    async def run(self, sender: Mover, limit: int | None) -> None:
         """Upload everything that is ready; at most `limit` data units if one is given.
 
         Raises:
             Stopped: `stop` was called. OutOfReach: the backend can't be used any more.
         """
         self.sender = sender
+        self._most += sender.holds
         workers = [asyncio.create_task(self.guarded(loop)) for loop in sender.loops()]
         workers.append(asyncio.create_task(self.guarded(self._creating)))
         try:

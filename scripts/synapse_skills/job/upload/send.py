@@ -10,14 +10,14 @@ import asyncio
 import errno
 import functools
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from synapse_skills.backend import Pace, Ticket, Transfer, TransferFailed
+from synapse_skills.backend import Ticket, Transfer, TransferFailed
 from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.backend.transfer import CHANGED, LINK_LIFE_S, Expired, Sent
 from synapse_skills.errors import OutOfReach, SkillsError
-from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.staging import Staged, Stager
 from synapse_skills.sources import File
 from synapse_skills.units import Unit
@@ -56,8 +56,56 @@ class _Item:
     result: Sent | None = None
 
 
+class Known(Protocol):
+    """Who remembers which files have arrived: the ledger."""
+
+    def checksum_of(self, source: int, path: str, size: int, mtime_ns: int, target: str = "") -> str | None:
+        """The checksum that the backend confirmed for exactly this file."""
+        ...
+
+    def confirm(self, files: Iterable[tuple[File, str, str]]) -> None:
+        """Remember files: each with its checksum and the extension that it was converted to."""
+        ...
+
+
+def still_to_send(job: Job, known: Known, stager: Stager) -> dict[str, File]:
+    """The files of a data unit that have to travel, by spec; those that arrived in an earlier run are reused."""
+    waiting = {}
+    for spec, file in job.unit.files.items():
+        checksum = known.checksum_of(file.source, file.path, file.size, file.mtime_ns, stager.target(spec, file))
+        if checksum is not None:
+            job.checksums[spec] = checksum
+            job.reused += 1
+        else:
+            waiting[spec] = file
+    job.left = len(waiting)
+    return waiting
+
+
+class Mover(Protocol):
+    """Who moves the files of data units.
+
+    Attributes:
+        holds: how many data units it has to have on their way, beyond what is usual.
+    """
+
+    holds: int
+
+    def loops(self) -> list[Callable[[], Coroutine[None, None, None]]]:
+        """What is to be run until it is cancelled; an error in one of them stops the upload."""
+        ...
+
+    async def send(self, job: Job) -> None:
+        """Put a unit's files on their way; those that arrived in an earlier run are reused."""
+        ...
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        ...
+
+
 class Sender:
-    """Moves the files of data units.
+    """Moves the files of data units from here.
 
     Args:
         presigns: whether the default storage hands out links; if not, files go through the backend.
@@ -66,11 +114,12 @@ class Sender:
         on_unit: awaited with each unit whose files have all arrived or failed.
     """
 
+    holds = 0
+
     def __init__(
         self,
         transfer: Transfer,
-        ledger: Ledger,
-        pace: Pace,
+        ledger: Known,
         *,
         presigns: bool,
         stager: Stager,
@@ -80,7 +129,7 @@ class Sender:
     ) -> None:
         self.transfer = transfer
         self.ledger = ledger
-        self.pace = pace
+        self.pace = transfer.pace
         self.presigns = presigns
         self.stager = stager
         self.unchanged = unchanged
@@ -94,32 +143,27 @@ class Sender:
         self._to_confirm: asyncio.Queue[_Item] = asyncio.Queue()
 
     def loops(self) -> list[Callable[[], Coroutine[None, None, None]]]:
-        """The workers, to be run until they are cancelled; an error in one of them stops the upload."""
+        """See `Mover`."""
         staging = [
             functools.partial(self._staging, lane) for lane, width in self.stager.lanes.items() for _ in range(width)
         ]
         return [*staging, *[self._presigning] * 2, *[self._confirming] * 2, *[self._putting] * self.pace.ceiling]
 
     async def send(self, job: Job) -> None:
-        """Put a unit's files on their way; those that arrived in an earlier run are reused."""
-        waiting = []
-        for spec, file in job.unit.files.items():
-            target = self.stager.target(spec, file)
-            known = self.ledger.checksum_of(file.source, file.path, file.size, file.mtime_ns, target)
-            if known is not None:
-                job.checksums[spec] = known
-                job.reused += 1
-            else:
-                waiting.append(_Item(job, spec, file, self.stager.plain(file)))
-        job.left = len(waiting)
-        if not waiting:
+        """See `Mover`."""
+        files = still_to_send(job, self.ledger, self.stager)
+        if not files:
             await self.on_unit(job)
-        for item in waiting:
-            lane = self.stager.lane(item.spec, item.file)
+        for spec, file in files.items():
+            item = _Item(job, spec, file, self.stager.plain(file))
+            lane = self.stager.lane(spec, file)
             if lane:
                 self._to_stage[lane].put_nowait(item)
             else:
                 self._again(item)
+
+    def close(self) -> None:
+        """See `Mover`: all ends with the loops."""
 
     async def _staging(self, lane: str) -> None:
         while True:

@@ -81,6 +81,7 @@ class Stager:
         ways: to the sources.
         problems: gets what is not in the result as it was in the original.
         timeout: seconds for ffmpeg; its own if None.
+        cores: how many of this machine's it may keep busy; all of them if None.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Stager:
         ways: Sequence[Access],
         problems: Problems,
         timeout: float | None = None,
+        cores: int | None = None,
     ) -> None:
         self._targets = Targets(plan)
         self._folder = folder
@@ -98,7 +100,7 @@ class Stager:
         self._ways = ways
         self._problems = problems
         self._timeout = timeout
-        cores = os.cpu_count() or 1
+        cores = cores or os.cpu_count() or 1
         self.lanes: dict[str, int] = {QUICK: min(4, cores), FFMPEG: 1 if cores < 4 else 2} if plan.conversions else {}
         if any(way.is_remote for way in ways):
             self.lanes[REMOTE] = FETCHES

@@ -1,0 +1,73 @@
+"""An upload whose files are moved by others: each data unit once, whoever does what twice, or dies, or sees nothing."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lots import Elsewhere, by_crew
+
+from job_fixture import PNG, Job, killing
+
+UNITS = 24
+POST = "synapse_skills.backend.api:Api.post_once"
+
+
+def test_lots_that_are_done_twice_and_a_killed_driver_cost_no_unit(job: Job) -> None:
+    job.units(UNITS)
+    job.plan_with(engine="ray")
+    job.run(before=by_crew(Elsewhere(), killing(POST, 3, when="after")), expect=-signal.SIGKILL)
+    assert 0 < sum(job.there().values()) < UNITS
+    job.run(before=by_crew(Elsewhere()))
+    assert job.there() == job.wanted()
+    report = job.report()
+    assert report["created"] + report["already"] == UNITS
+    assert report["files"]["sent"] + report["files"]["reused"] == 2 * UNITS
+    assert not list(job.folder.rglob("staging*/*"))
+
+
+def test_what_others_find_unfit_is_named_and_all_else_arrives(job: Job) -> None:
+    job.units(20)
+    job.unit("patient_900", {"image.png": PNG, "label.json": b"{}", "scan.dcm": b"1"})
+    job.plan_with(engine="ray")
+    gone = job.source / "patient_900" / "label.json"
+    done = job.run(before=by_crew(Elsewhere(first=lambda lot: gone.unlink(missing_ok=True))), expect=5)
+    assert "patient_900" in job.problem("vanished")["examples"][0]
+    report = job.report()
+    assert (report["created"], report["quarantined"]) == (20, 1)
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize("there", ["", "empty"])
+def test_a_machine_that_does_not_see_a_source_is_told_before_anything_begins(
+    job: Job, tmp_path: Path, there: str
+) -> None:
+    job.units(3)
+    job.plan_with(engine="ray")
+    elsewhere = tmp_path / "mount"
+    if there:
+        elsewhere.mkdir()
+    job.run(before=by_crew(Elsewhere(str(elsewhere))), expect=1)
+    assert job.problem("not-shared")
+    assert not job.box.units()
+    assert job.report()["pending"] == 3
+    # A dry run asks nobody.
+    job.run("--dry-run", before=by_crew(Elsewhere(str(elsewhere))))
+
+
+def test_without_a_cluster_it_is_refused_before_anything_is_read(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synapse_skills.job import ray_crew
+
+    def no_ray() -> None:
+        def missing(name: str) -> Any:
+            raise ImportError(name)
+
+        ray_crew.importlib.import_module = missing  # type: ignore[assignment]
+
+    job.units(1)
+    job.plan_with(engine="ray")
+    job.run(before=no_ray, expect=3)
+    assert job.problem("no-ray")
+    assert job.report()["planned"] == 0
