@@ -32,7 +32,8 @@ async def fetch(project: int, low: int, high: int, at_once: int) -> int:
             query = common | {"ordering": "-id", "page_size": PAGE, "id__gte": start, "id__lt": start + PAGE}
             async with session.get(url, params=query, headers=headers) as response:
                 response.raise_for_status()
-                size += len(await response.read())
+                page = await response.read()
+            size += len(page)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once)) as session:
         await asyncio.gather(*(work(session) for _ in range(at_once)))

@@ -361,6 +361,8 @@ def _differs(row: Mapping[str, Any], each: Filter, wanted: Any) -> str | None:
 
 def _ids_in(value: Any) -> set[int]:
     """Ids in what a row says: a number, an object with one, a list of either."""
+    if type(value) is int:
+        return {value}
     found = set()
     for each in value if isinstance(value, list) else [value]:
         number = each.get("id") if isinstance(each, Mapping) else each

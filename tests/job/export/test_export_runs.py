@@ -11,6 +11,7 @@ import pytest
 from export_fixture import ExportJob, boxes, row
 from synapse_skills.errors import FindingError, UsageError
 from synapse_skills.export_plan import ClassesPlan, FormatPlan, SplitPlan
+from synapse_skills.job.export.output import MARKER
 
 SYNAPSE = (FormatPlan(name="synapse_json"),)
 COCO = (FormatPlan(name="coco"),)
@@ -108,6 +109,15 @@ def test_an_output_of_something_else_is_refused(export_job: ExportJob) -> None:
     error = export_job.do(expect=1)
     assert error is not None and error.code == "output-not-ours"
     assert [path.name for path in export_job.output.iterdir()] == ["thesis.txt"]
+
+
+def test_an_output_that_was_being_claimed_when_the_run_was_killed_is_nobodys(export_job: ExportJob) -> None:
+    export_job.label(row(0))
+    export_job.output.mkdir(parents=True)
+    half = export_job.output / f".{MARKER}.k2j4x8"
+    half.write_text('{"kind": ')
+    export_job.do()
+    assert not half.exists() and export_job.report()["records"]["exported"] == 1
 
 
 @pytest.mark.heavy

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,22 @@ NO_PAGES = (
     b"<html>",
     b'{"results": [{"id": NaN}]}',
 )
+
+
+SECRET = "s3cr3t"
+LINK = f"http://h.test/a.png?sig={SECRET}"
+MEMBER = st.recursive(
+    st.sampled_from([None, 1, "plain", LINK, '"data": 1', '"data":{"a": 1}']),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["data", "url", "x"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+def rows_of(keys: list[int]) -> list[Row]:
+    """Rows that say nothing but their ids."""
+    return read_page(json.dumps({"results": [{"id": key} for key in keys]}).encode(), "assignment").rows
 
 
 def kept(*keys: int, text: str = "row") -> list[Kept]:
@@ -120,6 +137,29 @@ def test_links_lose_their_query_and_nothing_else_does() -> None:
     assert without_queries(b'"http:\\/\\/h\\/a?sig=1"') == b'"http:\\/\\/h\\/a"'
 
 
+@given(
+    before=st.dictionaries(st.sampled_from(["file", "meta", "url", "b"]), MEMBER, max_size=3),
+    payload=MEMBER,
+    after=st.dictionaries(st.sampled_from(["c", "task", "was"]), MEMBER, max_size=3),
+    fetched=st.none() | MEMBER,
+    compact=st.booleans(),
+)
+def test_a_payload_is_kept_byte_for_byte(
+    before: dict[str, Any], payload: Any, after: dict[str, Any], fetched: Any, compact: bool
+) -> None:
+    separators = (",", ":") if compact else None
+    row = {"id": 1, **before, "data": payload, **after}
+    content = json.dumps({"results": [row]}, separators=separators).encode()
+    given = None if fetched is None else json.dumps(fetched).encode()
+    kept = read_page(content, "assignment").rows[0].as_kept(given)
+    there = payload if fetched is None else fetched
+    assert json.loads(kept)["data"] == there
+    assert json.dumps(there, separators=separators if fetched is None else None).encode() in kept
+    assert SECRET not in json.dumps({name: value for name, value in json.loads(kept).items() if name != "data"})
+    cleaned = json.loads(json.dumps(row).replace(f"?sig={SECRET}", ""))
+    assert json.loads(kept) == cleaned | {"data": there}
+
+
 @pytest.mark.parametrize("text", NO_PAGES)
 def test_what_is_no_page_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
@@ -139,7 +179,7 @@ def test_every_row_is_walked_over(keys: set[int], page_size: int, workers: int) 
         await asyncio.sleep(random.random() / 10_000)
         fit = sorted((key for key in keys if low <= key < high), reverse=True)
         following = {"cursor": "x"} if len(fit) > page_size else {}
-        return Listed([Row(key, key, {}) for key in fit[:page_size]], None, following)
+        return Listed(rows_of(fit[:page_size]), None, following)
 
     async def take(rows: list[Row], low: int, high: int) -> None:
         found.update(row.key for row in rows)
@@ -154,7 +194,7 @@ def test_every_row_is_walked_over(keys: set[int], page_size: int, workers: int) 
 
 def test_a_list_in_another_order_is_noticed() -> None:
     async def ask(low: int, high: int) -> Listed:
-        return Listed([Row(3, 3, {}), Row(7, 7, {})], None, {"cursor": "x"})
+        return Listed(rows_of([3, 7]), None, {"cursor": "x"})
 
     async def take(rows: list[Row], low: int, high: int) -> None:
         raise AssertionError

@@ -283,7 +283,8 @@ class Fetcher:
         self.done.restless = self.index.restless()
 
     async def _glance(self, low: int, high: int) -> Listed:
-        return await self._ask(self.scope.glance(page_size=max(self.page_size, GLANCED), id__gte=low, id__lt=high))
+        # Whether these are what was asked for is seen when those that seem new are fetched.
+        return await self._list(self.scope.glance(page_size=max(self.page_size, GLANCED), id__gte=low, id__lt=high))
 
     async def _glanced(self, rows: list[Row], low: int, high: int) -> None:
         self.index.glance((row.key, row.version) for row in rows)
@@ -321,6 +322,14 @@ class Fetcher:
     # -- the parts -------------------------------------------------------------------------------------------------
 
     async def _ask(self, query: dict[str, Any], scope: Scope | None = None) -> Listed:
+        listed = await self._list(query)
+        for row in listed.rows:
+            objection = (scope or self.scope).objection(row.head)
+            if objection is not None:
+                raise Widened(f"Record {row.key} is none of those that were asked for: {objection}.")
+        return listed
+
+    async def _list(self, query: dict[str, Any]) -> Listed:
         async with self.pace.slot():
             parse = functools.partial(read_page, target=self.scope.target)
             listed = await self.api.get_as(self.scope.path, query, parse, self.pace.bad)
@@ -331,10 +340,6 @@ class Fetcher:
                 code="not-synapse",
             )
         await self.pace.good()
-        for row in listed.rows:
-            objection = (scope or self.scope).objection(row.head)
-            if objection is not None:
-                raise Widened(f"Record {row.key} is none of those that were asked for: {objection}.")
         return listed
 
     async def _store(self, rows: list[Row], facts: Callable[[int], dict[str, Any]], low: int | None) -> None:

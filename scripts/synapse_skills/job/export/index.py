@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from synapse_skills.job.export.spool import Kept, Page, Spool
 
 CONVERTED = "converted"
@@ -101,7 +103,7 @@ class Index:
             return
         self.database.executemany(
             "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(p.key, p.segment, p.offset, p.length, p.crc, p.id, p.lacks, p.version) for p in page.places],
+            map(msgspec.structs.astuple, page.places),
         )
 
     def _cover(self, low: int, high: int) -> None:

@@ -95,6 +95,7 @@ class Output:
                     f"{shown} is not a folder.", hint="Name another one with --output.", code="not-a-folder"
                 )
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_unmarked()
             if any(self.folder.iterdir()):
                 if self._theirs() != self._mine:
                     raise FindingError(
@@ -110,6 +111,12 @@ class Output:
                 hint="Name another folder with --output, or mend its permissions.",
                 code="output-denied",
             ) from None
+
+    def _remove_unmarked(self) -> None:
+        """Remove what a run has left that was killed while it made the marker: the folder is nobody's still."""
+        if not (self.folder / MARKER).exists():
+            for half in self.folder.glob(f".{MARKER}.*"):
+                half.unlink(missing_ok=True)
 
     def keeps(self, plan: ExportPlan) -> None:
         """Refuse to remove what an earlier export of this job has finished here, without a word about it in the plan.

@@ -12,10 +12,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from synapse_skills.annotations import Wrapper, is_wrapper
 
@@ -23,47 +24,79 @@ from synapse_skills.annotations import Wrapper, is_wrapper
 _QUERY = re.compile(rb'(:(?<=[A-Za-z0-9+.-]:)(?:\\?/){2}[^"?\\\s]*(?:\\.[^"?\\\s]*)*)\?[^"\\\s]*(?:\\.[^"\\\s]*)*')
 _OWN_URL = re.compile(rb'("(?:presigned_)?url"\s*:\s*"(?:[^"?\\]|\\.)*)\?(?:[^"\\]|\\.)*"')
 
+_DATA = b'"data":'
 _DECODER = json.JSONDecoder()
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""No database has more, and ours holds no more."""
+
+
 class _Page(msgspec.Struct):
-    results: list[dict[str, msgspec.Raw]]
+    results: list[msgspec.Raw]
     next: str | None = None
     count: int | None = None
 
 
-@dataclass(slots=True)
-class Row:
+class _Said(msgspec.Struct, gc=False):
+    """The members that are looked at in every row; the others are passed over."""
+
+    id: _Number
+    pgh_id: _Number | UnsetType = UNSET
+    data: msgspec.Raw | UnsetType = UNSET
+    project: Any = UNSET
+    ground_truth_dataset_version: Any = UNSET
+    updated: Any = UNSET
+    updated_at: Any = UNSET
+    modified: Any = UNSET
+
+
+_SAID = frozenset(_Said.__struct_fields__)
+_READER = msgspec.json.Decoder(_Said)
+_PAGES = msgspec.json.Decoder(_Page)
+_CUTTER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Row(msgspec.Struct, gc=False):
     """A row as it came.
 
     Attributes:
         key: what orders the records; of a ground-truth event its pgh_id.
-        members: raw JSON by name, in the row's order.
+        content: its JSON.
+        data: its payload, or what stands for it; `null` if it has none.
+        said: what it says of itself.
         wrapper: what its `data` stands for, if it isn't the payload itself.
     """
 
     key: int
     id: int
-    members: dict[str, bytes]
+    content: bytes
+    data: bytes
+    said: _Said
     wrapper: Wrapper | None = None
 
     @property
     def head(self) -> Mapping[str, Any]:
         """The row without its payload, each member parsed when it is asked for."""
-        return _Head(self.members)
+        return _Head(self)
+
+    @property
+    def members(self) -> dict[str, bytes]:
+        """Raw JSON by name, in the row's order."""
+        return _cut(self.content)
 
     @property
     def is_bare(self) -> bool:
         """Whether it came without any data."""
-        return self.members.get("data", b"null").strip() == b"null"
+        return self.data.strip() == b"null"
 
     @property
     def version(self) -> str:
         """What tells this state of the row from a later one; '' if it says nothing of the kind."""
-        for name in ("updated", "updated_at", "modified"):
-            if isinstance(said := self.head.get(name), str):
-                return said
+        for moment in (self.said.updated, self.said.updated_at, self.said.modified):
+            if isinstance(moment, str):
+                return moment
         return self.wrapper.digest if self.wrapper is not None and self.wrapper.digest else ""
 
     def as_received(self, without: frozenset[str] | set[str] = frozenset()) -> bytes:
@@ -73,15 +106,30 @@ class Row:
 
     def as_kept(self, payload: bytes | None = None) -> bytes:
         """The row as it is kept: with this payload in place of what stood for it, without the query of any link."""
+        if payload is None:
+            if self.wrapper is not None or self.said.data is UNSET:
+                return without_queries(self.content)
+            payload = self.data
+        before, found, after = self._around_data()
+        if not found:
+            return self._joined(payload)
+        return b"".join((without_queries(before), payload, without_queries(after)))
+
+    def _around_data(self) -> tuple[bytes, bool, bytes]:
+        """What is before and behind the value of `data`, and whether that can be told by a look at the text: where
+        something is called so only once, it is the row's own member, because a text would have its quotes escaped."""
+        content, data = self.content, self.data
+        start = content.find(_DATA) + len(_DATA)
+        if content[start : start + 1] == b" ":
+            start += 1
+        end = start + len(data)
+        found = start >= len(_DATA) and content.startswith(data, start) and content.find(_DATA, end) < 0
+        return content[:start], found, content[end:]
+
+    def _joined(self, payload: bytes) -> bytes:
         parts = []
         for name, raw in self.members.items():
-            if name == "data" and payload is not None:
-                content = payload
-            elif name == "data" and self.wrapper is None:
-                content = raw
-            else:
-                content = without_queries(raw) if b"?" in raw else raw
-            parts.append(_named(name) + content)
+            parts.append(_named(name) + (payload if name == "data" else without_queries(raw)))
         return b"{" + b",".join(parts) + b"}"
 
 
@@ -105,13 +153,24 @@ def without_queries(raw: bytes) -> bytes:
 class _Head(Mapping[str, Any]):
     """Members of a row less its payload. Of a dozen only two or three are ever looked at."""
 
-    def __init__(self, members: Mapping[str, bytes]) -> None:
-        self._members = members
+    def __init__(self, row: Row) -> None:
+        self._row = row
+        self._cut: dict[str, bytes] | None = None
+
+    @property
+    def _members(self) -> dict[str, bytes]:
+        if self._cut is None:
+            self._cut = self._row.members
+        return self._cut
 
     def __getitem__(self, name: str) -> Any:
         if name == "data":
             raise KeyError(name)
-        return _told(self._members[name])
+        if name not in _SAID:
+            return _told(self._members[name])
+        if (value := getattr(self._row.said, name)) is UNSET:
+            raise KeyError(name)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._members if name != "data")
@@ -133,29 +192,28 @@ def read_page(content: bytes, target: str) -> Listed:
         ValueError: it is no such page.
     """
     try:
-        page = msgspec.json.decode(content, type=_Page)
-        members = [{name: bytes(raw) for name, raw in row.items()} for row in page.results]
+        page = _PAGES.decode(content)
+        contents = [bytes(raw) for raw in page.results]
         count, following = page.count, page.next
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        members, count, following = _freely(content)
-    rows = [_row(each, target) for each in members]
+        contents, count, following = _freely(content)
+    rows = [_row(each, target) for each in contents]
     query = dict(parse_qsl(urlsplit(following).query, keep_blank_values=True)) if following else {}
     if following and not query:
         raise ValueError("the list names a next page without saying which")
     return Listed(rows, count, query)
 
 
-def _freely(content: bytes) -> tuple[list[dict[str, bytes]], int | None, str | None]:
+def _freely(content: bytes) -> tuple[list[bytes], int | None, str | None]:
     """The same for what only Python takes for JSON (NaN, Infinity): its parser finds where each value ends."""
     try:
         text = content.decode("utf-8")
         page, _ = _members(text, _past_white(text, 0))
-        rows = _elements(page["results"])
-        members = [{name: raw.encode() for name, raw in _members(row, 0)[0].items()} for row in rows]
+        rows = [row.encode() for row in _elements(page["results"])]
         count, following = json.loads(page.get("count", "null")), json.loads(page.get("next", "null"))
     except (UnicodeError, KeyError, RecursionError) as error:
         raise ValueError(f"no page of a list ({type(error).__name__})") from None
-    return members, count if isinstance(count, int) else None, following if isinstance(following, str) else None
+    return rows, count if isinstance(count, int) else None, following if isinstance(following, str) else None
 
 
 def _members(text: str, at: int) -> tuple[dict[str, str], int]:
@@ -217,15 +275,38 @@ def _past_white(text: str, at: int) -> int:
     return at
 
 
-def _row(members: dict[str, bytes], target: str) -> Row:
-    identity = _number(members, "id")
-    key = _number(members, "pgh_id") if target == "ground_truth" and "pgh_id" in members else identity
+def _row(content: bytes, target: str) -> Row:
+    try:
+        said = _READER.decode(content)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        said = _said_freely(_cut(content))
+    key = said.id if target != "ground_truth" or said.pgh_id is UNSET else said.pgh_id
     wrapper = None
-    data = members.get("data", b"")
+    data = b"null" if said.data is UNSET else bytes(said.data)
     if len(data) < 1 << 16 and b'"mode"' in data and data.lstrip()[:1] == b"{":
         parsed = _told(data)
         wrapper = is_wrapper(parsed) if isinstance(parsed, Mapping) else None
-    return Row(key, identity, members, wrapper)
+    return Row(key, said.id, content, data, said, wrapper)
+
+
+def _cut(content: bytes) -> dict[str, bytes]:
+    """The members of a row, as they stand there.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return {name: bytes(raw) for name, raw in _CUTTER.decode(content).items()}
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return {name: raw.encode() for name, raw in _members(content.decode(), 0)[0].items()}
+
+
+def _said_freely(members: dict[str, bytes]) -> _Said:
+    """What a row says of itself that no strict parser takes."""
+    numbers = {name: _number(members, name) for name in ("id", "pgh_id") if name == "id" or name in members}
+    data = msgspec.Raw(members["data"]) if "data" in members else UNSET
+    rest = {name: _told(members[name]) for name in _SAID - {"id", "pgh_id", "data"} if name in members}
+    return _Said(**numbers, data=data, **rest)
 
 
 def _number(members: dict[str, bytes], name: str) -> int:
@@ -233,7 +314,6 @@ def _number(members: dict[str, bytes], name: str) -> int:
         number = int(members[name])
     except (KeyError, ValueError):
         number = -1
-    # No database has more, and ours holds no more.
     if not 0 <= number < 2**63:
         raise ValueError(f"a row without a number as its {name}")
     return number
