@@ -197,7 +197,7 @@ def killing(target: str, nth: int, *, when: str, number: signal.Signals = signal
                 if mine and when == "before":
                     die()
                 result = await original(*args, **kwargs)
-                if mine:
+                if mine and when == "after":
                     die()
                 return result
         else:
@@ -207,7 +207,7 @@ def killing(target: str, nth: int, *, when: str, number: signal.Signals = signal
                 if mine and when == "before":
                     die()
                 result = original(*args, **kwargs)
-                if mine:
+                if mine and when == "after":
                     die()
                 return result
 

@@ -103,8 +103,12 @@ def interrupt(number: int, frame: object) -> None:
 
 
 @contextlib.contextmanager
-def handling(handler: Callable[[int, object], None], *, for_good: bool = False) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal call `handler` inside; `for_good`: also afterwards."""
+def handling(handler: Callable[[int, object], None], *, for_good: bool = False) -> Iterator[dict[int, Any]]:
+    """Ctrl-C, SIGTERM and a closed terminal call `handler` inside; `for_good`: also afterwards.
+
+    Yields:
+        What handled each of them before.
+    """
     before: dict[int, Any] = {}
     try:
         for number in STOPS:
@@ -113,15 +117,14 @@ def handling(handler: Callable[[int, object], None], *, for_good: bool = False) 
                 before[number] = signal.signal(number, handler)
     except ValueError:
         # Not the main thread: whoever runs us there has the signals.
-        yield
+        yield before
         return
     if for_good:
         atexit.register(_ignore, tuple(before))
-        before.clear()
     try:
-        yield
+        yield before
     finally:
-        for number, previous in before.items():
+        for number, previous in before.items() if not for_good else ():
             signal.signal(number, previous)
 
 
@@ -131,7 +134,7 @@ def _ignore(numbers: Sequence[int]) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def interruptible() -> contextlib.AbstractContextManager[None]:
+def interruptible() -> contextlib.AbstractContextManager[Any]:
     """SIGTERM and a closed terminal end what runs inside as Ctrl-C does: tidied up, and with its report."""
     return handling(interrupt)
 

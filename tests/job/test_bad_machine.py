@@ -10,7 +10,8 @@
 | two runs at once, on this machine | `test_upload_endings.py` | here |
 | two runs at once, on two machines | `test_lease.py`, `test_state_at_storage.py` | the same lease |
 | SIGTERM, as `synapse script stop` sends it, in every phase | here | here |
-| a second SIGTERM | `test_transfers.py` | here |
+| a second signal, and a third, at any moment | here, `test_transfers.py` | here |
+| the same while the process ends | `test_stopping.py` | the same |
 | a file changes, shrinks, vanishes, becomes a link | `test_upload_endings.py`, `test_transfers.py` | - |
 | the same far away, after the listing | `test_remote_sources.py` | - |
 | a whole source vanishes in the middle | here | - |
@@ -19,6 +20,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -30,8 +32,9 @@ from pathlib import Path
 import pytest
 
 from export_fixture import ExportJob, boxes, row
+from forked import Forked
 from job_fixture import Job, killing
-from sandbox_fixture import PROJECT
+from sandbox_fixture import PROJECT, Sandbox
 from synapse_skills.export_plan import FormatPlan
 from synapse_skills.plan import Limits
 
@@ -270,7 +273,7 @@ def test_an_upload_is_stopped(job: Job, target: str, nth: int, when: str) -> Non
 EXPORT = "synapse_skills.job.export"
 EXPORT_PHASES = [
     ("synapse_skills.job.lease:Lease.take", 1, "before"),
-    (f"{EXPORT}.fetch:Fetcher._begin", 1, "before"),
+    (f"{EXPORT}.fetch:Fetcher.begin", 1, "before"),
     (f"{EXPORT}.spool:Spool.append_all", 3, "before"),
     (f"{EXPORT}.fetch:Fetcher._look_again", 1, "before"),
     (f"{EXPORT}.decide:Decider.decide", 1, "before"),
@@ -297,19 +300,44 @@ def test_an_export_is_stopped(made: ExportJob, target: str, nth: int, when: str)
     assert made.bytes() == whole
 
 
-def test_an_export_is_stopped_twice(made: ExportJob) -> None:
-    whole = made.bytes()
-    made.box.set_faults({"kind": "slow", "route": "payload.get", "seconds": 5})
-    process = made.start("--fresh")
-    while not made.box.requests("payload.get"):
+# Seconds between one signal and the next: from a terminal that is closed under a job to somebody who loses patience.
+GAPS = [(0,), (0.01,), (0.1,), (0.3,), (0, 0), (0.01, 0.01), (0.05, 0), (0.1, 0.1), (0.3, 0.05)]
+
+
+def told_again(process: Forked, box: Sandbox, route: str, gaps: tuple[float, ...]) -> None:
+    """Stop what asks for `route` once more after each gap, and hold its end to the law."""
+    while not box.requests(route):
         time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+        assert process.poll() is None
+    numbers = itertools.cycle((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    for number, gap in zip(numbers, (*gaps, 0), strict=False):
+        process.send_signal(number)
+        time.sleep(gap)
     began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
     out, err = process.communicate()
-    assert process.returncode == 130, out + err
+    assert process.returncode == 130, (process.returncode, out, err)
+    assert "Traceback" not in err, err
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("gaps", GAPS, ids=str)
+def test_an_export_is_stopped_again(made: ExportJob, gaps: tuple[float, ...]) -> None:
+    whole = made.bytes()
+    made.box.reset_stats()
+    made.box.set_faults({"kind": "slow", "route": "payload.get", "seconds": 5})
+    told_again(made.start("--fresh"), made.box, "payload.get", gaps)
     made.box.set_faults()
     made.run()
     assert made.bytes() == whole
+
+
+@pytest.mark.parametrize("gaps", GAPS, ids=str)
+@pytest.mark.parametrize("route", ["files.put", "units.create"])
+def test_an_upload_is_stopped_again(job: Job, route: str, gaps: tuple[float, ...]) -> None:
+    job.units(UNITS)
+    job.box.set_faults({"kind": "slow", "route": route, "seconds": 5})
+    told_again(job.start(), job.box, route, gaps)
+    job.box.wait_late()
+    job.box.set_faults()
+    job.run()
+    assert job.there() == job.wanted()

@@ -4,6 +4,7 @@ from synapse_skills.backend.api import Answer, Api
 from synapse_skills.backend.backend import Backend, Collection, parse_collection
 from synapse_skills.backend.login import Login, login
 from synapse_skills.backend.pace import Pace
+from synapse_skills.backend.stopping import stoppable
 from synapse_skills.backend.transfer import Confirmed, Ticket, Transfer, TransferFailed
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "TransferFailed",
     "login",
     "parse_collection",
+    "stoppable",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from synapse_skills.backend.api import Api, NotThere, Refused
 from synapse_skills.backend.login import Login, login
+from synapse_skills.backend.stopping import stoppable
 from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.plan import SpecPlan
 
@@ -127,25 +128,28 @@ class Backend:
         self._open = False
 
     def __enter__(self) -> Backend:
-        self._runner.run(self._api.__aenter__())
-        self._runner.run(self._second.__aenter__())
+        self._do(self._api.__aenter__())
+        self._do(self._second.__aenter__())
         self._open = True
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._open:
-            self._runner.run(self._api.__aexit__())
-            self._runner.run(self._second.__aexit__())
+            self._do(self._api.__aexit__())
+            self._do(self._second.__aexit__())
             self._open = False
         self._runner.close()
 
     def run[T](self, work: Callable[[Api], Coroutine[Any, Any, T]]) -> T:
         """Do something that takes the asynchronous face of this backend."""
-        return self._runner.run(work(self._api))
+        return self._do(work(self._api))
+
+    def _do[T](self, work: Awaitable[T]) -> T:
+        return self._runner.run(stoppable(work))
 
     def get(self, path: str, params: dict[str, Any] | None = None) -> Any:
         """GET one path."""
-        return self._runner.run(self._api.get(path, params))
+        return self._do(self._api.get(path, params))
 
     def pages(self, path: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """All rows of a list, page after page; a bare list counts as one page."""
@@ -238,7 +242,7 @@ class Backend:
         seen = _Seen()
         while True:
             query = {"per_page": PAGE_SIZE, **(params or {}), "cursor": cursor}
-            page = self._runner.run(self._second.get(path, query))
+            page = self._do(self._second.get(path, query))
             rows = page.get("data", page.get("results")) if isinstance(page, Mapping) else None
             yield from self._rows(rows, path, "Look the number up in Synapse.")
             meta = page.get("meta") if isinstance(page.get("meta"), Mapping) else {}
@@ -275,7 +279,7 @@ class Backend:
             )
         if version["dataset"] is not None:
             try:
-                found = self._runner.run(self._second.get(f"v2/ground-truth-datasets/{version['dataset']}/"))
+                found = self._do(self._second.get(f"v2/ground-truth-datasets/{version['dataset']}/"))
             except NotThere:
                 found = None
             inner = found.get("data", found) if isinstance(found, Mapping) else None

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from synapse_skills.backend import Api, login
+from synapse_skills.backend import Api, login, stoppable
 from synapse_skills.cluster.agent import agent
 from synapse_skills.cluster.submission import now
 from synapse_skills.cluster.submit import cli_command
@@ -294,7 +294,7 @@ def _ask(path: str, *, stop: bool = False) -> Any:
             # Stopping what is stopped does no harm.
             return await (api.post_repeatable(path, {}) if stop else api.get(path))
 
-    return asyncio.run(asked())
+    return asyncio.run(stoppable(asked()))
 
 
 __all__ = ["PluginJob", "Wanted", "begin", "compose", "follow", "job_of", "logs", "see", "stop"]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a job stops gently at first, at once when asked again, and leaves its report in any case."""
+"""Ctrl-C and SIGTERM: a job stops gently at first, at once when asked again, and leaves its report in both cases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 
-from synapse_skills.errors import handling, interrupt
+from synapse_skills.errors import handling
 
 
 @contextlib.contextmanager
 def gentle_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or closed terminal calls `stop`; a second one is a KeyboardInterrupt.
+    """Inside `stoppable`: the first Ctrl-C, SIGTERM or closed terminal calls `stop`; a second is as the first there.
 
     The loop has handlers of its own, and is not asked for them: it can't let go of one without a moment in which the
     signal ends the process.
@@ -22,10 +22,11 @@ def gentle_stop(stop: Callable[[], None]) -> Iterator[None]:
     def gently(number: int, frame: object) -> None:
         nonlocal asked
         if asked:
-            interrupt(number, frame)
+            before[number](number, frame)
+            return
         asked = True
         # By the loop, because whatever runs now may be half done; this also wakes one that waits.
         loop.call_soon_threadsafe(stop)
 
-    with handling(gently):
+    with handling(gently) as before:
         yield

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.backend import Api, login
+from synapse_skills.backend import Api, login, stoppable
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, interruptible
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.asking import api_of
@@ -241,7 +241,7 @@ class Engine:
                 finally:
                     ticking.cancel()
 
-        asyncio.run(all_of_it())
+        asyncio.run(stoppable(all_of_it()))
 
     def _fetch_apart(self) -> None:
         """Have other machines fetch what can be divided among them; what is left is fetched here, as ever."""
