@@ -82,7 +82,7 @@ def measure(records: int, boxes: int, folder: Path) -> dict[str, Any]:
                 kill=lambda sample: sample.stage == stage and sample.done >= share * records,
             ).code
 
-        codes = [run("killed fetching", "fetching", 0.5), run("killed writing", "writing", 0.25), run("to the end")]
+        codes = [run("killed fetching", "fetching", 0.5), run("killed writing", "writing", 0.1), run("to the end")]
         if codes != [-9, -9, 0]:
             log = (home / "to the end.err").read_text()[-3000:]
             raise RuntimeError(f"the runs ended with {codes}:\n{log}")

@@ -54,7 +54,7 @@ class Index:
         self.spool = spool
         self.database = sqlite3.connect(path, isolation_level=None)
         self.database.executescript(
-            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000; {SCHEMA}"
+            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-4000; {SCHEMA}"
         )
         self.asked: dict[str, Any] | None = None
         self.begun: dict[str, Any] | None = None
