@@ -17,7 +17,8 @@ from synapse_skills.planning import UPLOAD, reference
 from synapse_skills.planning.answers import merge, number_of, one_of, parse_set, text, text_list, whole
 from synapse_skills.planning.home import Home, slug, source_paths
 from synapse_skills.planning.interview import BadAnswer
-from synapse_skills.planning.summary import diff
+from synapse_skills.planning.summary import diff, so_far
+from synapse_skills.report import Problem, UploadReport
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,15 @@ def test_the_difference_of_two_plans_names_fields() -> None:
         "project: none → 3",
     ]  # fmt: skip
     assert diff(one, json.loads(json.dumps(one))) == []
+
+
+def test_what_earlier_runs_came_to_is_in_the_summary() -> None:
+    report = UploadReport(name="cars", started="", seconds=0, exit_code=0, planned=40, already=32, pending=8)
+    assert so_far(report) == ["  so far      32 are there already"]
+    report.problems = [Problem(code="refused-before", count=5), Problem(code="outcome-unknown", count=3)]
+    (line,) = so_far(report)
+    assert "5 were refused, and are sent again only with --retry-failed; 3 are" in line and "--retry-unknown" in line
+    assert so_far(UploadReport(name="cars", started="", seconds=0, exit_code=0, planned=40, pending=40)) == []
 
 
 def test_every_key_is_explained() -> None:

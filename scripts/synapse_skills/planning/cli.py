@@ -217,7 +217,7 @@ def _finish(document: Document, home: Home, facts: Facts, settled: Settled) -> N
     document.status, document.exit_code = "ready", EXIT_OK
     document.plan = shown_path(home.plan)
     document.hash = plan_hash(plan_bytes(plan))
-    document.summary = summary(plan, facts, settled, before)
+    document.summary = summary(plan, facts, settled, before, report)
 
 
 def _write(home: Home, plan: UploadPlan, left_out: bytes) -> None:

@@ -19,6 +19,7 @@ from synapse_skills.planning.groupings import in_words
 from synapse_skills.planning.interview import Settled
 from synapse_skills.planning.metadata_rules import example_lines, metadata_lines, schema_lines
 from synapse_skills.planning.sources import sources_of
+from synapse_skills.report import UploadReport
 from synapse_skills.sources.source import suffix_of
 from synapse_skills.texts import human_bytes
 
@@ -47,9 +48,11 @@ def _at_home(facts: Facts) -> str:
     return f"{kinds.total():,} files that no data unit takes ({told}{more}), named in stays_home.jsonl"
 
 
-def summary(plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[str, Any] | None) -> str:
-    """The plan as text, at most 40 lines, with what has changed since the last one."""
-    above, below = _above(plan, facts, settled), _below(plan, facts, settled)
+def summary(
+    plan: UploadPlan, facts: Facts, settled: Settled, before: Mapping[str, Any] | None, report: UploadReport
+) -> str:
+    """The plan as text, at most 40 lines, with what has changed since the last one; `report` is of its dry run."""
+    above, below = _above(plan, facts, settled) + so_far(report), _below(plan, facts, settled)
     total = counted(facts, settled, limits_of(settled), guard=True)
     example = [f"  for example {line}" for line in example_lines(total.example)] if plan.metadata else []
     changes = diff(before, plan.model_dump(mode="json")) if before else []
@@ -84,6 +87,18 @@ def _above(plan: UploadPlan, facts: Facts, settled: Settled) -> list[str]:
     size = f"{human_bytes(expected.bytes)} in {expected.files:,} files"
     lines.append(f"  data units  {expected.units:,}: {in_words(plan.grouping)}; {size}")
     return wrapped(lines)
+
+
+def so_far(report: UploadReport) -> list[str]:
+    """What earlier runs have come to, and what of it the next one leaves alone; no line if there were none."""
+    found = {problem.code: problem.count for problem in report.problems}
+    told = [
+        (report.already, "are there already"),
+        (found.get("refused-before", 0), "were refused, and are sent again only with --retry-failed"),
+        (found.get("outcome-unknown", 0), "are without an answer, and sent again only with --retry-unknown"),
+    ]
+    words = "; ".join(f"{count:,} {what}" for count, what in told if count)
+    return wrapped([f"  so far      {words}"] if words else [])
 
 
 def _specs(plan: UploadPlan, most: int) -> list[str]:
