@@ -76,6 +76,8 @@ def sandbox(folder: Path, seed: Mapping[str, Any], *, latency_ms: float = 0) -> 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "seed.json").write_text(json.dumps(seed))
     ready = folder / "ready.json"
+    # Of a sandbox that was killed here.
+    ready.unlink(missing_ok=True)
     command = [sys.executable, str(SCRIPTS / "sandbox.py"), "serve", "--state", str(folder / "state"), "--port", "0"]
     command += ["--seed", str(folder / "seed.json"), "--ready-file", str(ready), "--latency-ms", str(latency_ms)]
     with (folder / "log.txt").open("wb") as log:
