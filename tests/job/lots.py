@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ class Elsewhere:
 
     Args:
         sees: where its machines look for the sources; where they are, if empty.
-        first: called with a lot before it is done for the first time.
+        first: called with a lot or folder before it is done for the first time.
     """
 
     size = 2
@@ -35,6 +35,9 @@ class Elsewhere:
             return _there(work, common, lot)
 
         return do
+
+    def each(self, work: Work, common: Any, pieces: Iterable[Any], **more: Any) -> Iterator[Any]:
+        return map(self.doing(work, common), pieces)
 
     def everywhere(self, work: Work, common: Any, piece: Any) -> list[Any]:
         if self._sees:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from lots import Elsewhere, by_crew
 
 from job_fixture import PNG, Job, killing
+from sources.trees import MemoryTree
+from synapse_skills.backend import login
+from synapse_skills.job.upload.crew_sender import Team
+from synapse_skills.job.upload.crew_work import Common
+from synapse_skills.sources import Inventory, reach
 
 UNITS = 24
 POST = "synapse_skills.backend.api:Api.post_once"
@@ -52,7 +57,7 @@ def test_a_machine_that_does_not_see_a_source_is_told_before_anything_begins(
     job.run(before=by_crew(Elsewhere(str(elsewhere))), expect=1)
     assert job.problem("not-shared")
     assert not job.box.units()
-    assert job.report()["pending"] == 3
+    assert job.report()["pending"] == (3 if there else 0)
     # A dry run asks nobody.
     job.run("--dry-run", before=by_crew(Elsewhere(str(elsewhere))))
 
@@ -71,3 +76,28 @@ def test_without_a_cluster_it_is_refused_before_anything_is_read(job: Job, monke
     job.run(before=no_ray, expect=3)
     assert job.problem("no-ray")
     assert job.report()["planned"] == 0
+
+
+def test_an_object_store_is_listed_by_others_as_it_would_be_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNAPSE_HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", "no-token-at-all")
+    tree = MemoryTree()
+    for folder in ("a", "b", "b c", "나"):
+        for name in ("1.png", "deep/2.png", "deep/.DS_Store"):
+            tree.put(f"{folder}/{name}", b"x")
+    tree.put("top.png", b"x")
+    tree.put("c/" + "n" * 300, b"x")
+    asked: list[Any] = []
+    crew = Elsewhere(first=asked.append)
+    common = Common(cast(Any, None), (tree.source(),), login().where, str(tmp_path), 1.0)
+    found = []
+    for way_to in (reach, Team(crew, common, 4).way_to):
+        with Inventory(tmp_path / f"{len(found)}.sqlite") as inventory:
+            walk = inventory.walk([tree.source()], way_to=way_to)
+            said = (walk.files, walk.bytes, walk.folders, walk.problems.as_list())
+            found.append((said, list(inventory.files())))
+    assert found[0] == found[1]
+    assert found[0][0][:3] == (9, 9, 8)
+    assert [folder.path.rpartition("/")[2] for folder in asked] == ["a", "b c", "b", "c", "나"]

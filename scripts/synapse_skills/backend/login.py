@@ -25,6 +25,11 @@ class Login:
     headers: dict[str, str] = field(repr=False)
     params: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def where(self) -> tuple[str, str | None]:
+        """Host and tenant: two logins that have the same see the same data."""
+        return self.host, self.tenant
+
     def for_v2(self) -> Login:
         """The same login as the second API takes it: access token and tenant without the word `Token`."""
         plain = {

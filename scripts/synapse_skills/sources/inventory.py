@@ -100,6 +100,7 @@ class Inventory(Closing):
         progress: Callable[[int], None] | None = None,
         limit: int | None = None,
         spread: bool = False,
+        way_to: Callable[[Source], Access] = reach,
     ) -> Walk:
         """Bring the inventory up to date with the disk.
 
@@ -112,6 +113,7 @@ class Inventory(Closing):
             limit: stop after so many files: a sample, which removes nothing and is not kept as `last_walk`.
             spread: the sample takes from every source alike, and from no folder more than half of what is left, so
                 that a folder by type with a million files does not hide the others.
+            way_to: opens the way to a source; closed at the end.
 
         Raises:
             OutOfReach: a source can't be read, the disk is full, the inventory is in use.
@@ -119,7 +121,7 @@ class Inventory(Closing):
         if not sources:
             raise UsageError("No source was named", hint="Name the folder with the files.", code="no-source")
         with contextlib.ExitStack() as stack:
-            ways = [stack.enter_context(reach(source)) for source in sources]
+            ways = [stack.enter_context(way_to(source)) for source in sources]
             try:
                 return self._walk(ways, progress, limit, spread)
             except Exception as error:

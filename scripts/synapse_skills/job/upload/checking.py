@@ -19,7 +19,7 @@ from synapse_skills.job.upload.tally import Tally
 from synapse_skills.metadata import Fault, Faults
 from synapse_skills.plan import METADATA_TABLE, UploadPlan
 from synapse_skills.report import FileCounts, Problems
-from synapse_skills.sources import Access, File, Inventory, Source
+from synapse_skills.sources import Access, File, Inventory, Source, reach
 from synapse_skills.texts import parse_json
 from synapse_skills.units import FIXES, Describe, Described, Unit, check_frozen, survey, table_rule
 
@@ -57,7 +57,7 @@ class Checker:
     Args:
         place: file → data unit and spec, the script's own.
         describe: data unit → metadata; None for `name` and `dataset_key` alone.
-        ways: to the sources, in their order.
+        ways: to the sources, in their order; `way_to`: opens another one, for the walk.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Checker:
         *,
         ways: Sequence[Access],
         progress: Callable[[int], None] | None = None,
+        way_to: Callable[[Source], Access] = reach,
     ) -> None:
         self.plan = plan
         self.sources = sources
@@ -77,6 +78,7 @@ class Checker:
         self.inventory = inventory
         self.described = Described(describe, plan.meta_schema)
         self._progress = progress
+        self._way_to = way_to
         self.outlook = Outlook(plan, ways)
         self._targets = Targets(plan)
         self._survey = survey(
@@ -127,7 +129,7 @@ class Checker:
             check_frozen(rule, left_out.parent / METADATA_TABLE)
         self.described.forget()
         faults = Faults()
-        walk = self.inventory.walk(self.sources, progress=self._progress)
+        walk = self.inventory.walk(self.sources, progress=self._progress, way_to=self._way_to)
         tally.leave_out(read_left_out(left_out))
         by_spec = dict.fromkeys((spec.name for spec in self.plan.specs), 0)
         for unit in self.units():

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from synapse_skills.backend.pace import START
 from synapse_skills.job.parallel import Crew
+from synapse_skills.job.upload.crew_listing import Spread
 from synapse_skills.job.upload.crew_work import Common, Lot, Moved, look, move
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.outlook import Outlook
@@ -21,7 +22,8 @@ from synapse_skills.job.upload.send import Job, still_to_send
 from synapse_skills.job.upload.staging import Stager
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
-from synapse_skills.sources import File, Inventory
+from synapse_skills.sources import Access, File, Inventory, Source, reach
+from synapse_skills.sources.access import RemoteAccess
 
 FILES, BYTES = 256, 256 << 20
 """The most that a lot has: so much is done again when a machine is lost."""
@@ -63,15 +65,23 @@ class Team:
         self.at_once = max(1, min(crew.size, requests))
         self.common = replace(common, requests=requests // self.at_once)
 
-    def look_everywhere(self, inventory: Inventory, outlook: Outlook) -> None:
-        """See that each machine finds the sources as they were listed here, is logged in, and can convert.
+    def look_everywhere(self, inventory: Inventory | None = None, outlook: Outlook | None = None) -> None:
+        """See that each machine is logged in, finds the sources (as they were listed, if they were), and can convert.
 
         Raises:
             FindingError, OutOfReach: one can't.
         """
         query = "SELECT source, min(path), size, mtime_ns FROM file GROUP BY source"
-        samples = [File(*row) for row in inventory.rows(query)]
-        self.crew.everywhere(look, self.common, (samples, replace(outlook, ways=())))
+        samples = [File(*row) for row in inventory.rows(query)] if inventory else []
+        self.crew.everywhere(look, self.common, (samples, replace(outlook, ways=()) if outlook else None))
+
+    def way_to(self, source: Source) -> Access:
+        """The way to a source, for a walk; the folders of an object store are listed by the crew."""
+        way = reach(source)
+        # An object store: no links, so a folder is the same whether it is looked at from above or by itself.
+        if isinstance(way, RemoteAccess) and way.remote.rows_are_sorted and source.recursive:
+            way.remote = Spread(way.remote, source, self.crew, self.common)
+        return way
 
 
 class CrewSender:

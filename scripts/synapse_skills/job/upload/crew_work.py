@@ -12,20 +12,26 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synapse_skills.backend import Api, Login, Pace, Transfer, login
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, printable
 from synapse_skills.job.places import cache_of
+from synapse_skills.job.running import seconds_said
 from synapse_skills.job.upload.outlook import Outlook
 from synapse_skills.job.upload.send import Job, Sender
-from synapse_skills.job.upload.staging import Stager, empty
+from synapse_skills.job.upload.staging import CONVERSION_VARIABLE, Stager, empty
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problem, Problems
 from synapse_skills.sources import Access, File, Source, reach
+from synapse_skills.sources.access import RemoteAccess
+from synapse_skills.sources.remote import Entry
 from synapse_skills.units import Unit
 
+MOST = 50_000
+"""Entries of a folder that come in one answer."""
 NOT_SEEN = "Mount the folder on all machines of the cluster under the same path, or plan again with engine=null."
 
 
@@ -34,21 +40,19 @@ class Common:
     """What all lots of a run have in common.
 
     Attributes:
-        host: the backend; `tenant`: whose collection it is. Whoever takes a lot must be logged in to the same.
+        where: the backend's host, and the tenant: whoever takes a lot must be logged in there.
         state: what the state is called: names the folders for what is staged.
+        patience: seconds that a request goes on trying.
         requests: how many transfers a lot may have under way at once.
-        patience: seconds that a request goes on trying; `timeout`: those that ffmpeg may take, its own if None.
         presigns: whether the default storage hands out links.
     """
 
     plan: UploadPlan
     sources: tuple[Source, ...]
-    host: str
-    tenant: str | None
+    where: tuple[str, str | None]
     state: str
+    patience: float
     requests: int = 1
-    patience: float = 60.0
-    timeout: float | None = None
     presigns: bool = True
 
 
@@ -91,11 +95,11 @@ class _Forgetful:
         """Forget them: they are in the answer."""
 
 
-def look(common: Common, what: tuple[Sequence[File], Outlook]) -> None:
+def look(common: Common, what: tuple[Sequence[File], Outlook | None]) -> None:
     """See whether this machine can do its part, before anything is handed out.
 
     Args:
-        what: a file of each source, and what the files to be staged need.
+        what: a file of each source, and what the files to be staged need, as far as that is known.
 
     Raises:
         FindingError: it does not see a source, or is logged in elsewhere. OutOfReach: a source refuses it, or there
@@ -111,9 +115,18 @@ def look(common: Common, what: tuple[Sequence[File], Outlook]) -> None:
     # What killed processes have left: only one run at a time has this state, and it has handed out nothing yet.
     empty(_folder(common))
     _folder(common).mkdir(mode=0o700)
-    obstacle = outlook.obstacle(_folder(common))
+    obstacle = outlook.obstacle(_folder(common)) if outlook else None
     if obstacle is not None:
         raise obstacle
+
+
+def list_folder(common: Common, folder: Source) -> list[Entry] | None:
+    """What lies in a folder of a source elsewhere; None if that is more than an answer should hold."""
+    _login(common)
+    with reach(folder) as way:
+        assert isinstance(way, RemoteAccess)
+        found = list(islice(way.remote.list(), MOST + 1))
+    return found if len(found) <= MOST else None
 
 
 def move(common: Common, lot: Lot) -> Moved:
@@ -129,7 +142,9 @@ async def _move(common: Common, lot: Lot) -> Moved:
         with ExitStack() as stack:
             ways = [stack.enter_context(_way(source)) for source in common.sources]
             folder = _folder(common) / secrets.token_hex(8)
-            stager = Stager(common.plan, folder, ways=ways, problems=problems, timeout=common.timeout, cores=1)
+            stager = Stager(
+                common.plan, folder, ways=ways, problems=problems, timeout=seconds_said(CONVERSION_VARIABLE), cores=1
+            )
             stack.callback(stager.close)
             stager.open()
             async with Api(who, patience=common.patience, connections=common.requests + 8) as api:
@@ -174,9 +189,9 @@ async def _send(transfer: Transfer, stager: Stager, presigns: bool, ways: list[A
 
 def _login(common: Common) -> Login:
     who = login()
-    if (who.host, who.tenant) != (common.host, common.tenant):
+    if who.where != common.where:
         raise FindingError(
-            f"A machine of the cluster is logged in to {who.host}, the job to {common.host}, or to another tenant.",
+            f"A machine of the cluster is logged in to {who.host}, the job to {common.where[0]}, or to another tenant.",
             hint="Submit the job: its login travels with it. Or set SYNAPSE_HOST and SYNAPSE_ACCESS_TOKEN there.",
             code="other-login",
         )

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import sqlite3
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from synapse_skills.job.upload.reporting import make_report
 from synapse_skills.job.upload.segments import FolderSegments, StoreSegments
 from synapse_skills.job.upload.send import Sender
 from synapse_skills.job.upload.settle import Settler
-from synapse_skills.job.upload.staging import FOLDER, Stager
+from synapse_skills.job.upload.staging import CONVERSION_VARIABLE, FOLDER, Stager
 from synapse_skills.job.upload.tally import Tally
 from synapse_skills.job.worker import is_remote
 from synapse_skills.plan import UploadPlan
@@ -44,8 +44,6 @@ from synapse_skills.sources.database import is_full
 
 PATIENCE_S = 60.0
 TICK_S = 0.5
-# Seconds that ffmpeg may take for one file, where its own are not meant.
-CONVERSION_VARIABLE = "SYNAPSE_SKILLS_CONVERSION_S"
 LEDGER = "ledger.sqlite"
 
 
@@ -96,6 +94,9 @@ class Engine:
         self.tally: Tally | None = None
         self._ways: list[Access] = []
         self._crew: Crew | None = None
+        self._team: Team | None = None
+        self._workers = min(plan.limits.workers, options.workers or plan.limits.workers)
+        self._patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
         self._started = time.time()
         self._interrupted = False
         self._spoilt = False
@@ -176,6 +177,10 @@ class Engine:
     def _check(self) -> None:
         assert self.ledger is not None and self.tally is not None
         self.progress.stage("checking")
+        if self._crew is not None:
+            common = Common(self.plan, tuple(self.sources), login().where, self.state.name, self._patience)
+            self._team = Team(self._crew, common, self._workers)
+            self._team.look_everywhere()
         for source in self.sources:
             self._ways.append(reach(source))
         self.checker = Checker(
@@ -186,6 +191,7 @@ class Engine:
             self.inventory,
             ways=self._ways,
             progress=self.progress.checked,
+            way_to=self._team.way_to if self._team else reach,
         )
         self.checked = self.checker.check(self.ledger, self.tally, self.left_out)
         if self.options.dry_run and self.checker.outlook.remote:
@@ -202,21 +208,16 @@ class Engine:
         assert self.ledger is not None and self.tally is not None
         who = login()
         self.state.belongs_to(who.host, who.tenant, self.plan.data_collection)
-        workers = min(self.plan.limits.workers, self.options.workers or self.plan.limits.workers)
-        patience = seconds_said("SYNAPSE_SKILLS_PATIENCE_S") or PATIENCE_S
-        team: Team | None = None
-        if self._crew is not None:
-            common = Common(self.plan, tuple(self.sources), who.host, who.tenant, self.state.name, patience=patience)
-            team = Team(self._crew, replace(common, timeout=seconds_said(CONVERSION_VARIABLE)), workers)
-            team.look_everywhere(self.inventory, self.checker.outlook)
+        if self._team is not None:
+            self._team.look_everywhere(self.inventory, self.checker.outlook)
         stager = self._stager()
         try:
-            await self._through(who, workers, patience, stager, team)
+            await self._through(who, stager)
         finally:
             stager.close()
 
-    async def _through(self, who: Login, workers: int, patience: float, stager: Stager, team: Team | None) -> None:
-        async with Api(who, patience=patience, connections=workers + 8) as api:
+    async def _through(self, who: Login, stager: Stager) -> None:
+        async with Api(who, patience=self._patience, connections=self._workers + 8) as api:
             presigns = await look_at(api, self.plan, self.problems)
             self._start_journal(who)
             stager.open()
@@ -225,7 +226,7 @@ class Engine:
             with gentle_stop(flow.stop):
                 ticking = asyncio.create_task(flow.guarded(self._tick))
                 try:
-                    await self._go(flow, self._sender(Transfer(api, Pace(workers)), flow, presigns, team))
+                    await self._go(flow, self._sender(api, flow, presigns))
                 finally:
                     ticking.cancel()
                     self._interrupted = self._interrupted or flow.stopped_by_signal
@@ -245,13 +246,14 @@ class Engine:
             sender.close()
         await self._reconcile(flow.settler.server)
 
-    def _sender(self, transfer: Transfer, flow: Flow, presigns: bool, team: Team | None) -> Sender | CrewSender:
+    def _sender(self, api: Api, flow: Flow, presigns: bool) -> Sender | CrewSender:
         assert self.ledger is not None
         sides: dict[str, Any] = {"on_unit": flow.arrived, "on_bytes": self.progress.moved, "presigns": presigns}
-        if team is None:
+        if self._team is None:
+            transfer = Transfer(api, Pace(self._workers))
             return Sender(transfer, self.ledger, stager=flow.stager, unchanged=self._unchanged, **sides)
         files = self.checked.files.planned - self.checked.reused
-        return CrewSender(team, self.ledger, flow.stager, self.problems, files=files, **sides)
+        return CrewSender(self._team, self.ledger, flow.stager, self.problems, files=files, **sides)
 
     async def _look_up(self) -> None:
         """What an earlier run sent without an answer: is it there?"""

@@ -33,6 +33,8 @@ from synapse_skills.units.checks import MEBIBYTE, by_spec, converts
 from synapse_skills.units.guard import ask_guard_about_copy
 
 FOLDER = "staging"
+# Seconds that ffmpeg may take for one file, where its own are not meant.
+CONVERSION_VARIABLE = "SYNAPSE_SKILLS_CONVERSION_S"
 QUICK, FFMPEG, REMOTE = "quick", "ffmpeg", "remote"
 # So many files are brought near at once: a request for a small one is almost only waiting.
 FETCHES = 8
