@@ -9,7 +9,7 @@ from synapse_skills.annotations.fast import read_fast
 from synapse_skills.annotations.files import main_file
 from synapse_skills.annotations.labels import kind_of
 from synapse_skills.annotations.model import Annotation, Document, Entity, Media, MediaFile, Section, Text
-from synapse_skills.annotations.payload import Unreadable, check_depth, is_wrapper, parse
+from synapse_skills.annotations.payload import Unreadable, check_depth, check_values, is_wrapper, parse
 from synapse_skills.annotations.v1 import read_v1
 from synapse_skills.annotations.v2 import is_v2, read_v2
 
@@ -31,7 +31,14 @@ def read_document(payload: bytes | str | Mapping[str, Any] | None, *, files: tup
         Unreadable: the payload is no JSON object, lies elsewhere, or nests too deep.
     """
     document = read_plain(payload, files) if isinstance(payload, bytes) else None
-    return document if document is not None else _finished(_read_patiently(payload, files), files)
+    if document is not None:
+        return document
+    document = _read_patiently(payload, files)
+    for media in document.media:
+        for annotation in media.annotations:
+            if annotation.attributes or type(annotation.geometry) in _FREE:
+                _check_depth(annotation)
+    return _with_media(document, files)
 
 
 def read_plain(payload: bytes | None, files: tuple[MediaFile, ...]) -> Document | None:
@@ -41,14 +48,10 @@ def read_plain(payload: bytes | None, files: tuple[MediaFile, ...]) -> Document 
         Unreadable: it nests too deep.
     """
     document = None if payload is None else read_fast(payload)
-    return None if document is None else _finished(document, files)
+    return None if document is None else _with_media(document, files)
 
 
-def _finished(document: Document, files: tuple[MediaFile, ...]) -> Document:
-    for media in document.media:
-        for annotation in media.annotations:
-            if annotation.attributes or type(annotation.geometry) in _FREE:
-                _check_depth(annotation)
+def _with_media(document: Document, files: tuple[MediaFile, ...]) -> Document:
     if not document.media and (file := main_file(files)):
         document.media.append(Media(key_of(file), kind_of(key_of(file)), width=file.width, height=file.height))
     return document
@@ -56,9 +59,7 @@ def _finished(document: Document, files: tuple[MediaFile, ...]) -> Document:
 
 def _check_depth(annotation: Annotation) -> None:
     """Refuse what no writer of JSON would take, where an annotation holds values as they came."""
-    for value in annotation.attributes.values():
-        if isinstance(value, dict | list):
-            check_depth(value)
+    check_values(annotation.attributes)
     geometry = annotation.geometry
     if isinstance(geometry, Text):
         check_depth([*geometry.parts, geometry.about])

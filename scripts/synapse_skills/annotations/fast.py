@@ -6,38 +6,38 @@ document for every payload that this one takes; a property of the tests says so.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from synapse_skills.annotations.labels import kind_of, label_of, natural
-from synapse_skills.annotations.model import Annotation, Box, Document, Media, Polygon, Polyline, Whole
-from synapse_skills.annotations.numbers import MAX_COORDINATE
+from synapse_skills.annotations.model import (
+    Annotation,
+    Box,
+    Coordinate,
+    Document,
+    Media,
+    Polygon,
+    Polyline,
+    Whole,
+)
+from synapse_skills.annotations.payload import check_values
 from synapse_skills.annotations.v1 import medium
 
-_Number = Annotated[float, msgspec.Meta(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
-_Side = Annotated[float, msgspec.Meta(ge=0, le=MAX_COORDINATE)]
+# What was just parsed holds no cycle: nothing here needs the garbage collector.
 
 
 class _Point(msgspec.Struct, gc=False):
-    x: _Number
-    y: _Number
+    x: Coordinate
+    y: Coordinate
 
 
-class _Box(msgspec.Struct, gc=False):
-    x: _Number
-    y: _Number
-    width: _Side
-    height: _Side
-    rotation: _Number = 0.0
-
-
-class _Data(msgspec.Struct, forbid_unknown_fields=True):
+class _Data(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     id: str
-    coordinate: _Box | list[_Point] | None = None
+    coordinate: Box | list[_Point] | None = None
 
 
-class _Said(msgspec.Struct, forbid_unknown_fields=True):
+class _Said(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     id: str
     tool: Literal["bounding_box", "polygon", "polyline", "classification"]
     classification: dict[str, Any] | None = None
@@ -62,7 +62,11 @@ _WHOLE = Whole()
 
 
 def read_fast(content: bytes) -> Document | None:
-    """The document of a plain payload; None if it isn't one, and the patient way is to be taken."""
+    """The document of a plain payload; None if it isn't one, and the patient way is to be taken.
+
+    Raises:
+        Unreadable: it nests too deep.
+    """
     try:
         payload = _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -82,24 +86,21 @@ def read_fast(content: bytes) -> Document | None:
 
 def _fill(media: Media, said: list[_Said], data: list[_Data]) -> bool:
     """Whether every annotation has its one data row, and both are what they should be."""
-    rows = {row.id: row.coordinate for row in data}
-    if len(rows) != len(data) or len(said) != len(data):
+    places = {row.id: row.coordinate for row in data}
+    if len(places) != len(data) or len(said) != len(data) or "" in places:
         return False
-    annotations = media.annotations
+    take, append = places.pop, media.annotations.append
     for each in said:
-        identity = each.id
-        if not identity or identity not in rows:
-            return False
-        coordinate = rows.pop(identity)
-        tool = each.tool
+        identity, tool = each.id, each.tool
+        coordinate = take(identity, None)
         geometry: Box | Polygon | Polyline | Whole
         if tool == "bounding_box":
-            if not isinstance(coordinate, _Box):
+            if type(coordinate) is not Box:
                 return False
-            geometry = Box(coordinate.x, coordinate.y, coordinate.width, coordinate.height, coordinate.rotation)
+            geometry = coordinate
         elif tool == "classification":
             geometry = _WHOLE
-        elif not isinstance(coordinate, list) or not coordinate:
+        elif type(coordinate) is not list or not coordinate:
             return False
         else:
             points = [(point.x, point.y) for point in coordinate]
@@ -116,17 +117,9 @@ def _fill(media: Media, said: list[_Said], data: list[_Data]) -> bool:
         label = each.label
         if label and (len(label) != 1 or label[0] != raw):
             attributes.setdefault("label", label)
-        annotations.append(
-            Annotation(
-                identity,
-                tool,
-                None if raw is None else label_of(raw),
-                raw,
-                geometry,
-                attributes,
-                None,
-                each.isValid,
-                each.isVisible,
-            )
-        )
-    return True
+        if attributes:
+            check_values(attributes)
+        name = None if raw is None else label_of(raw)
+        append(Annotation(identity, tool, name, raw, geometry, attributes, None, each.isValid, each.isVisible))
+    # An annotation without a data row, or a second one of its id, has left another's behind.
+    return not places

@@ -64,7 +64,7 @@ def _entries(place: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _is_entry(place: Mapping[str, Any]) -> bool:
-    return any(not isinstance(place[key], _NESTED) for key in _ENTRY_KEYS & place.keys())
+    return any(key in _ENTRY_KEYS and not isinstance(value, _NESTED) for key, value in place.items())
 
 
 def _spec(entry: Mapping[str, Any]) -> str:

@@ -7,11 +7,15 @@ None and has an `Issue`. Coordinates are pixels of the picture as it was annotat
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from synapse_skills.annotations.numbers import MAX_COORDINATE
+
 Point = tuple[float, float]
+Coordinate = Annotated[float, msgspec.Meta(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
+Side = Annotated[float, msgspec.Meta(ge=0, le=MAX_COORDINATE)]
 
 Tool = Literal[
     "bounding_box",
@@ -32,13 +36,16 @@ Tool = Literal[
 
 
 class Box(msgspec.Struct, frozen=True, gc=False, tag="box"):
-    """A rectangle: its corner, its size, and `rotation` in radians about its centre (0 is upright)."""
+    """A rectangle: its corner, its size, and `rotation` in radians about its centre (0 is upright).
 
-    x: float
-    y: float
-    width: float
-    height: float
-    rotation: float = 0.0
+    The bounds hold for one that is read from JSON (`fast`), not for one that is computed.
+    """
+
+    x: Coordinate
+    y: Coordinate
+    width: Side
+    height: Side
+    rotation: Coordinate = 0.0
 
 
 class Polygon(msgspec.Struct, frozen=True, tag="polygon"):

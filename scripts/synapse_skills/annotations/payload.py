@@ -111,6 +111,17 @@ def check_depth(value: object) -> None:
     raise _unreadable(RecursionError())
 
 
+def check_values(attributes: Mapping[str, Any]) -> None:
+    """Refuse attributes of which one nests too deep.
+
+    Raises:
+        Unreadable: it does.
+    """
+    for value in attributes.values():
+        if isinstance(value, dict | list):
+            check_depth(value)
+
+
 def _parse_freely(content: bytes | str) -> Any:
     try:
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
