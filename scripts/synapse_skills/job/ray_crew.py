@@ -42,7 +42,8 @@ class OnRay:
         self._under_way: set[Any] = set()
 
     def __enter__(self) -> Self:
-        self._check()
+        if self._folders:
+            self._check()
         return self
 
     def __exit__(
