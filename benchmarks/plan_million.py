@@ -133,6 +133,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--layout", choices=("folders", "types"), default="folders")
     parser.add_argument("--keep", type=Path, help="make the tree here, or use the one that is here already")
+    parser.add_argument("--short", action="store_true", help="leave out the round `again`")
     args = parser.parse_args()
     home = args.keep or Path(tempfile.mkdtemp(prefix="plan-million-"))
     box: subprocess.Popen[bytes] | None = None
@@ -154,7 +155,8 @@ def main() -> int:
         rounds.plan("first")
         document = rounds.plan("plan", "--collection", "1")
         print(document.get("summary", ""))
-        rounds.plan("again", "--batch-size", "50")
+        if not args.short:
+            rounds.plan("again", "--batch-size", "50")
         if document.get("status") != "ready":
             return 1
         return rounds.dry_run()

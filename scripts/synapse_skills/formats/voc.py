@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from xml.etree import ElementTree
@@ -29,8 +30,9 @@ from synapse_skills.formats.boxes import HOLDS, OPTIONS, Boxes
 from synapse_skills.formats.classes import DROPPED
 from synapse_skills.formats.geometry import NOISE
 from synapse_skills.formats.parts import pour
-from synapse_skills.formats.small_files import write_file
+from synapse_skills.formats.small_files import stems_in, write_file
 from synapse_skills.formats.voc_pixels import Pixels, Sheet, verify_pixels
+from synapse_skills.on_disk import Row, in_order, side_by_side
 from synapse_skills.report import Problems
 
 WHOLE = "trainval"
@@ -103,22 +105,24 @@ class Voc:
         """
         cells: list[str | int] = []
         less = 1 - self._first
+        named, ceil = self._named, math.ceil
         for annotation in annotations:
-            box, name = annotation.geometry, self._named.get(annotation.label)
+            box, name = annotation.geometry, named.get(annotation.label)
             if type(box) is not Box or box.rotation or annotation.attributes:
                 return None
             if name is None:
                 place = self._classes.place(annotation)
                 if isinstance(place, str):
                     return None
-                name = self._named[annotation.label] = text(self._classes.names[place])
+                name = named[annotation.label] = text(self._classes.names[place])
             x, y, w, h = box.x, box.y, box.width, box.height
             right, bottom = x + w, y + h
             if not (x >= 0 and y >= 0 and w >= NOISE and h >= NOISE and right <= width and bottom <= height):
                 return None
-            # As `pixels` says for what lies inside.
-            left, top = min(int(x + NOISE) + 1, width), min(int(y + NOISE) + 1, height)
-            last, lowest = max(math.ceil(right - NOISE), left), max(math.ceil(bottom - NOISE), top)
+            # As `pixels` says for what lies inside and is no thinner than a pixel's edge.
+            left, top, last, lowest = int(x + NOISE) + 1, int(y + NOISE) + 1, ceil(right - NOISE), ceil(bottom - NOISE)
+            if left > last or top > lowest:
+                return None
             cells += (name, left - less, top - less, last - less, lowest - less)
         return _OBJECT * (len(cells) // 5) % tuple(cells)
 
@@ -237,34 +241,47 @@ def _value(value: Any) -> str:
 def verify(folder: Path) -> Verified:
     """Every file parses, holds what VOC asks for, and stands in exactly one list."""
     found, problems = Verified(), Problems()
-    part_of: dict[str, str] = {}
-    for path in sorted((folder / "ImageSets" / "Main").glob("*.txt")):
-        part = "" if path.stem == WHOLE else path.stem
-        found.items[part] = found.rows[part] = 0
-        for stem in path.read_text(encoding="utf-8").split("\n")[:-1]:
-            found.items[part] += 1
-            if stem in part_of:
-                problems.add("in-two-parts", f"{stem}: {path.name}", fix=AGAIN)
-            part_of[stem] = part
     edges: set[str] = set()
-    stems = set()
+    part_of: dict[str, str] = {}
     segmented: dict[str, tuple[int, int, int]] = {}
-    for path in sorted((folder / "Annotations").glob("*.xml")):
-        stems.add(path.stem)
-        if path.stem not in part_of:
-            problems.add("in-no-part", f"Annotations/{path.name}", fix=AGAIN)
-            continue
-        found.rows[part_of[path.stem]] += _read(path, edges, segmented, problems)
-    for stem in sorted(set(part_of) - stems):
-        problems.add("missing-file", f"Annotations/{stem}.xml", fix=AGAIN)
-    for path in sorted((folder / "JPEGImages").glob("*")):
-        if (path.name.rpartition(".")[0] or path.name) not in stems:
-            problems.add("picture-without-labels", f"JPEGImages/{path.name}", fix=AGAIN)
+    names = (stems_in(folder / "Annotations", only=".xml"), stems_in(folder / "JPEGImages"))
+    for key, (lists, files, pictures) in side_by_side(in_order(_listed(folder, found)), *names):
+        stem = os.fsdecode(key)
+        for name in lists[1:]:
+            problems.add("in-two-parts", f"{stem}: {name.decode()}.txt", fix=AGAIN)
+        if not files:
+            for name in pictures:
+                problems.add("picture-without-labels", f"JPEGImages/{os.fsdecode(name)}", fix=AGAIN)
+            if lists:
+                problems.add("missing-file", f"Annotations/{stem}.xml", fix=AGAIN)
+        elif not lists:
+            problems.add("in-no-part", f"Annotations/{stem}.xml", fix=AGAIN)
+        else:
+            part = _part(lists[-1].decode())
+            found.rows[part] += _read(folder / "Annotations" / f"{stem}.xml", edges, segmented, problems)
+            if stem in segmented:
+                part_of[stem] = part
     verify_pixels(folder, part_of, segmented, WHOLE, problems)
     if len(edges) > 1:
         problems.add("bad-box", "some boxes are counted from 0, others from 1", fix=AGAIN)
     found.problems = problems.as_list()
     return found
+
+
+def _listed(folder: Path, found: Verified) -> Iterator[Row]:
+    """The stems in the lists, each with the name of its list; counted by part."""
+    for path in sorted((folder / "ImageSets" / "Main").glob("*.txt")):
+        part = _part(path.stem)
+        found.items[part] = found.rows[part] = 0
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            for line in stream:
+                found.items[part] += 1
+                yield line.removesuffix("\n").encode(), path.stem.encode()
+
+
+def _part(name: str) -> str:
+    """The part of the split that a list is of."""
+    return "" if name == WHOLE else name
 
 
 def _read(path: Path, edges: set[str], segmented: dict[str, tuple[int, int, int]], problems: Problems) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from synapse_skills.formats.base import Verified
+from synapse_skills.formats.small_files import stems_in
 from synapse_skills.formats.yolo_layout import NO_SPLIT, WHOLE, escaped
 from synapse_skills.formats.yolo_yaml import load
-from synapse_skills.on_disk import in_order, side_by_side
+from synapse_skills.on_disk import side_by_side
 from synapse_skills.report import Problems
 
 LABEL = ".txt"
@@ -47,7 +48,7 @@ def verify(folder: Path, check_of: Callable[[Dataset], Check]) -> Verified:
     for part in dataset.parts:
         key = part if dataset.is_split else ""
         found.items[key] = found.rows[key] = 0
-        names = (_stems(folder / "labels" / part, only=LABEL), _stems(folder / "images" / part))
+        names = (stems_in(folder / "labels" / part, only=LABEL), stems_in(folder / "images" / part))
         for stem, (labels, pictures) in side_by_side(*names):
             if not labels:
                 picture = os.fsdecode(pictures[0])
@@ -66,7 +67,7 @@ def verify(folder: Path, check_of: Callable[[Dataset], Check]) -> Verified:
 
 def _check_parts(folder: Path, parts: list[str], problems: Problems) -> None:
     """Whether a picture is in one part only."""
-    names = [_stems(folder / "labels" / part, only=LABEL) for part in parts]
+    names = [stems_in(folder / "labels" / part, only=LABEL) for part in parts]
     for stem, labels in side_by_side(*names):
         first, *others = (part for part, there in zip(parts, labels, strict=True) if there)
         for part in others:
@@ -97,19 +98,6 @@ def _read_dataset(folder: Path, problems: Problems) -> Dataset:
         if not (folder / place).is_dir():
             problems.add("no-folder", f"data.yaml: {part} is {place}, and there is no such folder", fix=AGAIN)
     return dataset
-
-
-def _stems(folder: Path, only: str = "") -> Iterator[tuple[bytes, bytes]]:
-    """Names in a folder behind their stems, in the order of these; of those that end so."""
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            yield from in_order(_stem_of(entry.name) for entry in entries if entry.name.endswith(only))
-
-
-def _stem_of(name: str) -> tuple[bytes, bytes]:
-    whole = os.fsencode(name)
-    stem, dot, _ = whole.rpartition(b".")
-    return (stem if dot else whole), whole
 
 
 def _read_label(path: str, where: str, dataset: Dataset, check: Check, problems: Problems) -> int:
