@@ -54,4 +54,4 @@ def _contents(places: Iterable[Path | str | bytes]) -> Iterable[tuple[str, bytes
                 if path.is_file():
                     yield str(path), path.read_bytes()
         else:
-            yield "what was printed", place if isinstance(place, bytes) else place.encode("utf-8", "surrogateescape")
+            yield "what was printed", place if isinstance(place, bytes) else place.encode("utf-8", "surrogatepass")

@@ -22,6 +22,7 @@ from planning.conftest import forked_script
 from planning.conversation import PNG
 from sandbox_fixture import Sandbox, sandboxes
 from synapse_skills.planning import EXPORT, UPLOAD, dryrun, reference
+from synapse_skills.planning.home import source_paths
 
 FOUND: dict[str, Any] = {
     "upload": {"sources": ["scans"], "data_collection": 57, "name": "x", "limits.batch_size": 5,
@@ -85,6 +86,23 @@ def test_a_template_for_another_layout_is_asked_about(talk: Talk) -> None:
     end = talk.say("upload", text_of(FOUND["upload"] | {"grouping.template": "x"}))
     (question,) = json.loads(end.out)["questions"]
     assert end.code == 4 and question["key"] == "grouping.template" and "folder" in question["error"]
+
+
+NO_NAME = ["\ud800", "\ud800/x", "a\0b"]
+
+
+@pytest.mark.parametrize("place", NO_NAME)
+def test_a_folder_that_no_disk_can_have_is_still_somewhere(place: str) -> None:
+    assert source_paths([place]) == [str(Path.cwd() / place)]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("text", NO_NAME)
+@pytest.mark.parametrize(
+    ("kind", "key"), [("upload", "sources"), ("upload", "name"), ("export", "classes.order"), ("export", "output")]
+)
+def test_a_text_that_no_file_can_hold(talk: Talk, kind: str, key: str, text: str) -> None:
+    talk.say(kind, text_of(FOUND[kind] | {key: [text] if isinstance(FOUND[kind].get(key), list) else text}))
 
 
 @pytest.mark.heavy

@@ -110,7 +110,7 @@ class ExportFacts(Asking):
     ) -> Trial:
         """What a format makes of the sample."""
         whole = self.form(name).complete(options)
-        key = ("tried", id(sample), name, _key(whole), classes.model_dump_json(), geometry, tuple(sorted(tools)))
+        key = ("tried", id(sample), name, _key(whole), _key(classes.model_dump()), geometry, tuple(sorted(tools)))
         return self.once(key, lambda: trial(sample, self.form(name), whole, classes, geometry=geometry, tools=tools))
 
 

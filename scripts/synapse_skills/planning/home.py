@@ -209,7 +209,11 @@ def _written(place: str) -> str:
     from synapse_skills.sources.address import is_url, parse_address
 
     if not is_url(place):
-        return os.path.realpath(os.path.expanduser(place))  # noqa: PTH111 - never raises
+        place = os.path.expanduser(place)  # noqa: PTH111 - never raises
+        with contextlib.suppress(ValueError):
+            return os.path.realpath(place)
+        # Half a surrogate pair, which is in no name of a file.
+        return os.path.abspath(place)  # noqa: PTH100
     with contextlib.suppress(SkillsError):
         return str(parse_address(place))
     return redact(place)

@@ -93,7 +93,7 @@ class Source:
                 hint="Copy or mount the files and name the local folder.",
                 code="source-not-local",
             )
-        if not self.path.strip() or "\0" in self.path:
+        if not self.path.strip() or not _may_be_named(self.path):
             raise OutOfReach(f"'{shown}' is not a path", hint="Name a folder.", code="source-missing")
         try:
             root = Path(os.path.realpath(os.path.expanduser(self.path), strict=True))  # noqa: PTH111
@@ -206,6 +206,14 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _may_be_named(path: str) -> bool:
+    """Whether a file can have that name: none has a zero byte, or half a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _nearest(path: str) -> str:
