@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from synapse_skills.errors import OutOfReach, keep_secret
+from synapse_skills.errors import FindingError, OutOfReach, keep_secret
 
 DEFAULT_HOST = "https://api.synapse.sh"
 
@@ -92,3 +92,19 @@ def login() -> Login:
             code="bad-token",
         )
     return Login(host=host, tenant=tenant, kind=kind, headers=headers, params=params)
+
+
+def login_at(where: tuple[str, str | None]) -> Login:
+    """Resolve the login of a machine that helps another one, which is logged in there.
+
+    Raises:
+        FindingError: it is logged in somewhere else, and would see other data (`other-login`). OutOfReach: as `login`.
+    """
+    who = login()
+    if who.where != where:
+        raise FindingError(
+            f"A machine of the cluster is logged in to {who.host}, the job to {where[0]}, or to another tenant.",
+            hint="Submit the job: its login travels with it. Or set SYNAPSE_HOST and SYNAPSE_ACCESS_TOKEN there.",
+            code="other-login",
+        )
+    return who

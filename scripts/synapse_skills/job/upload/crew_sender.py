@@ -15,7 +15,7 @@ from dataclasses import replace
 from synapse_skills.backend.pace import START
 from synapse_skills.job.parallel import Crew
 from synapse_skills.job.upload.crew_listing import Spread
-from synapse_skills.job.upload.crew_work import Common, Lot, Moved, look, move
+from synapse_skills.job.upload.crew_work import BESIDE, Common, Lot, Moved, look, move
 from synapse_skills.job.upload.ledger import Ledger
 from synapse_skills.job.upload.outlook import Outlook
 from synapse_skills.job.upload.send import Job, still_to_send
@@ -57,12 +57,12 @@ class Team:
         at_once: how many lots are under way at a time.
 
     Args:
-        requests: how many transfers all of them together may have under way at once.
+        requests: how many all of them together may have under way at once.
     """
 
     def __init__(self, crew: Crew, common: Common, requests: int) -> None:
         self.crew = crew
-        self.at_once = max(1, min(crew.size, requests))
+        self.at_once = max(1, min(crew.size, requests // (2 * BESIDE + 1)))
         self.common = replace(common, requests=requests // self.at_once)
 
     def look_everywhere(self, inventory: Inventory | None = None, outlook: Outlook | None = None) -> None:

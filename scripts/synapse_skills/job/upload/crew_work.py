@@ -16,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.backend import Api, Login, Pace, Transfer, login
+from synapse_skills.backend import Api, Pace, Transfer
+from synapse_skills.backend.login import login_at
 from synapse_skills.errors import FindingError, OutOfReach, SkillsError, printable
 from synapse_skills.job.places import cache_of
 from synapse_skills.job.running import seconds_said
@@ -30,6 +31,8 @@ from synapse_skills.sources.access import RemoteAccess
 from synapse_skills.sources.remote import Entry
 from synapse_skills.units import Unit
 
+BESIDE = 1
+"""Requests for links, and as many to confirm, that a lot has under way beside its transfers."""
 MOST = 50_000
 """Entries of a folder that come in one answer."""
 NOT_SEEN = "Mount the folder on all machines of the cluster under the same path, or plan again with engine=null."
@@ -43,7 +46,7 @@ class Common:
         where: the backend's host, and the tenant: whoever takes a lot must be logged in there.
         state: what the state is called: names the folders for what is staged.
         patience: seconds that a request goes on trying.
-        requests: how many transfers a lot may have under way at once.
+        requests: how many a lot may have under way at once.
         presigns: whether the default storage hands out links.
     """
 
@@ -106,7 +109,7 @@ def look(common: Common, what: tuple[Sequence[File], Outlook | None]) -> None:
             is no converter, or no room.
     """
     samples, outlook = what
-    _login(common)
+    login_at(common.where)
     with ExitStack() as stack:
         ways = [stack.enter_context(_way(source)) for source in common.sources]
         for file in samples:
@@ -122,7 +125,7 @@ def look(common: Common, what: tuple[Sequence[File], Outlook | None]) -> None:
 
 def list_folder(common: Common, folder: Source) -> list[Entry] | None:
     """What lies in a folder of a source elsewhere; None if that is more than an answer should hold."""
-    _login(common)
+    login_at(common.where)
     with reach(folder) as way:
         assert isinstance(way, RemoteAccess)
         found = list(islice(way.remote.list(), MOST + 1))
@@ -136,9 +139,9 @@ def move(common: Common, lot: Lot) -> Moved:
 
 async def _move(common: Common, lot: Lot) -> Moved:
     moved, problems = Moved(), Problems()
-    pace = Pace(common.requests, start=lot.pace)
+    pace = Pace(common.requests - 2 * BESIDE, start=lot.pace)
     try:
-        who = _login(common)
+        who = login_at(common.where)
         with ExitStack() as stack:
             ways = [stack.enter_context(_way(source)) for source in common.sources]
             folder = _folder(common) / secrets.token_hex(8)
@@ -167,6 +170,7 @@ async def _send(transfer: Transfer, stager: Stager, presigns: bool, ways: list[A
         transfer,
         _Forgetful(),
         presigns=presigns,
+        beside=BESIDE,
         stager=stager,
         unchanged=lambda file: ways[file.source].is_unchanged(file),
         on_unit=arrived,
@@ -185,17 +189,6 @@ async def _send(transfer: Transfer, stager: Stager, presigns: bool, ways: list[A
         for each in work:
             each.cancel()
         await asyncio.gather(*work, return_exceptions=True)
-
-
-def _login(common: Common) -> Login:
-    who = login()
-    if who.where != common.where:
-        raise FindingError(
-            f"A machine of the cluster is logged in to {who.host}, the job to {common.where[0]}, or to another tenant.",
-            hint="Submit the job: its login travels with it. Or set SYNAPSE_HOST and SYNAPSE_ACCESS_TOKEN there.",
-            code="other-login",
-        )
-    return who
 
 
 def _way(source: Source) -> Access:

@@ -109,6 +109,7 @@ class Sender:
 
     Args:
         presigns: whether the default storage hands out links; if not, files go through the backend.
+        beside: how many requests for links, and how many to confirm, may be under way beside the transfers.
         stager: turns a file into what is sent.
         unchanged: whether a file on disk is still the one that was scanned.
         on_unit: awaited with each unit whose files have all arrived or failed.
@@ -122,6 +123,7 @@ class Sender:
         ledger: Known,
         *,
         presigns: bool,
+        beside: int = 2,
         stager: Stager,
         unchanged: Callable[[File], bool],
         on_unit: Callable[[Job], Awaitable[None]],
@@ -131,6 +133,7 @@ class Sender:
         self.ledger = ledger
         self.pace = transfer.pace
         self.presigns = presigns
+        self.beside = beside
         self.stager = stager
         self.unchanged = unchanged
         self.on_unit = on_unit
@@ -147,7 +150,8 @@ class Sender:
         staging = [
             functools.partial(self._staging, lane) for lane, width in self.stager.lanes.items() for _ in range(width)
         ]
-        return [*staging, *[self._presigning] * 2, *[self._confirming] * 2, *[self._putting] * self.pace.ceiling]
+        asking = [self._presigning, self._confirming] * self.beside
+        return [*staging, *asking, *[self._putting] * self.pace.ceiling]
 
     async def send(self, job: Job) -> None:
         """See `Mover`."""
