@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from synapse_skills.annotations.labels import kind_of, natural
@@ -45,22 +45,22 @@ def read_files(manifest: Any, files: Any, unit: Any, file: Any) -> tuple[MediaFi
     return tuple(found[spec] for spec in sorted(found, key=natural))
 
 
-def _entries(place: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _entries(place: object) -> list[tuple[str, Mapping[str, Any]]]:
     """(specification, entry) of an object by specification, of a list, or of the one entry that `file` is."""
-    if isinstance(place, dict):
-        if _is_entry(place):
-            yield _spec(place), place
-            return
-        for spec, entry in place.items():
-            for each in entry if isinstance(entry, list) else [entry]:
-                if isinstance(each, str):
-                    each = {"url": each}
-                if isinstance(each, dict):
-                    yield str(spec), each
-    elif isinstance(place, list):
-        for entry in place:
-            if isinstance(entry, dict):
-                yield _spec(entry), entry
+    if isinstance(place, list):
+        return [(_spec(entry), entry) for entry in place if isinstance(entry, dict)]
+    if not isinstance(place, dict):
+        return []
+    if _is_entry(place):
+        return [(_spec(place), place)]
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for spec, entry in place.items():
+        for each in entry if isinstance(entry, list) else [entry]:
+            if isinstance(each, str):
+                each = {"url": each}
+            if isinstance(each, dict):
+                found.append((str(spec), each))
+    return found
 
 
 def _is_entry(place: Mapping[str, Any]) -> bool:
@@ -70,6 +70,8 @@ def _is_entry(place: Mapping[str, Any]) -> bool:
 def _spec(entry: Mapping[str, Any]) -> str:
     for key in ("specification", "spec", "file_specification", "key"):
         value = entry.get(key)
+        if value is None:
+            continue
         if isinstance(value, dict):
             value = value.get("name")
         if isinstance(value, str) and value:
@@ -143,19 +145,22 @@ def _is_sidecar(file: MediaFile, kind: str = "") -> bool:
 
 
 def file_of(record: Record, media: Media | str) -> MediaFile | None:
-    """The file that a medium is: the one of that specification, else the primary one, else the only one of its kind."""
+    """The file that a medium is: the one of that specification; of a record's only medium the primary one of its kind,
+    else the only one.
+    """
     key = media if isinstance(media, str) else media.key
     files = record.files
     for file in files:
         if file.spec == key:
             return file
-    others, kind = {each.key for each in record.document.media} - {key}, kind_of(key)
-    free = [file for file in files if file.spec not in others and not _is_sidecar(file, kind)]
-    primary = [file for file in free if file.is_primary and _kind_fits(file, kind)]
-    if primary and not others:
+    if {each.key for each in record.document.media} - {key}:
+        return None
+    kind = kind_of(key)
+    free = [file for file in files if not _is_sidecar(file, kind) and _kind_fits(file, kind)]
+    primary = [file for file in free if file.is_primary]
+    if primary:
         return primary[0]
-    like = [file for file in free if _kind_fits(file, kind)]
-    return like[0] if len(like) == 1 and not others else None
+    return free[0] if len(free) == 1 else None
 
 
 def _kind_fits(file: MediaFile, kind: str) -> bool:
