@@ -41,7 +41,7 @@ class Ended:
 
 
 class Watch:
-    """Runs processes; their samples are written after each of them.
+    """Runs processes; each sample is written as it is taken.
 
     Args:
         path: of the CSV file.
@@ -50,8 +50,10 @@ class Watch:
     def __init__(self, path: Path) -> None:
         self.samples: list[Sample] = []
         self.ended: list[Ended] = []
-        self._path = path
         self._began = time.monotonic()
+        self._stream = path.open("w", newline="")
+        self._writer = csv.writer(self._stream)
+        self._writer.writerow(Sample.__dataclass_fields__)
 
     def run(
         self,
@@ -82,7 +84,7 @@ class Watch:
             peak, worker_peak = max(peak, peaks[0]), max(worker_peak, *peaks[1:], 0.0)
             seconds = time.monotonic() - self._began
             sample = Sample(seconds, name, *stage(), now[0], len(now) - 1, max(now[1:], default=0.0), sum(now))
-            self.samples.append(sample)
+            self._keep(sample)
             if kill(sample):
                 child.kill()
             time.sleep(EVERY_S)
@@ -90,16 +92,14 @@ class Watch:
         child.returncode = os.waitstatus_to_exitcode(status)
         cpu, seconds = usage.ru_utime + usage.ru_stime, time.monotonic() - started
         self.ended.append(Ended(name, child.returncode, seconds, cpu, peak, worker_peak))
-        self._write()
         print(f"  {self.ended[-1]}", file=sys.stderr, flush=True)
         return self.ended[-1]
 
-    def _write(self) -> None:
-        with self._path.open("w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(Sample.__dataclass_fields__)
-            for each in self.samples:
-                writer.writerow(f"{cell:.1f}" if isinstance(cell, float) else cell for cell in asdict(each).values())
+    def _keep(self, sample: Sample) -> None:
+        self.samples.append(sample)
+        cells = asdict(sample).values()
+        self._writer.writerow(f"{cell:.1f}" if isinstance(cell, float) else cell for cell in cells)
+        self._stream.flush()
 
 
 def memory_of(pid: int) -> tuple[float, float]:
