@@ -248,8 +248,8 @@ def test_stopped_by_a_signal_it_says_so_and_goes_on(export_job: ExportJob, monke
     whole = plain(export_job, 20)
     real = fetch.Fetcher._store
 
-    async def store(self: Any, *args: Any) -> None:
-        await real(self, *args)
+    async def store(self: Any, *args: Any, **more: Any) -> None:
+        await real(self, *args, **more)
         self.stop()
 
     with monkeypatch.context() as patch:

@@ -13,13 +13,13 @@ from synapse_skills.backend import Api, Pace
 from synapse_skills.backend.api import NotThere, Refused
 from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.job.export.index import Index
+from synapse_skills.job.export.keeping import HELD_BYTES, Keeping
 from synapse_skills.job.export.payloads import Payloads
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
-from synapse_skills.job.export.spool import DATA, PAYLOAD, Kept, Spool, Unkept, first_of
+from synapse_skills.job.export.spool import DATA, PAYLOAD, Kept, Spool
 from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
 
-HELD_BYTES = 8 << 20
 UNKNOWN_BYTES = 1 << 16
 BY_ID = 100
 GLANCED = 1_000
@@ -90,8 +90,7 @@ class Fetcher:
         self.on_rows = on_rows
         self.pace = Pace(workers)
         self._newest: Listed | None = None
-        self._keeping = asyncio.Lock()
-        self._waiting: list[Unkept] = []
+        self._keeping = Keeping(spool, index)
         self.payloads = Payloads(api, Pace(workers), self._relist)
 
     def stop(self) -> None:
@@ -113,7 +112,7 @@ class Fetcher:
                 await self._by_ranges(begun)
             else:
                 await self._by_pages()
-            await self._keep({"t": "whole"})
+            await self._keeping.keep({"t": "whole"})
         await self._lacking()
         await self._without_data()
         if self.limit is None:
@@ -155,7 +154,7 @@ class Fetcher:
                 low = max(low, oldest.rows[0].key)
             high = min(high or newest.rows[0].key + 1, newest.rows[0].key + 1)
             begun |= {"ranges": True, "low": low, "high": high}
-        await self._keep(begun)
+        await self._keeping.keep(begun)
         return begun
 
     async def _by_ranges(self, begun: dict[str, Any]) -> None:
@@ -179,13 +178,16 @@ class Fetcher:
             stopped=lambda: self.stopping,
         )
         missing = gaps(low, high, self.index.covered())
-        await walk.over(missing, -(-(count or self.page_size) // self.page_size))
+        try:
+            await walk.over(missing, -(-(count or self.page_size) // self.page_size))
+        finally:
+            await self._keeping.settle()
 
     async def _range(self, low: int, high: int) -> Listed:
         return await self._ask(self.scope.listing(page_size=self.page_size, id__gte=low, id__lt=high))
 
     async def _take(self, rows: list[Row], low: int, high: int) -> None:
-        await self._store(rows, lambda reached: {"t": "range", "low": reached, "high": high}, low)
+        await self._store(rows, lambda reached: {"t": "range", "low": reached, "high": high}, low, is_ahead=True)
 
     async def _by_pages(self) -> None:
         """One page after the other; a page's cursor leads to the next one, in a later run too."""
@@ -271,7 +273,7 @@ class Fetcher:
         self.done.can_tell = self.index.can_tell()
         gone = self.index.gone()
         if gone:
-            await self._keep({"t": "gone", "keys": gone})
+            await self._keeping.keep({"t": "gone", "keys": gone})
         changed = self.index.changed()
         self.done.edited_count = len(gone) + len(changed)
         self.done.edited = sorted([*gone, *changed])[:3]
@@ -279,7 +281,7 @@ class Fetcher:
             self._go_on()
             missing = await self._fetch_again(list(keys))
             if missing:
-                await self._keep({"t": "gone", "keys": missing})
+                await self._keeping.keep({"t": "gone", "keys": missing})
         self.done.restless = self.index.restless()
 
     async def _glance(self, low: int, high: int) -> Listed:
@@ -342,12 +344,15 @@ class Fetcher:
         await self.pace.good()
         return listed
 
-    async def _store(self, rows: list[Row], facts: Callable[[int], dict[str, Any]], low: int | None) -> None:
+    async def _store(
+        self, rows: list[Row], facts: Callable[[int], dict[str, Any]], low: int | None, *, is_ahead: bool = False
+    ) -> None:
         """Fetch the payloads of a page and keep it, a few megabytes at a time.
 
         Args:
             facts: what a page says of itself, told how far down it reaches.
             low: how far down the last of them reaches; without it all parts but the last are kept as mere rows.
+            is_ahead: others may be fetched before it is on the disk.
         """
         parts = list(_parts(rows)) or [[]]
         for number, part in enumerate(parts):
@@ -360,24 +365,9 @@ class Fetcher:
                     said |= {"high": parts[number - 1][-1].key}
             else:
                 said = facts(0) if is_last else {"t": "some"}
-            await self._keep(said, some)
+            await (self._keeping.put if is_ahead else self._keeping.keep)(said, some)
             self.done.rows += len(some)
             self.on_rows(len(some))
-
-    async def _keep(self, facts: dict[str, Any], rows: list[Kept] | None = None) -> None:
-        """Keep a page. Until the disk has it others are fetched: one that takes its time would stop them all.
-
-        Pages that have arrived meanwhile are written together, and waited for once.
-        """
-        mine = (facts, rows or [])
-        self._waiting.append(mine)
-        async with self._keeping:
-            while any(each is mine for each in self._waiting):
-                # What can't be written stays there: whoever waits for it fails too, and none is taken for kept.
-                lot = first_of(self._waiting, HELD_BYTES)
-                for page in await asyncio.to_thread(self.spool.append_all, lot):
-                    self.index.add(page)
-                del self._waiting[: len(lot)]
 
     def _go_on(self) -> None:
         if self.stopping:

@@ -77,11 +77,16 @@ Unkept = tuple[dict[str, Any], Sequence[Kept]]
 """A page that is not there yet: what it says of itself, and its rows."""
 
 
+def size_of(page: Unkept) -> int:
+    """How many bytes its rows have."""
+    return sum(len(row.content) for row in page[1])
+
+
 def first_of(pages: Sequence[Unkept], most: int) -> list[Unkept]:
     """The first of some pages, and those behind it that are no more than so many bytes with it."""
     size, lot = 0, list[Unkept]()
     for page in pages:
-        size += sum(len(row.content) for row in page[1])
+        size += size_of(page)
         if lot and size > most:
             break
         lot.append(page)
