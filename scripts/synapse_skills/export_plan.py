@@ -148,7 +148,7 @@ class ExportPlan(_Model):
     limits: ExportLimits = ExportLimits()
     engine: Literal["ray"] | None = Field(
         default=None,
-        description="Who understands and writes the records: this machine, or all machines of the Ray cluster that the "
+        description="Who fetches and writes the records: this machine, or all machines of the Ray cluster that the "
         "job runs on; output and state are then in folders that all of them mount.",
     )
     state: str | None = None

@@ -248,7 +248,7 @@ PROCESSES = _row(
 ENGINE = _row(
     "engine",
     "Engine",
-    "Who reads and writes the records: one machine, or with `ray` all those of the cluster the job is submitted to.",
+    "Who fetches and writes the records: one machine, or with `ray` all those of the cluster the job is submitted to.",
     one_of("ray"),
 )
 STATE = _row("state", "State", "Where a run remembers what it has fetched; beside the job unless given.", _parse_state)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +22,7 @@ from synapse_skills.job.export.fetch_parts import pieces, share
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.spool import Kept, Spool
 
+backend_login = importlib.import_module("synapse_skills.backend.login")
 FORMATS = (FormatPlan(name="coco"), FormatPlan(name="yolo"))
 ROWS = [row(number, boxes(1 + number % 3)) for number in range(30)]
 
@@ -142,6 +145,19 @@ def test_rows_that_were_not_asked_for_end_it(
     error = export_job.do(expect=1)
     assert error is not None and error.code == "outside-scope"
     assert "fetch" in crews[0].done and not (export_job.output / "COMPLETE").exists()
+
+
+@pytest.mark.heavy
+def test_a_machine_that_is_logged_in_elsewhere_fetches_nothing(
+    export_job: ExportJob, crews: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_job.label(*ROWS)
+    export_job.plan_with(engine="ray")
+    real = backend_login.login
+    monkeypatch.setattr(backend_login, "login", lambda: replace(real(), host="http://127.0.0.1:9"))
+    error = export_job.do(expect=1)
+    assert error is not None and error.code == "other-login"
+    assert not list((export_job.state / "spool").glob("*/*.pages"))
 
 
 @pytest.mark.heavy

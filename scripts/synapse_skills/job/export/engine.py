@@ -204,7 +204,8 @@ class Engine:
         if count := self._wanted():
             self.progress.stage("originals" if self._whole else "sizes", count)
             if crew is not None and self._has_cluster:
-                get_apart(crew, self.plan, self.index, self.store, workers=self.workers, on_file=self._arrived)
+                where = self._who.where
+                get_apart(crew, self.plan, self.index, self.store, where, self.workers, self._arrived)
             else:
                 self._online(self._originals)
         writing = Writing(
@@ -249,7 +250,7 @@ class Engine:
         self._begin_fetching((self.index.begun or {}).get("count"))
         with self._crew() as crew:
             assert crew is not None
-            fetch_apart(crew, self.plan, self.index, workers=self.workers, on_rows=self._done)
+            fetch_apart(crew, self.plan, self.index, self._who.where, self.workers, self._done)
 
     def _begin_fetching(self, count: int | None) -> None:
         self.progress.stage("fetching", count or 0)

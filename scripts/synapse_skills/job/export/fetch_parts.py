@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from synapse_skills.backend import login
+from synapse_skills.backend.login import login_at
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.asking import api_of
 from synapse_skills.job.export.fetch import Fetcher
@@ -38,30 +38,40 @@ class Fetching:
     """What all ranges have in common that are fetched.
 
     Attributes:
+        where: the backend that the job is logged in to.
         room: the folder in the spool where they are kept.
         workers: requests at once of each task.
     """
 
     plan: ExportPlan
+    where: tuple[str, str | None]
     spool: Path
     room: str
     workers: int
 
 
-def fetch_apart(crew: Crew, plan: ExportPlan, index: Index, *, workers: int, on_rows: Callable[[int], None]) -> None:
+def fetch_apart(
+    crew: Crew,
+    plan: ExportPlan,
+    index: Index,
+    where: tuple[str, str | None],
+    workers: int,
+    on_rows: Callable[[int], None],
+) -> None:
     """Have others fetch what is missing of the ids that an export has begun with.
 
     Args:
         crew: those others.
         plan: what is exported.
         index: gets what they have kept.
+        where: the backend that the job is logged in to.
         workers: requests at once of all of them together.
         on_rows: is told of so many more rows.
     """
     begun = index.begun
     if begun is None or not begun["ranges"] or index.is_whole:
         return
-    common = Fetching(plan, index.spool.folder, index.spool.make_room(), share(crew, workers))
+    common = Fetching(plan, where, index.spool.folder, index.spool.make_room(), share(crew, workers))
     try:
         # Where ids lie close together a task leaves the rest of its range to the next round.
         while missing := gaps(begun["low"], begun["high"], index.covered()):
@@ -110,7 +120,7 @@ async def _fetch(common: Fetching, low: int, high: int, expected: int) -> tuple[
     plan, spool = common.plan, Spool(common.spool, room=common.room)
     index = PartIndex({}, spool)
     try:
-        async with api_of(login(), common.workers) as api:
+        async with api_of(login_at(common.where), common.workers) as api:
             fetcher = Fetcher(
                 api, Scope.of(plan), spool, index, page_size=plan.limits.page_size, workers=common.workers
             )

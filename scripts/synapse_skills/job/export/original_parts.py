@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synapse_skills.backend import Pace, login
+from synapse_skills.backend import Pace
+from synapse_skills.backend.login import login_at
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.asking import api_of
 from synapse_skills.job.export.fetch_parts import share
@@ -36,12 +37,14 @@ class Getting:
     """What all files have in common that are fetched.
 
     Attributes:
+        where: the backend that the job is logged in to.
         room: the folder in the spool where sizes are kept.
         under_way: a folder in which each task gets one of its own; without it there is nothing to be done any more.
         workers: requests at once of each task.
     """
 
     plan: ExportPlan
+    where: tuple[str, str | None]
     spool: Path
     room: str
     store: Path
@@ -54,7 +57,7 @@ def get_apart(
     plan: ExportPlan,
     index: Index,
     store: Store,
-    *,
+    where: tuple[str, str | None],
     workers: int,
     on_file: Callable[[int], None],
 ) -> None:
@@ -67,12 +70,14 @@ def get_apart(
         plan: what is exported.
         index: knows what is wanted.
         store: gets the files.
+        where: the backend that the job is logged in to.
         workers: requests at once of all of them together.
         on_file: is told of each file's bytes.
     """
     index.database.execute("DELETE FROM missing")
     under_way = _begin(store)
-    common = Getting(plan, index.spool.folder, index.spool.make_room(), store.folder, under_way, share(crew, workers))
+    room = index.spool.make_room()
+    common = Getting(plan, where, index.spool.folder, room, store.folder, under_way, share(crew, workers))
     try:
         for tables, sizes in crew.each(get, common, wanted(index), at_once=workers):
             put(index, tables)
@@ -118,7 +123,7 @@ async def _get(common: Getting, tables: Tables) -> tuple[Tables, list[int]]:
     mine = common.under_way / secrets.token_hex(4)
     mine.mkdir()
     try:
-        async with api_of(login(), common.workers) as api:
+        async with api_of(login_at(common.where), common.workers) as api:
             links = Links(api, Scope.of(plan), index, Pace(common.workers))
             store = Store(common.store, under_way=mine)
             whole = plan.originals != "none"
