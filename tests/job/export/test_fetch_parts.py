@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from synapse_skills.job.export import engine, fetch, fetch_parts, original_parts
 from synapse_skills.job.export.fetch_parts import pieces, share
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.spool import Kept, Spool
+from synapse_skills.job.parallel import Processes
 
 backend_login = importlib.import_module("synapse_skills.backend.login")
 FORMATS = (FormatPlan(name="coco"), FormatPlan(name="yolo"))
@@ -145,6 +148,28 @@ def test_rows_that_were_not_asked_for_end_it(
     error = export_job.do(expect=1)
     assert error is not None and error.code == "outside-scope"
     assert "fetch" in crews[0].done and not (export_job.output / "COMPLETE").exists()
+
+
+@pytest.mark.heavy
+def test_who_dies_while_fetching_is_replaced(export_job: ExportJob, crews: list[Any]) -> None:
+    export_job.label(*ROWS)
+    whole = alone(export_job)
+    export_job.box.set_faults({"kind": "slow", "route": "assignments.list", "seconds": 0.2})
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while not list((export_job.state / "spool").glob("*-*/*.pages")):
+            time.sleep(0.01)
+        process = crews[0]._workers[0]._process
+        process.kill()
+        killed.append(process.wait())
+
+    with Processes(2) as crews[0]:
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        export_job.do("--fresh")
+        killer.join()
+    assert killed == [-9] and export_job.bytes() == whole[0]
 
 
 @pytest.mark.heavy
