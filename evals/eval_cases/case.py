@@ -6,7 +6,7 @@ DIR/
   user.md          what the user knows: for whoever plays the user, not for the agent
   user/            the user's folder: the agent works here
   home/            the user's home: the login is in it once the world is staged
-  behind/          the backend's seed and state, and what else stands behind the scenes
+  behind/          the backend's seed and state, a storage that is a folder, and what else stands behind the scenes
   env.sh           to be sourced before every command, once the world is staged
 """
 
@@ -25,8 +25,11 @@ from eval_cases.wrong import Wrong
 if TYPE_CHECKING:
     from eval_cases.hands import Hands
 
-UPLOAD, EXPORT = "synapse-upload-workflow", "synapse-export-workflow"
+UPLOAD, EXPORT, PLUGIN = "synapse-upload-workflow", "synapse-export-workflow", "synapse-export-plugin"
 SIZE_VARIABLE = "EVALS_SIZE"
+
+BEHIND = "$BEHIND"
+"""In a seed: the world's folder behind the scenes."""
 
 Files = Mapping[str, bytes]
 
@@ -91,6 +94,7 @@ class Case:
         past: what happened before the conversation.
         bucket: objects of an S3 bucket named `fleet`, by key; a function of the size.
         size: how large the world is, unless the environment says otherwise.
+        needs_sdk: the user has synapse-sdk: the command `synapse` is there.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Case:
     past: Callable[[Hands], None] | None = None
     bucket: Callable[[int], Files] | None = None
     size: int = 0
+    needs_sdk: bool = False
 
     @property
     def language(self) -> str:
@@ -121,7 +126,7 @@ class Case:
         if place.root.exists() and any(place.root.iterdir()):
             raise Wrong(f"{place.root} is not empty")
         size = size or (self.size and int(os.environ.get(SIZE_VARIABLE, self.size)))
-        for folder in (place.user, place.root / "home", place.behind):
+        for folder in (place.user, place.root / "home", place.behind / "storage"):
             folder.mkdir(parents=True)
         for name, content in self.files(size).items():
             path = place.user / name
@@ -130,7 +135,8 @@ class Case:
         _write(place.root / "case.json", {"case": self.name, "size": size})
         (place.root / "prompt.txt").write_text(self.prompt + "\n", encoding="utf-8")
         (place.root / "user.md").write_text(self.sheet(), encoding="utf-8")
-        _write(place.behind / "seed.json", self.seed(size))
+        seed = json.dumps(self.seed(size), ensure_ascii=False).replace(BEHIND, json.dumps(str(place.behind))[1:-1])
+        _write(place.behind / "seed.json", json.loads(seed))
         _write(place.behind / "faults.json", {"seed": 1, "faults": list(self.faults)})
 
     def sheet(self) -> str:

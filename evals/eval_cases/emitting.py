@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from eval_cases.case import EXPORT, UPLOAD, Case
+from eval_cases.case import EXPORT, PLUGIN, UPLOAD, Case
 
 HERE = Path(__file__).resolve().parents[1]
 SUITE = "suite"
@@ -44,7 +44,7 @@ def documents() -> dict[str, str]:
     from eval_cases import CASES
 
     made = {}
-    for skill in (UPLOAD, EXPORT):
+    for skill in (UPLOAD, EXPORT, PLUGIN):
         made[f"{skill}.json"] = _evals([case for case in CASES.values() if case.skill == skill], skill)
     for name, case in CASES.items():
         made[f"{SUITE}/{name}/case.yaml"] = _case_yaml(case)

@@ -46,6 +46,24 @@ class Hands:
             raise Wrong(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return dict(json.loads(done.stdout)) if done.stdout.strip() else {}
 
+    def synapse(self, *words: str) -> None:
+        """The SDK's own command for plugins.
+
+        Raises:
+            Wrong: it failed.
+        """
+        self.commands += 1
+        done = subprocess.run(
+            ["synapse", "plugin", *words],
+            cwd=self.place.user,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Wrong(f"synapse plugin {' '.join(words)}: {done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+
     def plan(self, *words: str, expect: int = 0) -> dict[str, Any]:
         """A round of planning; `words` begin with plan_upload or plan_export."""
         return self.run(*words, expect=expect)

@@ -50,6 +50,8 @@ def start(case: Case, place: Place, seconds: int | None = None) -> Hands:
         login.touch(mode=0o600)
         login.write_text(json.dumps({"host": about["host"], "access_token": about["token"]}))
         more["HOME"] = str(place.root / "home")
+        if case.needs_sdk:
+            more["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
         _env_file(place, more)
         hands = Hands(place, _environment(more))
         if case.past is not None:

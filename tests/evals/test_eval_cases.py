@@ -10,7 +10,7 @@ import pytest
 
 from eval_cases import CASES, commands, emitting, staging
 from eval_cases.backend import Backend
-from eval_cases.case import EXPORT, UPLOAD, Place
+from eval_cases.case import EXPORT, PLUGIN, UPLOAD, Place
 from eval_cases.uploads import SCANS
 from eval_cases.wrong import Wrong
 from sandbox_fixture import PNG, SandboxFactory
@@ -26,7 +26,7 @@ def world(tmp_path: Path, name: str) -> Place:
 
 def test_there_are_enough_of_every_kind() -> None:
     assert len(CASES) >= 12
-    assert {case.skill for case in CASES.values()} == {UPLOAD, EXPORT}
+    assert {case.skill for case in CASES.values()} == {UPLOAD, EXPORT, PLUGIN}
     korean = [name for name, case in CASES.items() if case.language == "korean"]
     assert 4 <= len(korean) <= len(CASES) - 4
     for name, case in CASES.items():
@@ -56,7 +56,7 @@ def test_the_seeds_and_faults_are_fit(tmp_path: Path) -> None:
     from synapse_sandbox.seed import parse_seed
 
     for case in CASES.values():
-        assert parse_seed(case.seed(case.size)).collections or case.skill == EXPORT
+        assert parse_seed(case.seed(case.size)).collections or case.skill != UPLOAD
         assert len(parse_faults({"faults": list(case.faults)}, NAMES).rules) == len(case.faults)
 
 
@@ -78,7 +78,7 @@ def test_the_backend_is_read_from_its_state(tmp_path: Path, sandbox_factory: San
 
 def test_what_is_made_from_the_cases_is_up_to_date() -> None:
     assert emitting.stale() == [], "python3 evals/emit.py"
-    for skill in (UPLOAD, EXPORT):
+    for skill in (UPLOAD, EXPORT, PLUGIN):
         rows = json.loads((EVALS / f"{skill}.json").read_bytes())["evals"]
         assert [row["name"] for row in rows] == [name for name, case in CASES.items() if case.skill == skill]
         for row in rows:
