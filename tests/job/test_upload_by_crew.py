@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import pytest
 from lots import Elsewhere, by_crew
+from test_conversions import MAPPING, TO_PNG, picture
 
 from job_fixture import PNG, Job, killing
 from sources.trees import MemoryTree
 from synapse_skills.backend import login
+from synapse_skills.job.parallel import Processes
 from synapse_skills.job.upload.create import MAX_IN_FLIGHT
 from synapse_skills.job.upload.crew_sender import Team
 from synapse_skills.job.upload.crew_work import Common
@@ -105,3 +107,20 @@ def test_an_object_store_is_listed_by_others_as_it_would_be_here(
     assert found[0] == found[1]
     assert found[0][0][:3] == (9, 9, 8)
     assert [folder.path.rpartition("/")[2] for folder in asked] == ["a", "b c", "b", "c", "나"]
+
+
+@pytest.mark.heavy
+def test_pictures_are_converted_by_others(job: Job) -> None:
+    job.script(more=MAPPING)
+    for number in range(40):
+        job.unit(f"scan_{number:02}", {"image.tiff": picture(number), "label.json": b"{}"})
+    job.unit("scan_90", {"image.tiff": b"no picture", "label.json": b"{}"})
+    job.plan_with(engine="ray", conversions=TO_PNG)
+    job.run(before=by_crew(Processes(2), killing(POST, 2, when="after")), expect=-signal.SIGKILL)
+    job.run(before=by_crew(Processes(2)), expect=5)
+    report = job.report()
+    assert (report["created"] + report["already"], report["quarantined"]) == (40, 1)
+    assert "scan_90" in job.problem("conversion-failed")["examples"][0]
+    there = job.box.units()
+    assert len({unit["files"]["image_1"]["checksum"] for unit in there}) == len(there) == 40
+    assert all(unit["files"]["image_1"]["path"].endswith("/image.png") for unit in there)
