@@ -11,6 +11,7 @@ import pytest
 
 from fuzz.junk import deep, places, replaced
 from synapse_skills.backend import Backend, Login
+from synapse_skills.cluster.submission import AgentNamed, JobHome, Submission
 from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.job.export.heads import read_head
 from synapse_skills.job.export.spool import Kept, Spool
@@ -140,3 +141,20 @@ def test_a_list_has_an_end_even_if_the_backend_knows_none() -> None:
 def test_a_row_without_a_number_is_no_row(row: Any) -> None:
     with pytest.raises(OutOfReach, match="not a list"):
         Repeats([row]).agents()
+
+
+@pytest.mark.parametrize("moment", ["'", "", "tomorrow", "0001-01-01"])
+def test_a_submission_of_no_moment_was_not_written_by_us(tmp_path: Path, moment: str) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "upload.py").touch()
+    home = JobHome.find(tmp_path)
+    known = Submission(
+        dashboard="http://127.0.0.1", mode="upload", plan="x", content="x", tag="t",
+        submitted_at="2026-11-22T01:00:00Z", agent=AgentNamed(id=7, name="a"),
+    )  # fmt: skip
+    home.remember([known])
+    assert home.submissions() == [known]
+    written = json.loads(home.submission.read_text())
+    home.submission.write_text(json.dumps(written | {"submitted_at": moment}))
+    with pytest.raises(FindingError, match="can't be read"):
+        home.submissions()

@@ -6,10 +6,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from synapse_skills.errors import FindingError, OutOfReach, UsageError, printable
 from synapse_skills.report import write_json
@@ -55,6 +56,15 @@ class Submission(BaseModel):
     submitted_at: str
     agent: AgentNamed
     ended: Ending | None = None
+
+    @field_validator("submitted_at")
+    @classmethod
+    def _is_a_moment(cls, text: str) -> str:
+        try:
+            datetime.fromisoformat(text).timestamp()
+        except OverflowError as error:
+            raise ValueError(str(error)) from None
+        return text
 
 
 class Submissions(Submission):
