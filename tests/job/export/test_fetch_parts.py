@@ -245,10 +245,10 @@ def test_originals_that_others_fetch_are_the_same_files(export_job: ExportJob, c
     assert (export_job.bytes(), counts(export_job)) == whole and crews[0].done.count("get") == 3
     assert len(stored(export_job)) == 9
     # What a run that was killed has left half is gone; what is whole stays.
+    stored(export_job)[0].unlink()
     left = export_job.state / "originals" / "dead.under-way" / "try"
     left.mkdir(parents=True)
     (left / "half.part").write_bytes(b"half")
-    stored(export_job)[0].unlink()
     (export_job.output / "COMPLETE").unlink()
     export_job.box.reset_stats()
     export_job.do()
