@@ -34,6 +34,7 @@ class Chart:
     Attributes:
         lines: by name, points of x and y.
         spans: what goes on from one x to another.
+        kills: where a run was killed.
         x_ticks: numbers on the axis, with their words.
         limit: drawn as a line of its own, with what it is.
         dots: whether the points are marked.
@@ -45,6 +46,7 @@ class Chart:
     x_ticks: list[tuple[float, str]]
     x_range: tuple[float, float]
     spans: list[tuple[float, float, str]] = field(default_factory=list)
+    kills: list[float] = field(default_factory=list)
     limit: tuple[float, str] | None = None
     dots: bool = False
 
@@ -54,7 +56,13 @@ class Chart:
         step = nice(max(top, self.limit[0] if self.limit else 0) * 1.05 / 5)
         self._most = step * math.ceil(max(top, self.limit[0] if self.limit else 0) * 1.02 / step)
         head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {FONT} font-size="13">'
-        parts = [head, text(LEFT, 22, self.title, size=16, weight="600"), *self._legend(), *self._spans()]
+        parts = [
+            head,
+            text(LEFT, 22, self.title, size=16, weight="600"),
+            *self._legend(),
+            *self._spans(),
+            *self._kills(),
+        ]
         parts += self._axes(step)
         for (name, points), colour in zip(self.lines.items(), COLOURS, strict=False):
             parts += self._line(name, points, colour)
@@ -85,6 +93,14 @@ class Chart:
                 parts.append(text(x + width / 2, TOP - 7, name, anchor="middle", size=10.5))
         return parts
 
+    def _kills(self) -> list[str]:
+        parts = []
+        for at in self.kills:
+            x = self._x(at)
+            parts.append(line(x, TOP - 20, x, self._y(0), "#d1242f", width=1.5, dash="2 3"))
+            parts.append(text(x + 4, self._y(0) - 6, "killed", size=10.5, colour="#e5534b"))
+        return parts
+
     def _axes(self, step: float) -> list[str]:
         parts, bottom = [], self._y(0)
         for number in range(round(self._most / step) + 1):
@@ -104,8 +120,11 @@ class Chart:
         return parts
 
     def _line(self, name: str, points: list[tuple[float, float]], colour: str) -> list[str]:
-        path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in points)
-        parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>']
+        parts = []
+        for is_there, some in groupby(points, key=lambda point: point[1] > 0):
+            if is_there:
+                path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in some)
+                parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if self.dots:
             for x, y in points:
                 parts.append(f'<circle cx="{self._x(x):.1f}" cy="{self._y(y):.1f}" r="4" fill="{colour}"/>')
@@ -155,14 +174,21 @@ def over_time(folder: Path, title: str, limit: float) -> Chart:
         words: thinned([(at / unit, float(row[key])) for at, row in zip(seconds, rows, strict=True)])
         for key, words in keys.items()
     }
-    spans = []
-    for run, some in groupby(zip(seconds, rows, strict=True), key=lambda each: each[1]["run"]):
-        times = [at / unit for at, _ in some]
-        spans.append((times[0], times[-1], run))
+    ends = {row["run"]: at / unit for at, row in zip(seconds, rows, strict=True)}
+    kills = [end for run, end in ends.items() if run.startswith("killed")]
     last = seconds[-1] / unit
     step = nice(last / 10)
     ticks = [(number * step, f"{number * step:g}") for number in range(int(last / step) + 1)]
-    return Chart(title, name, lines, ticks, (0, last), spans, (limit, f"aim: below {limit:g} MB"))
+    return Chart(title, name, lines, ticks, (0, last), spans_of(rows, unit), kills, (limit, f"aim: below {limit:g} MB"))
+
+
+def spans_of(rows: Sequence[dict[str, str]], unit: float) -> list[tuple[float, float, str]]:
+    """From when to when each stage of each run goes; a run that tells no stages is one."""
+    spans = []
+    for (run, stage), some in groupby(rows, key=lambda row: (row["run"], row["stage"])):
+        times = [float(row["seconds"]) / unit for row in some]
+        spans.append((times[0], times[-1], stage or run))
+    return spans
 
 
 def by_size(folders: Sequence[Path], title: str, limit: float) -> Chart:
@@ -176,7 +202,9 @@ def by_size(folders: Sequence[Path], title: str, limit: float) -> Chart:
     }
     ticks = [(size, f"{each['records']:,}") for size, each in zip(sizes, found, strict=True)]
     ends = (sizes[0] - 0.15, sizes[-1] + 0.15)
-    return Chart(title, "records of 10 boxes", lines, ticks, ends, [], (limit, f"aim: below {limit:g} MB"), dots=True)
+    return Chart(
+        title, "records of 10 boxes", lines, ticks, ends, [], [], (limit, f"aim: below {limit:g} MB"), dots=True
+    )
 
 
 def main() -> int:
