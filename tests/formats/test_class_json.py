@@ -92,6 +92,17 @@ def test_a_stem_and_a_postfix_never_meet_another(tmp_path: Path) -> None:
     assert ran.verified.problems == []
 
 
+@pytest.mark.parametrize("form", ["class_json", "synapse_json"])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_folder_is_never_called_like_a_file_beside_it(tmp_path: Path, form: str, turn: int) -> None:
+    """A category may be the name of a file, and a record of none may have that file."""
+    rows = [record(v1((said("a", "bounding_box"), BOX)), number, name=f"{number}.jpg") for number in (1, 2, 3)]
+    items = items_of(rows, folders=[(), ("1_car.json",), ("1.json",)])[::turn]
+    ran = run(form, tmp_path / "out", items)
+    assert ran.verified.problems == []
+    assert len([name for name in contents(ran.folder) if name.startswith("annotations/")]) == 3
+
+
 def test_folders_that_had_to_change_are_recorded(tmp_path: Path) -> None:
     made = record(v1((said("a", "bounding_box"), BOX)))
     ran = run("class_json", tmp_path / "out", items_of([made], folders=(("a/b", "1. 자연"),)))

@@ -21,6 +21,7 @@ _BY_SUFFIX = {
     "audio": (".wav", ".mp3", ".flac", ".ogg", ".m4a"),
     "pcd": (".pcd", ".ply", ".las", ".laz"),
 }
+FILE_SUFFIXES = (*_SIDECARS, *(each for suffixes in _BY_SUFFIX.values() for each in suffixes))
 
 
 def read_files(manifest: Any, files: Any, unit: Any, file: Any) -> tuple[MediaFile, ...]:

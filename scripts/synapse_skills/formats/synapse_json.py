@@ -18,9 +18,10 @@ from typing import Any, get_args
 
 import msgspec
 
+from synapse_skills.annotations import FILE_SUFFIXES
 from synapse_skills.annotations.model import Record, Tool
 from synapse_skills.formats.base import Format, Item, Loss, Option, Settings, Verified
-from synapse_skills.formats.names import safe_segment
+from synapse_skills.formats.names import MAX_NAME_BYTES, safe_segment, with_digest
 from synapse_skills.formats.parts import pour
 from synapse_skills.report import Problems
 
@@ -92,7 +93,7 @@ class Places:
 
     def of(self, top: str, item: Item) -> str:
         """`<top>/[<split>/][<folders>/]` of an item, with its slash."""
-        segments = [safe_segment(each) for each in item.folders]
+        segments = [_folder(each) for each in item.folders]
         self.changed.update((was, now) for was, now in zip(item.folders, segments, strict=True) if was != now)
         return "".join(f"{part}/" for part in (top, item.split, *segments) if part)
 
@@ -103,6 +104,12 @@ class Places:
             (self._folder / found).mkdir(parents=True, exist_ok=True)
             self._made.add(found)
         return found
+
+
+def _folder(text: str) -> str:
+    """A folder that is never in the way of a file beside it: `a.png` may be a category, and a picture of none."""
+    is_like_a_file = text.lower().endswith(FILE_SUFFIXES)
+    return with_digest(text, limit=MAX_NAME_BYTES) if is_like_a_file else safe_segment(text)
 
 
 def originals_folder(item: Item) -> str:
