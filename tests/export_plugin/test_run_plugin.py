@@ -120,6 +120,7 @@ def test_begun_followed_and_stopped(logged_in: Plugins, home: Path, capsys: pyte
 
     code, refused = ask("--approve", approve)
     assert (code, refused["error"]["code"]) == (1, "plugin-refused"), refused
+    assert "export-street-scenes: Failed to run plugin: 404" in refused["error"]["message"]
     box.post("/_sandbox/plugins", {"code": "export-street-scenes"})
     code, begun = ask("--approve", approve)
     assert (code, begun["status"]) == (0, "PENDING"), begun

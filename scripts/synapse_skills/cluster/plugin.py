@@ -175,7 +175,8 @@ def begin(wanted: Wanted, *, approve: str | None) -> PluginJob:
         about = {"job_id": job.id, "plugin": wanted.plugin, "params": wanted.params, "plan": wanted.plan}
         write_json(wanted.home / RUN_FILE, {"version": 1, **about, "begun_at": now()})
         return job
-    told = printable_lines(redact(" ".join(text.split())[-400:]))
+    # Before what went wrong stand headings and a spinner.
+    told = printable_lines(redact(" ".join(text.split()).rpartition("Error: ")[2][-400:]))
     if code and any(word in told for word in ("404", "Not found", "NotFound", "400", "403")):
         raise FindingError(
             f"The backend does not run the plugin {wanted.plugin}: {told}",
@@ -191,7 +192,7 @@ def begin(wanted: Wanted, *, approve: str | None) -> PluginJob:
 
 def _call(command: list[str]) -> tuple[int, str]:
     # Wide, so that no line is broken where its id is; without a terminal nothing is asked.
-    environment = os.environ | {"COLUMNS": "100000", "NO_COLOR": "1", "TERM": "dumb"}
+    environment = os.environ | {"COLUMNS": "100000", "NO_COLOR": "1", "TERM": "dumb", "PYTHONWARNINGS": "ignore"}
     try:
         done = subprocess.run(  # noqa: S603 - the SDK's own command, its words literal
             command,
