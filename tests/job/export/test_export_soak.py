@@ -204,8 +204,9 @@ class World:
         assert "Traceback" not in said and "Unexpected" not in said, said
         assert self.box.token not in said and "signature=" not in said.lower(), said
 
-    def finish(self, job: ExportJob, wanted: int) -> None:
+    def finish(self, job: ExportJob, calm: ExportJob) -> None:
         """Run the same command until it has what it can get; the last times on a backend that is well again."""
+        wanted = calm.report()
         for number in range(STORMY + CALM):
             if number < STORMY:
                 knobs.release(self.later, self.box, knobs.EXPORT, knobs.EXPORT_RELEASES)
@@ -213,9 +214,12 @@ class World:
             else:
                 self.box.set_faults()
             code, said = self.runs(job, outage=number < STORMY and self.later.random() < 0.3)
-            if number >= STORMY and code == wanted:
+            if number < STORMY or code != wanted["exit_code"]:
+                continue
+            # A link that lives for seconds may end on a busy machine: what it led to is asked for by the next run.
+            if job.report()["records"] == wanted["records"]:
                 return
-        pytest.fail(f"exit {code} instead of {wanted} after {STORMY + CALM} runs: {said}")
+        pytest.fail(f"exit {code} instead of {wanted['exit_code']} after {STORMY + CALM} runs: {said}")
 
 
 def both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
@@ -252,6 +256,8 @@ def test_world(seed: int, tmp_path: Path, sandbox_factory: SandboxFactory) -> No
     exit_code, said = world.runs(calm)
     whole_s = time.monotonic() - began
     assert exit_code in (0, 5), said
+    if exit_code:
+        world.runs(calm)
     hold_to_account(world, calm)
     luck: list[Callable[[], None]] = [lambda: world.is_killed(job, whole_s)] * KILLS
     luck.insert(random.randrange(KILLS + 1), lambda: world.loses_its_login(job))
@@ -263,7 +269,7 @@ def test_world(seed: int, tmp_path: Path, sandbox_factory: SandboxFactory) -> No
         for at, loses in lost:
             if at == number:
                 loses(job)
-    world.finish(job, exit_code)
+    world.finish(job, calm)
     assert job.bytes() == calm.bytes()
     told, wanted = job.report(), calm.report()
     assert [told[key] for key in ("records", "annotations", "files")] == [
