@@ -195,7 +195,7 @@ def read_config(path: str) -> Tuple[Dict[str, Any], Check]:
         return {}, Check(name, OK, "none at {}; the environment decides".format(path))
     except OSError as error:
         return {}, Check(name, ERROR, "{} can't be read: {}".format(path, error.strerror), "Mend its permissions.")
-    except ValueError:
+    except (ValueError, RecursionError):
         fix = "Mend or remove it, then run `synapse login`: until then the SDK treats it as empty."
         return {}, Check(name, ERROR, "{} is not valid JSON".format(path), fix)
     if not isinstance(config, dict):
@@ -288,7 +288,7 @@ def _reason(error: Any) -> str:
 def _reply(status: int, body: bytes, location: str = "") -> Reply:
     try:
         return Reply(status, json.loads(body.decode("utf-8")), True, location)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reply(status, None, False, location)
 
 

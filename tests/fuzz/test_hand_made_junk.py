@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fuzz.junk import deep, places, replaced
+from synapse_skills import environment
 from synapse_skills.backend import Backend, Login
 from synapse_skills.cluster.submission import AgentNamed, JobHome, Submission
 from synapse_skills.errors import FindingError, OutOfReach
@@ -26,6 +27,15 @@ from synapse_skills.texts import parse_json
 def test_json_that_is_none_is_said_to_be_none(content: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(content)
+
+
+def test_what_looks_at_the_environment_reads_no_thousand_brackets(tmp_path: Path) -> None:
+    """It has a reader of its own: it runs before anything is installed."""
+    nested = b"[" * 100_000
+    assert environment._reply(200, nested) == environment.Reply(200, None, False, "")
+    (tmp_path / "config.json").write_bytes(nested)
+    config, check = environment.read_config(str(tmp_path / "config.json"))
+    assert config == {} and "not valid JSON" in check.detail
 
 
 def test_json_of_every_sensible_depth_is_read() -> None:
