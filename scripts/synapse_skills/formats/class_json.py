@@ -9,7 +9,8 @@ The convention of exports that hand out one kind of description at a time. A fil
 value, less the annotations of other classes: what reads a whole payload reads this too. Groups and relations stay in
 it if one of their annotations does; everything else (`extra`, `assignmentId`, what nobody knows) stays. The postfix is
 the class as the export calls it, the content says it as it was labelled. Folders and classes keep their exact text
-unless a file system can't hold it; then the name ends in `~` and a hash, and mapping.json tells what it stands for.
+unless a file system can't hold it, or a file beside the folder may be called so (`a.png`); then the name ends in `~`
+and a hash, and mapping.json tells what it stands for.
 """
 
 from __future__ import annotations
