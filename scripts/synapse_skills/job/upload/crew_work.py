@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from synapse_skills.job.places import cache_of
 from synapse_skills.job.running import seconds_said
 from synapse_skills.job.upload.outlook import Outlook
 from synapse_skills.job.upload.send import Job, Sender
-from synapse_skills.job.upload.staging import CONVERSION_VARIABLE, Stager, empty
+from synapse_skills.job.upload.staging import CONVERSION_VARIABLE, Stager
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problem, Problems
 from synapse_skills.sources import Access, File, Source, reach
@@ -115,10 +116,7 @@ def look(common: Common, what: tuple[Sequence[File], Outlook | None]) -> None:
         for file in samples:
             if not ways[file.source].is_unchanged(file):
                 raise _not_seen(f"{ways[file.source].name} as it was listed ({printable(file.path)})")
-    # What killed processes have left: only one run at a time has this state, and it has handed out nothing yet.
-    empty(_folder(common))
-    _folder(common).mkdir(mode=0o700)
-    obstacle = outlook.obstacle(_folder(common)) if outlook else None
+    obstacle = outlook.obstacle(_clean_folder(common)) if outlook else None
     if obstacle is not None:
         raise obstacle
 
@@ -206,4 +204,15 @@ def _not_seen(what: str) -> FindingError:
 
 def _folder(common: Common) -> Path:
     """On this machine, for what lots stage."""
-    return cache_of(common.state) / "lots"
+    folder = cache_of(common.state) / "lots"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _clean_folder(common: Common) -> Path:
+    """Without what killed processes have left: only one run has this state, and it has handed out nothing yet."""
+    folder = _folder(common)
+    for left in folder.iterdir():
+        # Another look on the same disk may be as far.
+        shutil.rmtree(left, ignore_errors=True)
+    return folder
