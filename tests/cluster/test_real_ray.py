@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from job.export.test_parallel_on_ray import *  # noqa: F403 - TEMPORARY
 from export_fixture import row
 from job_fixture import PNG, SPECS
 from launcher.environments import environment
@@ -26,7 +27,7 @@ from synapse_skills.cluster.local_ray import LocalRay
 from synapse_skills.cluster.processes import Running, still_runs
 from synapse_skills.cluster.submission import JobHome
 from synapse_skills.errors import EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_INCOMPLETE, EXIT_OK, OutOfReach
-from synapse_skills.export_plan import ClassesPlan, ExportPlan, FormatPlan
+from synapse_skills.export_plan import ClassesPlan, ExportLimits, ExportPlan, FormatPlan
 from synapse_skills.plan import Expected, Limits, SourcePlan, plan_bytes, plan_hash
 from synapse_skills.rendering import render_job
 
@@ -94,8 +95,8 @@ class Cluster:
         """An export of the sandbox's project in its home."""
         home = self.folder / "synapse-jobs" / name
         made = ExportPlan(
-            name=name, target="assignment", project=PROJECT, formats=(FormatPlan(name="coco"),),
-            classes=ClassesPlan(order=("car", "person")), **changes,
+            name=name, target="assignment", project=PROJECT, classes=ClassesPlan(order=("car", "person")),
+            **{"formats": (FormatPlan(name="coco"),)} | changes,
         )  # fmt: skip
         render_job(made, home / "job")
         (home / "plan.json").write_bytes(plan_bytes(made))
@@ -350,3 +351,26 @@ def test_an_export_to_the_workers_own_disk_needs_the_plans_word(cluster: Cluster
     ended = cluster.submit(consent, "--approve", consent.hash, "--wait")["job"]
     said = next(each for each in ended["report"]["problems"] if each["code"] == "output-on-worker")
     assert "kubectl cp" in said["fix"] and (output / "COMPLETE").is_file()
+
+
+def test_an_export_that_all_machines_make_has_the_bytes_of_one(cluster: Cluster) -> None:
+    cluster.box.post("/_sandbox/fill", {"project": PROJECT, "records": 60, "boxes": 2, "classes": ["car", "person"]})
+    shared = cluster.folder / "shared"
+    formats = tuple(FormatPlan(name=name) for name in ("coco", "yolo"))
+    how: dict[str, Any] = {"originals": "optional", "limits": ExportLimits(page_size=10, workers=4), "formats": formats}
+    there: dict[str, Any] = {"engine": "ray", "output_on_worker": "accept"}
+    job = cluster.export("together", output=str(shared / "out"), state=str(shared / "out-state"), **how, **there)
+    dry = cluster.submit(job, "--dry-run", "--wait")["job"]["report"]
+    assert (dry["mode"], dry["exit_code"]) == ("dry-run", 0) and not (shared / "out").exists()
+    ended = cluster.submit(job, "--approve", job.hash, "--wait")["job"]
+    assert (ended["status"], ended["report"]["exit_code"]) == ("SUCCEEDED", 0)
+    assert job.kept("report.json") == ended["report"]
+    # Tasks have fetched, with the login that came with the job.
+    assert list(job.state.glob("spool/*-*/*.pages"))
+    alone = cluster.export("together", output=str(shared / "alone"), state=str(shared / "alone-state"), **how)
+    cluster.run(str(alone.home / "job" / "export.py"), code=EXIT_OK)
+    found = [
+        {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (shared / "out", shared / "alone")
+    ]
+    assert found[0] == found[1] and len(found[0]) > 120

@@ -1,145 +1,181 @@
-"""Run by a Python that has Ray: an export on three machines that are processes of this one.
+"""Run by a Python that has Ray: exports on three machines that are processes of this one.
 
-`on_ray.py cluster FOLDER` starts them and drivers one after the other: one that is killed, one again, one during which
-a machine is killed. `on_ray.py driver FOLDER HOW` writes the records that lie in FOLDER and prints what came of it.
+`on_ray.py cluster SCRIPT STATE OUTPUT` starts the machines and then drivers, one after the other: one is killed while
+the machines fetch; one is killed while they write, after a machine was killed while it fetched; the last one ends,
+though another machine is killed while it writes. What was seen is told on stderr, and as JSON on stdout.
+
+`on_ray.py driver SCRIPT FLAGS…` is such a driver: it runs the script of a job, in small parts, and slowly where it
+writes, so that there is time to kill somebody.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 START = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_raylet_start_wait_time_s": "60",
 }
-RECORDS = 1200
+LOGIN = ("SYNAPSE_HOST", "SYNAPSE_ACCESS_TOKEN", "SYNAPSE_SKILLS_PATIENCE_S")
+RECORDS = 50  # of a part
+STEP_S = 300.0
 
 
-def spooled(folder: Path) -> None:
-    """Records as if they had been fetched."""
-    from synapse_skills.job.export.spool import Kept, Spool
-
-    ids = [f"a{number}" for number in range(5)]
-    said = [{"id": one, "tool": "bounding_box", "classification": {"class": "car"}} for one in ids]
-    place = {"x": 1.5, "y": 2, "width": 10, "height": 8.25}
-    data = {
-        "extra": {"image_1": {"width": 64, "height": 48}},
-        "annotations": {"image_1": said},
-        "annotationsData": {"image_1": [{"id": one, "coordinate": place} for one in ids]},
-    }
-    rows = []
-    for key in range(1, RECORDS + 1):
-        file = {"file_name_original": f"p{key % 100}.png", "is_primary": True}
-        row = {"id": key, "project": 1, "data": data, "data_unit": {"id": key, "meta": {}, "files": {"image_1": file}}}
-        rows.append(Kept(key, json.dumps(row).encode(), key))
-    Spool(folder / "spool").append({"t": "some"}, rows)
-
-
-def driver(folder: Path, how: str) -> str:
-    """Write the records: `alone`, `ray`, or `die` as soon as the first part is there; a digest of all files."""
-    from synapse_skills.export_plan import ClassesPlan, ExportPlan, FormatPlan, SplitPlan
+def driver(script: str, flags: list[str]) -> None:
+    """Run the script of a job."""
     from synapse_skills.job.export import parts, write
-    from synapse_skills.job.export.index import Index
-    from synapse_skills.job.export.originals import Store
-    from synapse_skills.job.export.output import Output
-    from synapse_skills.job.export.part_work import decider_of
-    from synapse_skills.job.export.reporting import Outcome
-    from synapse_skills.job.export.spool import Spool
-    from synapse_skills.job.export.writing import Writing
-    from synapse_skills.job.parallel import crew_for
-    from synapse_skills.job.progress import Progress
 
-    parts.RECORDS = 60
-    plan = ExportPlan(
-        name="x",
-        target="assignment",
-        project=1,
-        formats=tuple(FormatPlan(name=name) for name in ("coco", "yolo", "csv")),
-        classes=ClassesPlan(order=("car",)),
-        split=SplitPlan(ratios={"train": 0.8, "val": 0.2}),
-        output=str(folder / "output"),
-        engine=None if how == "alone" else "ray",
-    )
+    parts.RECORDS = parts.LEAST = RECORDS
     join = write.Export.join
 
-    def watched(self: write.Export, written: Iterator[Any]) -> Any:
-        def told() -> Iterator[Any]:
-            for number, part in enumerate(written):
-                if how == "die":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                if number == 2:
-                    (folder / "under-way").touch()
-                time.sleep(0.1)
+    def slowly(self: write.Export, written: Iterator[Any]) -> Any:
+        def one_by_one() -> Iterator[Any]:
+            for part in written:
+                time.sleep(0.3)
                 yield part
 
-        return join(self, told())
+        return join(self, one_by_one())
 
-    write.Export.join = watched  # type: ignore[method-assign,assignment]
-    (folder / "cache").mkdir(exist_ok=True)
-    index = Index(folder / "cache" / "index.sqlite", Spool(folder / "spool"))
-    output = Output(Path(plan.output), plan, is_shared=how != "alone")
-    output.folder.mkdir(exist_ok=True)
-    output.drop_partials()
-    with crew_for(plan, 1 if how == "alone" else None, RECORDS, folder, output.folder) as crew:
-        decider = decider_of(plan, index, crew, keep=None, limit=None, on_record=lambda count: None)
-        decider.look()
-        decided = decider.decide()
-        store, progress = Store(folder / "originals"), Progress(quiet=True)
-        writing = Writing(plan, index, store, folder, Outcome(), progress, lambda count: None, crew=crew)
-        writing._export(output, decided, with_originals=False)
-    digest = hashlib.sha256()
-    for name in ("coco", "yolo", "csv", "metadata"):
-        whole = output.beside(name)
-        for path in sorted(path for path in whole.rglob("*") if path.is_file()):
-            digest.update(path.relative_to(whole).as_posix().encode() + path.read_bytes())
-    output.drop_partials()
-    return digest.hexdigest()
+    write.Export.join = slowly  # type: ignore[method-assign,assignment]
+    sys.argv = [script, *flags]
+    runpy.run_path(script, run_name="__main__")
 
 
-def cluster(folder: Path) -> dict[str, Any]:
-    """Start three machines and drivers on them; what each driver said."""
+def three_machines() -> tuple[Any, list[Any]]:
+    """A cluster, and the machines of it that can be killed."""
     from ray.cluster_utils import Cluster
 
-    spooled(folder)
-    said: dict[str, Any] = {"alone": driver(folder, "alone")}
     options = {"num_cpus": 1, "object_store_memory": 100 << 20}
-    machines = Cluster(initialize_head=True, head_node_args=options | {"include_dashboard": False})
-    nodes = [machines.add_node(**options) for _ in range(2)]
-    try:
+    cluster = Cluster(initialize_head=True, head_node_args=options | {"include_dashboard": False})
+    return cluster, [cluster.add_node(**options) for _ in range(2)]
 
-        def start(how: str) -> subprocess.Popen[str]:
-            command = [sys.executable, __file__, "driver", str(folder), how]
-            env = os.environ | {"RAY_ADDRESS": machines.address}
-            return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
 
-        said["died"] = start("die").wait(timeout=300)
-        said["again"] = start("ray").communicate(timeout=300)[0].split()[-1]
-        (folder / "under-way").unlink()
-        one = start("ray")
-        while not (folder / "under-way").exists() and one.poll() is None:
+def patiently[T](start: Callable[[], T]) -> T:
+    """Start something that gives up too early where much else runs."""
+    for _ in range(3):
+        try:
+            return start()
+        except Exception as error:
+            print(f"once more: {error}", file=sys.stderr, flush=True)
+    return start()
+
+
+class Machines:
+    """Three machines, and a driver on them.
+
+    Args:
+        script: of the job.
+        state: of the job; output: of the export.
+    """
+
+    def __init__(self, script: Path, state: Path, output: Path) -> None:
+        self.state, self.output = state, output
+        self.command = [sys.executable, __file__, "driver", str(script), "--state", str(state), "--output", str(output)]
+        # The machines know no login: a job's own environment brings it, as it does where jobs are submitted.
+        login = {name: os.environ.pop(name) for name in LOGIN}
+        job = {"runtime_env": {"env_vars": login}, "metadata": {}}
+        self.login = login | {"RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(job)}
+        self.began = time.monotonic()
+        self.cluster, self.nodes = patiently(three_machines)
+        self.tell("three machines of one CPU each are up")
+
+    def tell(self, what: str) -> None:
+        """Say when something happens."""
+        print(f"{time.monotonic() - self.began:6.1f} s  {what}", file=sys.stderr, flush=True)
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start a driver."""
+        self.tell(f"a driver starts; {self.kept()}")
+        self.before = set(self._under_way())
+        env = os.environ | self.login | {"RAY_ADDRESS": self.cluster.address}
+        return subprocess.Popen(self.command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def _under_way(self) -> list[Path]:
+        """Segments of the spool that machines have written, and parts of the output."""
+        return [*self.state.glob("spool/*-*/*.pages"), *self.output.glob("parts.*.partial/*")]
+
+    def until(self, what: str, count: int, running: subprocess.Popen[str]) -> None:
+        """Wait until this driver has so many segments (`pages`) or parts (`partial`)."""
+
+        def made() -> int:
+            return sum(what in str(path) for path in set(self._under_way()) - self.before)
+
+        end = time.monotonic() + STEP_S
+        while made() < count:
+            if running.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"no {what}: {running.communicate()[0]}")
             time.sleep(0.02)
-        machines.remove_node(nodes.pop(), allow_graceful=False)
-        said["was_at_work"] = one.poll() is None
-        said["node_killed"] = one.communicate(timeout=300)[0].split()[-1]
+
+    def kept(self) -> str:
+        """What is in the spool."""
+        from synapse_skills.job.export.spool import Spool
+
+        if not (self.state / "spool").is_dir():
+            return "nothing is kept"
+        found: set[int] = set()
+        twice = 0
+        for page in Spool(self.state / "spool").pages():
+            keys = {place.key for place in page.places} if page.facts.get("t") == "range" else set()
+            twice += len(keys & found)
+            found |= keys
+        return f"{len(found)} records are kept" + (f", {twice} of them twice" if twice else "")
+
+    def kill_driver(self, running: subprocess.Popen[str]) -> int:
+        """SIGKILL."""
+        running.kill()
+        code = running.wait()
+        self.tell("the driver is killed")
+        return code
+
+    def kill_machine(self) -> None:
+        """SIGKILL to the raylet of a machine: all that works there ends."""
+        raylet = self.nodes.pop().all_processes["raylet"][0].process
+        os.kill(raylet.pid, signal.SIGKILL)
+        raylet.wait()
+        self.tell(f"a machine is killed (raylet, pid {raylet.pid})")
+
+
+def cluster(machines: Machines) -> dict[str, Any]:
+    """Kill whom there is to kill; how each driver ended."""
+    said: dict[str, Any] = {}
+    try:
+        first = machines.start()
+        machines.until("pages", 4, first)
+        said["killed while fetching"] = machines.kill_driver(first)
+
+        second = machines.start()
+        machines.until("pages", 3, second)
+        machines.kill_machine()
+        said["fetched on"] = second.poll() is None
+        machines.until("partial", 3, second)
+        machines.tell(f"parts are written; {machines.kept()}")
+        said["killed while writing"] = machines.kill_driver(second)
+
+        third = machines.start()
+        machines.until("partial", 3, third)
+        machines.kill_machine()
+        said["wrote on"] = third.poll() is None
+        said["log"] = third.communicate(timeout=STEP_S)[0]
+        said["code"] = third.returncode
+        machines.tell(f"the driver has ended with {third.returncode}; {machines.kept()}")
     finally:
-        machines.shutdown()
+        machines.cluster.shutdown()
     return said
 
 
 if __name__ == "__main__":
     os.environ.update(START)
-    role, where = sys.argv[1], Path(sys.argv[2])
-    if role == "cluster":
-        print(json.dumps(cluster(where)))
+    if sys.argv[1] == "driver":
+        driver(sys.argv[2], sys.argv[3:])
     else:
-        print(driver(where, sys.argv[3]))
+        print(json.dumps(cluster(Machines(*map(Path, sys.argv[2:])))))
