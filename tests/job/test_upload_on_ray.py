@@ -147,7 +147,7 @@ def test_each_unit_is_there_once_whoever_is_killed(tmp_path: Path, sandbox_facto
         most = job.box.get("/_sandbox/stats")["most_in_flight"]
         told = _who_tells_secrets(Path(session), job.box.token, SECRET)
     assert job.there() == job.wanted()
-    assert metas(job) == Counter(job.files)
+    assert metas(job) == Counter(list(job.files))
     assert report["created"] + report["already"] == UNITS
     assert (again["exit_code"], again["already"]) == (0, UNITS)
     assert "Traceback" not in said
