@@ -6,7 +6,8 @@ The reader knows that the writer puts every row on a line of its own; a file of 
 from __future__ import annotations
 
 import re
-from array import array
+import struct
+import tempfile
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from synapse_skills.report import Problems
 
 _EXPORT_AGAIN = "Export again; if it comes back, the exporter is at fault."
 _LINES = 2_000
+_PICTURE = struct.Struct("<qqq")
 _SHARD = re.compile(r"-([0-9]{5,})-of-([0-9]{5,})$")
 
 
@@ -121,10 +123,9 @@ class _Reader:
         self._path = path
         self._kind = kind
         self._problems = problems
-        self._ids, self._widths, self._heights = array("q"), array("q"), array("q")
+        self._sizes = _Sizes()
         self._known: dict[int, _Category] = {}
         self._last_image, self._last = after
-        self._at = 0
         pictures = folder / "images" / split if split else folder / "images"
         has_pictures = kind == "instances" and pictures.is_dir() and any(pictures.iterdir())
         self._pictures = pictures if has_pictures else None
@@ -147,17 +148,17 @@ class _Reader:
                 else:
                     for row in rows:
                         self._row(row)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError, struct.error) as error:
             self._add("unreadable-file", str(error))
+        finally:
+            self._sizes.close()
 
     def _image(self, image: _Image) -> None:
         self.images += 1
         if image.id <= self._last_image:
             self._add("image-ids", f"{image.id} after {self._last_image}")
         self._last_image = image.id
-        self._ids.append(image.id)
-        self._widths.append(image.width)
-        self._heights.append(image.height)
+        self._sizes.add(image.id, image.width, image.height)
         if image.width <= 0 or image.height <= 0:
             self._add("no-size", image.file_name)
         if self._pictures is not None and not (self._pictures / image.file_name).is_file():
@@ -172,14 +173,11 @@ class _Reader:
         category = self._known.get(row.category_id)
         if category is None:
             self._add("unknown-category", f"annotation {row.id}: {row.category_id}")
-        ids, at = self._ids, self._at
-        if at >= len(ids) or ids[at] != row.image_id:
-            at = bisect_left(ids, row.image_id)
-            if at >= len(ids) or ids[at] != row.image_id:
-                self._add("unknown-image", f"annotation {row.id}: {row.image_id}")
-                return
-            self._at = at
-        width, height = self._widths[at], self._heights[at]
+        size = self._sizes.of(row.image_id)
+        if size is None:
+            self._add("unknown-image", f"annotation {row.id}: {row.image_id}")
+            return
+        width, height = size
         x, y, w, h = row.bbox
         is_pose = row.keypoints is not None
         if not (x >= -NOISE and y >= -NOISE and x + w <= width + NOISE and y + h <= height + NOISE):
@@ -230,6 +228,46 @@ class _Reader:
 
     def _add(self, code: str, example: str, severity: str = "error") -> None:
         self._problems.add(code, f"{self._path.name}: {example}", severity=severity, fix=_EXPORT_AGAIN)
+
+
+class _Sizes:
+    """The sizes of pictures, on the disk: their ids grow, and annotations name them nearly always in that order."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever reads
+        self._count = 0
+        self._at, self._here = -1, (0, 0, 0)
+
+    def add(self, identity: int, width: int, height: int) -> None:
+        """Take note of the next picture."""
+        self._file.write(_PICTURE.pack(identity, width, height))
+        self._count += 1
+
+    def of(self, identity: int) -> tuple[int, int] | None:
+        """The size of a picture; None if there is none of this id."""
+        if self._at < 0 or self._here[0] != identity:
+            is_next = self._at + 1 < self._count and self[self._at + 1] == identity
+            self._at = self._at + 1 if is_next else bisect_left(self, identity)
+            if self._at >= self._count or self[self._at] != identity:
+                self._at = -1
+                return None
+            self._here = self._read(self._at)
+        return self._here[1], self._here[2]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at: int) -> int:
+        return self._read(at)[0]
+
+    def _read(self, at: int) -> tuple[int, int, int]:
+        self._file.seek(at * _PICTURE.size)
+        identity, width, height = _PICTURE.unpack(self._file.read(_PICTURE.size))
+        return identity, width, height
 
 
 def _sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
