@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from job.export.test_parallel_on_ray import *  # noqa: F403 - TEMPORARY
 from export_fixture import row
 from job_fixture import PNG, SPECS
 from launcher.environments import environment
