@@ -26,8 +26,8 @@ from synapse_skills.sources.twins import ODD_TABLE, find_twins
 from synapse_skills.sources.walk import BATCH, Batch, Gathering, OddName, Walk
 
 _PAGE = 2_000
-# Batches in a transaction: its pages fit into SQLite's cache. Those of five times as many do not: they are written, read
-# again for the log's checksums and written again, half as many writes more for the same files.
+# Batches in a transaction: its pages fit into SQLite's cache. Those of five times as many do not: they are written,
+# read again for the log's checksums and written again, half as many writes more for the same files.
 _COMMIT_EVERY = 20
 _MOST_SUFFIXES = 100
 
