@@ -258,7 +258,7 @@ def verify(folder: Path) -> Verified:
             problems.add("in-no-part", f"Annotations/{stem}.xml", fix=AGAIN)
         else:
             part = _part(lists[-1].decode())
-            found.rows[part] += _read(folder / "Annotations" / f"{stem}.xml", edges, segmented, problems)
+            found.rows[part] += _read(folder, stem, edges, segmented, problems)
             if stem in segmented:
                 part_of[stem] = part
     verify_pixels(folder, part_of, segmented, WHOLE, problems)
@@ -284,21 +284,26 @@ def _part(name: str) -> str:
     return "" if name == WHOLE else name
 
 
-def _read(path: Path, edges: set[str], segmented: dict[str, tuple[int, int, int]], problems: Problems) -> int:
+def _read(
+    folder: Path, stem: str, edges: set[str], segmented: dict[str, tuple[int, int, int]], problems: Problems
+) -> int:
     """Look at one file; how many objects it has. `edges`: the bases that its boxes tell."""
-    where = f"Annotations/{path.name}"
+    where = f"Annotations/{stem}.xml"
     try:
-        root = ElementTree.fromstring(path.read_bytes())  # noqa: S314  expat of today refuses entities that grow
+        # A path of each would stay in memory: Python 3.12 interns their parts for ever.
+        with open(f"{folder}/{where}", "rb") as stream:  # noqa: PTH123
+            content = stream.read()
+        root = ElementTree.fromstring(content)  # noqa: S314  expat of today refuses entities that grow
         width, height, depth = (int(root.findtext(f"size/{name}", "")) for name in ("width", "height", "depth"))
         name = root.findtext("filename", "")
     except (OSError, ValueError, ElementTree.ParseError) as error:
         problems.add("unreadable", f"{where}: {error}", fix=AGAIN)
         return 0
-    if root.tag != "annotation" or min(width, height, depth) < 1 or (name.rpartition(".")[0] or name) != path.stem:
+    if root.tag != "annotation" or min(width, height, depth) < 1 or (name.rpartition(".")[0] or name) != stem:
         problems.add("bad-file", f"{where}: root, size or filename", fix=AGAIN)
     objects = root.findall("object")
     if root.findtext("segmented") == "1":
-        segmented[path.stem] = (width, height, len(objects))
+        segmented[stem] = (width, height, len(objects))
     for number, each in enumerate(objects, 1):
         try:
             said = _texts(each)

@@ -152,7 +152,8 @@ def _files(folder: Path, manifest: Manifest, found: Inspected, problems: Problem
         if not is_there:
             problems.add("missing-file", printable(relative)[:300], fix=AGAIN)
             continue
-        about = os.lstat(folder / relative)
+        # No `Path`: Python 3.12 keeps each part of each path for ever (it interns them).
+        about = os.lstat(f"{folder}/{relative}")
         if not stat.S_ISREG(about.st_mode):
             odd.add(relative.partition("/")[0])
             problems.add("link", f"{relative} is no plain file", fix=AGAIN)
