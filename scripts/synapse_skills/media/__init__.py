@@ -10,7 +10,14 @@ from synapse_skills.media.conversion import (
     needs_ffmpeg,
     targets,
 )
-from synapse_skills.media.failures import ConversionFailed, ConversionTimeout, Converted, DiskFull, NoFfmpeg
+from synapse_skills.media.failures import (
+    ConversionFailed,
+    ConversionTimeout,
+    Converted,
+    DiskFull,
+    NoFfmpeg,
+    NotWritten,
+)
 from synapse_skills.media.ffmpeg import find_ffmpeg, stop_conversions
 from synapse_skills.media.thumbnail import PICTURES, NoPicture, Thumbnail, thumbnail
 
@@ -26,6 +33,7 @@ __all__ = [
     "DiskFull",
     "NoFfmpeg",
     "NoPicture",
+    "NotWritten",
     "Thumbnail",
     "convert",
     "estimate",

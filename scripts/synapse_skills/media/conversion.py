@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
-from synapse_skills.media.failures import ConversionFailed, Converted, DiskFull
+from synapse_skills.media.failures import ConversionFailed, Converted, DiskFull, NotWritten
 from synapse_skills.media.ffmpeg import AUDIO, VIDEO, transcode
 from synapse_skills.media.pictures import convert_picture
 from synapse_skills.media.voc import voc_as_json
@@ -86,7 +86,8 @@ def convert(stream: BinaryIO, suffix: str, target: Path, *, timeout: float | Non
         Its size, and what is not as in the original.
 
     Raises:
-        ConversionFailed: it can't be done; the message says why. Also ConversionTimeout, NoFfmpeg, DiskFull.
+        ConversionFailed: it can't be done; the message says why. Also ConversionTimeout, NoFfmpeg, and for
+            what the file is not to blame: NotWritten, DiskFull.
     """
     suffix, wanted = suffix.lower(), target.suffix.lower()
     if wanted not in targets(suffix):
@@ -100,6 +101,8 @@ def convert(stream: BinaryIO, suffix: str, target: Path, *, timeout: float | Non
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise DiskFull("the disk is full") from None
+        if error.filename and Path(error.filename) in (part, target):
+            raise NotWritten(error) from None
         raise ConversionFailed(f"can't be read or written: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)

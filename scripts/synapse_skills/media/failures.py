@@ -36,6 +36,14 @@ class ConversionTimeout(ConversionFailed):
     hint = "Cut the recording into shorter parts, or convert it by hand."
 
 
+class NotWritten(ConversionFailed):
+    """The result is not where it was written, or can't be put there: that says nothing about the file."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"the result can't be written: {cause.strerror or cause}")
+        self.cause = cause
+
+
 class NoFfmpeg(ConversionFailed, OutOfReach):
     """Video and audio need ffmpeg, and there is none."""
 

@@ -22,6 +22,8 @@ from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
 
 UNKNOWN_BYTES = 1 << 16
 BY_ID = 100
+FIRST = 16
+"""Pages that are asked for at once at first: to read is less to bear than to write, and the list is short."""
 GLANCED = 1_000
 """Rows of a page without payloads: as many as the SDK's own export lets people ask for. Who gives fewer gives more
 pages."""
@@ -88,7 +90,7 @@ class Fetcher:
         self.stopping = False
         self.done = Fetched()
         self.on_rows = on_rows
-        self.pace = Pace(workers)
+        self.pace = Pace(workers, start=FIRST)
         self._newest: Listed | None = None
         self._keeping = Keeping(spool, index)
         self.payloads = Payloads(api, Pace(workers), self._relist)

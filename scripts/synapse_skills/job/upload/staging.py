@@ -25,7 +25,7 @@ from typing import BinaryIO
 from synapse_skills.backend.transfer import CHANGED
 from synapse_skills.errors import OutOfReach, SkillsError
 from synapse_skills.job.upload.create import Stopped
-from synapse_skills.media import ConversionFailed, convert, estimate, needs_ffmpeg, stop_conversions
+from synapse_skills.media import ConversionFailed, NotWritten, convert, estimate, needs_ffmpeg, stop_conversions
 from synapse_skills.plan import UploadPlan
 from synapse_skills.report import Problems
 from synapse_skills.sources import Access, File, FileChanged, FileVanished
@@ -41,8 +41,7 @@ FETCHES = 8
 # What may lie in the folder at once, by number too: a million labels of 1 KB are a burden to any file system.
 KEEP_FILES = 512
 # And by size, and what is left free on its disk: the ledger and the journal live there too.
-KEEP = 4 << 30
-SPARE = 64 << 20
+KEEP, SPARE = 4 << 30, 64 << 20
 _STOP_S = 0.2
 # Said of a result that looks as the original does: told, but nothing to think about.
 _AS_IT_WAS = frozenset({"16 bit kept", "turned as its EXIF says"})
@@ -296,7 +295,8 @@ class Stager:
             with copy.open("rb") if way.is_remote else way.open(file) as stream:
                 made = convert(stream, file.suffix, path, timeout=self._timeout)
         except (OSError, ConversionFailed) as error:
-            if not isinstance(error, OutOfReach) and (wrong := self._wrong_with_folder()) is not None:
+            wrong = error.cause if isinstance(error, NotWritten) else self._wrong_with_folder()
+            if wrong is not None and not isinstance(error, OutOfReach):
                 raise self.broken(wrong) from None
             raise
         finally:
