@@ -141,10 +141,10 @@ def test_an_edit_during_the_run_is_noticed(export_job: ExportJob, monkeypatch: p
     made = export_job.label(*(row(number, boxes(1)) for number in range(6)))
     real = fetch.Fetcher._look_again
 
-    async def look_again(self: Any) -> None:
+    async def look_again(self: Any, begun: dict[str, Any]) -> None:
         export_job.box.post("/_sandbox/edit", {"id": made[0]["id"], "data": boxes(7)})
         export_job.box.post("/_sandbox/edit", {"id": made[1]["id"], "delete": True})
-        await real(self)
+        await real(self, begun)
 
     monkeypatch.setattr(fetch.Fetcher, "_look_again", look_again)
     export_job.do(expect=None)

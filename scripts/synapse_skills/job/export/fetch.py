@@ -18,7 +18,7 @@ from synapse_skills.job.export.payloads import Payloads
 from synapse_skills.job.export.rows import Listed, Row, read_page
 from synapse_skills.job.export.scope import Scope
 from synapse_skills.job.export.spool import DATA, PAYLOAD, Kept, Spool
-from synapse_skills.job.export.walk import NotOrdered, Walk, Way, gaps
+from synapse_skills.job.export.walk import Ask, NotOrdered, Take, Walk, Way, gaps
 
 UNKNOWN_BYTES = 1 << 16
 BY_ID = 100
@@ -118,12 +118,13 @@ class Fetcher:
         await self._lacking()
         await self._without_data()
         if self.limit is None:
-            self.done.count = await self.count()
             if self.scope.has_ranges:
-                await self._look_again()
-            elif was_whole and self.done.count not in (None, self.index.count()):
-                # A ground truth is a list of versions: if it isn't the same any more, it is read again from its start.
-                await self._by_pages()
+                await self._look_again(begun)
+            else:
+                self.done.count = await self.count()
+                if was_whole and self.done.count not in (None, self.index.count()):
+                    # A ground truth is a list of versions: if it isn't the same any more, it is read again whole.
+                    await self._by_pages()
         return self.done
 
     async def count(self, without: Iterable[str] = ()) -> int | None:
@@ -172,18 +173,14 @@ class Fetcher:
         Raises:
             NotOrdered: the backend does not list by ranges.
         """
-        walk = Walk(
-            self._range,
-            self._take,
-            page_size=self.page_size,
-            workers=self.workers,
-            stopped=lambda: self.stopping,
-        )
-        missing = gaps(low, high, self.index.covered())
         try:
-            await walk.over(missing, -(-(count or self.page_size) // self.page_size))
+            await self._walk(self._range, self._take, gaps(low, high, self.index.covered()), count)
         finally:
             await self._keeping.settle()
+
+    async def _walk(self, ask: Ask, take: Take, ranges: list[tuple[int, int]], count: int | None) -> None:
+        walk = Walk(ask, take, page_size=self.page_size, workers=self.workers, stopped=lambda: self.stopping)
+        await walk.over(ranges, -(-(count or self.page_size) // self.page_size))
 
     async def _range(self, low: int, high: int) -> Listed:
         return await self._ask(self.scope.listing(page_size=self.page_size, id__gte=low, id__lt=high))
@@ -249,25 +246,27 @@ class Fetcher:
             if found:
                 await self._store(found, lambda reached: {"t": "again"}, None)
 
-    async def _look_again(self) -> None:
-        """Compare with a light listing: what was changed since is fetched again, once."""
-        low, high = self.scope.bounds
-        newest = await self._newest_now()
-        if newest.rows:
-            high = min(high or newest.rows[0].key + 1, newest.rows[0].key + 1)
-        elif not self.index.count():
-            return
+    async def _look_again(self, begun: dict[str, Any]) -> None:
+        """Count again, and compare with a light listing: what was changed since is fetched again, once."""
+        low, most = self.scope.bounds
         self.index.begin_glance()
-        walk = Walk(
-            self._glance,
-            self._glanced,
-            page_size=self.page_size,
-            workers=self.workers,
-            stopped=lambda: self.stopping,
+        counted, glanced = await asyncio.gather(
+            self.count(),
+            self._walk(self._glance, self._glanced, [(low, begun["high"])], begun["count"]),
+            return_exceptions=True,
         )
+        if isinstance(counted, BaseException):
+            raise counted
+        self.done.count = counted
+        newest = await self._newest_now()
         try:
-            pages = -(-(self.done.count or self.page_size) // self.page_size)
-            await walk.over([(low, high or low)], pages)
+            if isinstance(glanced, BaseException):
+                raise glanced
+            if newest.rows:
+                # Those that are newer than the beginning.
+                high = newest.rows[0].key + 1
+                newer = max(low, begun["high"]), min(most or high, high)
+                await self._walk(self._glance, self._glanced, [newer], None)
         except NotOrdered:
             self.done.can_tell = False
             return
