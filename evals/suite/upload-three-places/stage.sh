@@ -1,13 +1,3 @@
 #!/usr/bin/env bash
-# Made by emit.py. Writes the world of this case into ./world and starts its backend, which ends by itself.
-set -euo pipefail
-evals="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-python3 "$evals/world.py" upload-three-places "$PWD/world" >/dev/null
-python3 "$evals/stage.py" "$PWD/world" --for 1800 >/dev/null
-# The login and the folder of environments reach the commands of the agent this way.
-mkdir -p .claude
-python3 - "$PWD/world/env.sh" >.claude/settings.json <<'PYTHON'
-import json, shlex, sys
-words = [shlex.split(line) for line in open(sys.argv[1], encoding="utf-8")]
-print(json.dumps({"env": dict(word[1].split("=", 1) for word in words if word[0] == "export")}))
-PYTHON
+# Made by emit.py.
+exec bash "$(dirname "${BASH_SOURCE[0]}")/../../stage_case.sh" upload-three-places 1800
