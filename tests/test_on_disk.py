@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def test_lists_stand_side_by_side() -> None:
     assert list(side_by_side([], [])) == []
 
 
+@pytest.fixture(params=["by its handle", "by its name, as on Windows"])
+def by_handle_or_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "Windows" in request.param:
+        monkeypatch.setattr(os, "supports_dir_fd", set())
+
+
+@pytest.mark.usefixtures("by_handle_or_name")
 def test_a_folder_of_many_is_removed_and_what_its_links_lead_to_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +66,7 @@ def test_a_folder_of_many_is_removed_and_what_its_links_lead_to_stays(
     assert not folder.exists() and (kept / "file").is_file()
 
 
+@pytest.mark.usefixtures("by_handle_or_name")
 def test_a_link_is_no_folder_to_be_removed(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").write_text("")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -100,6 +101,10 @@ def remove_folder(folder: Path) -> None:
     Raises:
         OSError: it is a link, or something in it can't be removed.
     """
+    if not {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd:
+        # Windows: nothing there can be named relative to an open folder.
+        shutil.rmtree(folder)
+        return
     handle = os.open(folder, _FOLDER)
     try:
         _empty(handle)
