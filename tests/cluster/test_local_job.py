@@ -18,6 +18,8 @@ from cluster.ready import Ready, report
 from synapse_skills.cluster import Submission
 from synapse_skills.cluster.submission import AgentNamed
 from synapse_skills.errors import run
+from synapse_skills.job.state import State
+from synapse_skills.job.worker import RAY_JOB
 from synapse_skills.report import Problem
 
 
@@ -150,3 +152,37 @@ def test_where_it_ran_last(ask: Callable[..., Any], ready: Ready) -> None:
     assert ask(ready)[1]["job_id"] == "raysubmit_later"
     ready.home.update(submission.model_copy(update={"submitted_at": "2001-01-01T00:00:00+00:00"}))
     assert ask(ready)[1]["where"] == "here"
+
+
+@pytest.mark.parametrize("state", ["running", "killed", "ended"])
+def test_a_job_of_the_cluster_whose_folder_is_seen_here_is_the_clusters(
+    ask: Callable[..., Any], ready: Ready, state: str
+) -> None:
+    submission = Submission(
+        submitted_at="2001-01-01T00:00:00+00:00",
+        mode="upload",
+        plan=ready.hash,
+        content="c",
+        tag="t",
+        job_id="raysubmit_there",
+        dashboard="http://127.0.0.1:1",
+        agent=AgentNamed(id=7, name="a"),
+    )
+    ready.home.remember([submission])
+    has_run(ready, job_id="raysubmit_there")
+    with (ready.state / "lock").open("w") as lock:
+        if state != "ended":
+            lock.write("pid 1 on worker since 2026-03-01 10:00:00 as raysubmit_there\n")
+            lock.flush()
+        if state == "running":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        assert ask(ready)[1]["job_id"] == "raysubmit_there"
+
+
+def test_the_lock_tells_which_job_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RAY_JOB, json.dumps({"metadata": {"job_submission_id": "raysubmit_1"}}))
+    with State(tmp_path / "state"):
+        assert (tmp_path / "state" / "lock").read_text().endswith(" as raysubmit_1\n")
+    monkeypatch.delenv(RAY_JOB)
+    with State(tmp_path / "state"):
+        assert " as " not in (tmp_path / "state" / "lock").read_text()

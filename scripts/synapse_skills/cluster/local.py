@@ -43,6 +43,7 @@ _COUNTS = {
 # A ledger above this is not copied for the sake of what its journal has behind it.
 _COPIED_BYTES = 256 * 1024 * 1024
 _HOLDER = re.compile(r"pid (\d+) on (\S+)")
+_AS_JOB = re.compile(r" as \S+$")
 _NEXT = {
     EXIT_INCOMPLETE: "Show what its problems name; mended, run the same command again: what is done stays done",
     EXIT_ENVIRONMENT: "Mend what the message says (login, network, backend or disk), then run the same command again",
@@ -80,6 +81,13 @@ class Here:
     digest: str = ""
     in_doubt: int = 0
     at_least: bool = False
+
+    @property
+    def is_clusters(self) -> bool:
+        """Whether it was a job of the cluster that ran last, whose folder is seen here too."""
+        if self.status in (RUNNING, DIED):
+            return bool(_AS_JOB.search(self.holder))
+        return self.report is not None and self.report.job_id is not None
 
     @property
     def exit_code(self) -> int:

@@ -144,7 +144,11 @@ def find(named: str) -> Target | Here:
 
 
 def _ran_here_last(here: Here, submissions: list[Submission]) -> bool:
-    if not submissions or here.status == RUNNING:
+    if not submissions:
+        return True
+    if here.is_clusters:
+        return False
+    if here.status == RUNNING:
         return True
     submitted = datetime.fromisoformat(submissions[0].submitted_at).timestamp()
     return here.since > submitted
@@ -234,7 +238,7 @@ def known_jobs() -> Known:
 
     for home in _homes_here():
         here = look_here(home)
-        if here.status != PLANNED or not home.submission.exists():
+        if not home.submission.exists() or not (here.status == PLANNED or here.is_clusters):
             found.rows.append(here.as_row())
     ids: set[str | None] = set()
     tags: set[str] = set()

@@ -15,6 +15,7 @@ from typing import IO, Self
 from synapse_skills.errors import FindingError, OutOfReach
 from synapse_skills.job.lease import Lease, this_machine
 from synapse_skills.job.places import cache_for, cache_of
+from synapse_skills.job.worker import job_id
 from synapse_skills.report import write_bytes
 from synapse_skills.sources import LocalStore, Store, open_store
 from synapse_skills.sources.address import is_url, parse_address
@@ -71,7 +72,9 @@ class State:
             raise AlreadyRunning(f"Another run of this job is under way ({holder or 'unknown'}).")
         self._lock.truncate(0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._lock.write(f"pid {os.getpid()} on {socket.gethostname()} since {started}\n")
+        # Where the cluster's machines and this one see the same folder, it tells whose run it is.
+        job = f" as {job_id()}" if job_id() else ""
+        self._lock.write(f"pid {os.getpid()} on {socket.gethostname()} since {started}{job}\n")
         self._lock.flush()
         try:
             if self.is_remote:
