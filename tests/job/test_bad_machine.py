@@ -301,6 +301,14 @@ def test_an_export_is_stopped(made: ExportJob, target: str, nth: int, when: str)
 
 
 # Seconds between one signal and the next: from a terminal that is closed under a job to somebody who loses patience.
+@pytest.fixture
+def hangups_count() -> Iterator[None]:
+    """A closed terminal is told to what is started here, even where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 GAPS = [(0,), (0.01,), (0.1,), (0.3,), (0, 0), (0.01, 0.01), (0.05, 0), (0.1, 0.1), (0.3, 0.05)]
 
 
@@ -320,6 +328,7 @@ def told_again(process: Forked, box: Sandbox, route: str, gaps: tuple[float, ...
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.usefixtures("hangups_count")
 @pytest.mark.parametrize("gaps", GAPS, ids=str)
 def test_an_export_is_stopped_again(made: ExportJob, gaps: tuple[float, ...]) -> None:
     whole = made.bytes()
@@ -331,6 +340,7 @@ def test_an_export_is_stopped_again(made: ExportJob, gaps: tuple[float, ...]) ->
     assert made.bytes() == whole
 
 
+@pytest.mark.usefixtures("hangups_count")
 @pytest.mark.parametrize("gaps", GAPS, ids=str)
 @pytest.mark.parametrize("route", ["files.put", "units.create"])
 def test_an_upload_is_stopped_again(job: Job, route: str, gaps: tuple[float, ...]) -> None:
