@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from typing import Any
 from common import ROOT, SCRIPTS, Box, Table, parser_of, sandbox, show
 from export import make_records
 from export_baseline import CLASSES
-from upload_data import label, name_of, picture, seed
+from upload_data import make_tree, seed
 
 from launcher.environments import environment
 from synapse_skills.export_plan import ClassesPlan, ExportLimits, ExportPlan, FormatPlan
@@ -45,16 +44,6 @@ SPECS = (
     SpecPlan(name="image_1", file_type="image", extensions=(".png",), is_required=True, is_primary=True),
     SpecPlan(name="label_1", file_type="data", extensions=(".json",), is_required=True),
 )
-
-
-def make_data(root: Path, units: int) -> None:
-    """Data units of a picture and a label, small ones: it is the number of requests that counts."""
-    chance = random.Random(9)
-    for unit in range(units):
-        folder = root / name_of(unit)
-        folder.mkdir(parents=True)
-        (folder / "image.png").write_bytes(picture(chance, BYTES))
-        (folder / "label.json").write_text(label(chance, BYTES))
 
 
 def sandbox_seed(collections: int) -> dict[str, Any]:
@@ -155,7 +144,8 @@ def measure(
 ) -> list[Table]:
     """Each number of machines in turn, and both kinds of job on each cluster."""
     python = environment("ray")
-    make_data(folder / "data", units)
+    # Small ones: it is the number of requests that counts.
+    make_tree(folder / "data", units, BYTES, pictures=("image.png",))
     most = max(nodes)
     alone = f"1 machine, {each * most} at once, no Ray"
     sides = [alone, *(f"{count} machine{'s' * (count > 1)}, {each * count} at once" for count in nodes)]

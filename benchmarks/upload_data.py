@@ -50,14 +50,17 @@ def name_of(unit: int) -> str:
     return f"scan_{unit:06}"
 
 
-def make_tree(root: Path, units: int, size: int) -> None:
-    """Write `units` folders with image.png, mask.png and label.json of about `size` bytes each, no two the same."""
+PICTURES = ("image.png", "mask.png")
+
+
+def make_tree(root: Path, units: int, size: int, pictures: tuple[str, ...] = PICTURES) -> None:
+    """Write `units` folders with these pictures and label.json of about `size` bytes each, no two the same."""
     chance = random.Random(9)
     for unit in range(units):
         folder = root / name_of(unit)
         folder.mkdir(parents=True)
-        (folder / "image.png").write_bytes(picture(chance, size))
-        (folder / "mask.png").write_bytes(picture(chance, size))
+        for name in pictures:
+            (folder / name).write_bytes(picture(chance, size))
         (folder / "label.json").write_text(label(chance, size))
 
 

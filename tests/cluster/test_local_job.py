@@ -41,6 +41,20 @@ def has_run(ready: Ready, **changes: Any) -> Path:
     return path
 
 
+def submitted(ready: Ready, job_id: str, at: str) -> Submission:
+    """It was submitted then, and Ray calls it so."""
+    return Submission(
+        submitted_at=at,
+        mode="upload",
+        plan=ready.hash,
+        content="c",
+        tag="t",
+        job_id=job_id,
+        dashboard="http://127.0.0.1:1",
+        agent=AgentNamed(id=7, name="a"),
+    )
+
+
 def has_settled(ready: Ready, count: int) -> None:
     with closing(sqlite3.connect(ready.state / "ledger.sqlite")) as ledger:
         ledger.execute("CREATE TABLE unit(key TEXT, state TEXT)")
@@ -138,16 +152,7 @@ def test_a_report_that_can_not_be_read_is_none(ask: Callable[..., Any], ready: R
 
 def test_where_it_ran_last(ask: Callable[..., Any], ready: Ready) -> None:
     has_run(ready)
-    submission = Submission(
-        submitted_at="2099-01-01T00:00:00+00:00",
-        mode="upload",
-        plan=ready.hash,
-        content="c",
-        tag="t",
-        job_id="raysubmit_later",
-        dashboard="http://127.0.0.1:1",
-        agent=AgentNamed(id=7, name="a"),
-    )
+    submission = submitted(ready, "raysubmit_later", "2099-01-01T00:00:00+00:00")
     ready.home.remember([submission])
     assert ask(ready)[1]["job_id"] == "raysubmit_later"
     ready.home.update(submission.model_copy(update={"submitted_at": "2001-01-01T00:00:00+00:00"}))
@@ -158,16 +163,7 @@ def test_where_it_ran_last(ask: Callable[..., Any], ready: Ready) -> None:
 def test_a_job_of_the_cluster_whose_folder_is_seen_here_is_the_clusters(
     ask: Callable[..., Any], ready: Ready, state: str
 ) -> None:
-    submission = Submission(
-        submitted_at="2001-01-01T00:00:00+00:00",
-        mode="upload",
-        plan=ready.hash,
-        content="c",
-        tag="t",
-        job_id="raysubmit_there",
-        dashboard="http://127.0.0.1:1",
-        agent=AgentNamed(id=7, name="a"),
-    )
+    submission = submitted(ready, "raysubmit_there", "2001-01-01T00:00:00+00:00")
     ready.home.remember([submission])
     has_run(ready, job_id="raysubmit_there")
     with (ready.state / "lock").open("w") as lock:

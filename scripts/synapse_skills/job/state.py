@@ -73,8 +73,9 @@ class State:
         self._lock.truncate(0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         # Where the cluster's machines and this one see the same folder, it tells whose run it is.
-        job = f" as {job_id()}" if job_id() else ""
-        self._lock.write(f"pid {os.getpid()} on {socket.gethostname()} since {started}{job}\n")
+        job = job_id()
+        by = f" as {job}" if job else ""
+        self._lock.write(f"pid {os.getpid()} on {socket.gethostname()} since {started}{by}\n")
         self._lock.flush()
         try:
             if self.is_remote:

@@ -19,7 +19,7 @@ from synapse_skills.backend import Pace
 from synapse_skills.backend.login import login_at
 from synapse_skills.export_plan import ExportPlan
 from synapse_skills.job.export.asking import api_of
-from synapse_skills.job.export.fetch_parts import share
+from synapse_skills.job.export.fetch_parts import Fetching, share
 from synapse_skills.job.export.index import Index
 from synapse_skills.job.export.links import Links
 from synapse_skills.job.export.originals import Originals, Store
@@ -33,23 +33,16 @@ UNDER_WAY = ".under-way"
 
 
 @dataclass(frozen=True)
-class Getting:
-    """What all files have in common that are fetched.
+class Getting(Fetching):
+    """What all files have in common that are fetched; in `room` sizes are kept.
 
     Attributes:
-        where: the backend that the job is logged in to.
-        room: the folder in the spool where sizes are kept.
+        store: the folder that gets the files.
         under_way: a folder in which each task gets one of its own; without it there is nothing to be done any more.
-        workers: requests at once of each task.
     """
 
-    plan: ExportPlan
-    where: tuple[str, str | None]
-    spool: Path
-    room: str
     store: Path
     under_way: Path
-    workers: int
 
 
 def get_apart(
@@ -77,7 +70,7 @@ def get_apart(
     index.database.execute("DELETE FROM missing")
     under_way = _begin(store)
     room = index.spool.make_room()
-    common = Getting(plan, where, index.spool.folder, room, store.folder, under_way, share(crew, workers))
+    common = Getting(plan, where, index.spool.folder, room, share(crew, workers), store.folder, under_way)
     try:
         for tables, sizes in crew.each(get, common, wanted(index), at_once=workers):
             put(index, tables)

@@ -110,21 +110,24 @@ class Row(msgspec.Struct, gc=False):
             if self.wrapper is not None or self.said.data is UNSET:
                 return without_queries(self.content)
             payload = self.data
-        before, found, after = self._around_data()
-        if not found:
+        place = self._place_of_data()
+        if place is None:
             return self._joined(payload)
-        return b"".join((without_queries(before), payload, without_queries(after)))
+        start, end = place
+        return b"".join((without_queries(self.content[:start]), payload, without_queries(self.content[end:])))
 
-    def _around_data(self) -> tuple[bytes, bool, bytes]:
-        """What is before and behind the value of `data`, and whether that can be told by a look at the text: where
-        something is called so only once, it is the row's own member, because a text would have its quotes escaped."""
-        content, data = self.content, self.data
-        start = content.find(_DATA) + len(_DATA)
-        if content[start : start + 1] == b" ":
+    def _place_of_data(self) -> tuple[int, int] | None:
+        """Where the value of `data` begins and ends; None if a look at the text does not tell.
+
+        Where something is called so only once, it is the row's own member: a text would have its quotes escaped.
+        """
+        named = self.content.find(_DATA)
+        start = named + len(_DATA)
+        if self.content[start : start + 1] == b" ":
             start += 1
-        end = start + len(data)
-        found = start >= len(_DATA) and content.startswith(data, start) and content.find(_DATA, end) < 0
-        return content[:start], found, content[end:]
+        end = start + len(self.data)
+        is_it = named >= 0 and self.content.startswith(self.data, start) and self.content.find(_DATA, end) < 0
+        return (start, end) if is_it else None
 
     def _joined(self, payload: bytes) -> bytes:
         parts = []

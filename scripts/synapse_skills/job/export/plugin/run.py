@@ -18,6 +18,7 @@ from synapse_skills.annotations.model import Record
 from synapse_skills.errors import EXIT_INCOMPLETE, EXIT_OK, SkillsError, UsageError
 from synapse_skills.job.export.command import LAST_EXPORT, Export
 from synapse_skills.job.export.engine import Engine, Options
+from synapse_skills.job.export.manifest import digest_of, walk
 from synapse_skills.job.export.output import METADATA
 from synapse_skills.job.export.plugin import logs
 from synapse_skills.job.export.plugin.items import changed_row, items
@@ -330,12 +331,14 @@ def result_of(report: ExportReport, place: str) -> dict[str, Any]:
 
 def _digest_of_all(folder: Path) -> str:
     """Of all files of a folder; '' if it has none."""
-    digest, found = hashlib.sha256(), sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in found:
-        with path.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder)} {content}\n".encode("utf-8", "backslashreplace"))
-    return digest.hexdigest() if found else ""
+    digest, is_empty = hashlib.sha256(), True
+    for relative in walk(folder):
+        path = folder / relative
+        if path.is_file():
+            content = digest_of(str(path), path.stat().st_size)
+            digest.update(f"{relative} {content}\n".encode("utf-8", "backslashreplace"))
+            is_empty = False
+    return "" if is_empty else digest.hexdigest()
 
 
 def _interrupted(report: ExportReport) -> SkillsError:

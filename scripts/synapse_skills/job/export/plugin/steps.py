@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,21 @@ from synapse_sdk.plugins.steps import BaseStep, StepResult
 from synapse_skills.job.export.command import Export
 from synapse_skills.job.export.plugin.params import PlannedParams
 from synapse_skills.job.export.plugin.run import PluginFailed, Run
+
+
+def _ends_as_result[Step](
+    execute: Callable[[Step, ExportContext], StepResult],
+) -> Callable[[Step, ExportContext], StepResult]:
+    """For a step that asks the run: where that fails, the step's result says so."""
+
+    @functools.wraps(execute)
+    def told(step: Step, context: ExportContext) -> StepResult:
+        try:
+            return execute(step, context)
+        except PluginFailed as error:
+            return StepResult(success=False, error=str(error))
+
+    return told
 
 
 class OpenStep(BaseStep[ExportContext]):
@@ -27,13 +43,11 @@ class OpenStep(BaseStep[ExportContext]):
         self._export = export
         self._params = params
 
+    @_ends_as_result
     def execute(self, context: ExportContext) -> StepResult:
         """See the SDK's `BaseStep`."""
         run = Run(self._export, self._params, context.runtime_ctx)
-        try:
-            run.__enter__()
-        except PluginFailed as error:
-            return StepResult(success=False, error=str(error))
+        run.__enter__()
         place: Any = run.place
         context.path_root = place
         context.unique_export_path = run.extra
@@ -77,13 +91,11 @@ class FetchStep(BaseStep[ExportContext]):
     progress_weight = 0.3
     progress_proportion = 30
 
+    @_ends_as_result
     def execute(self, context: ExportContext) -> StepResult:
         """See the SDK's `BaseStep`."""
-        try:
-            run = Run.of(context.runtime_ctx)
-            context.total_count = run.fetch()
-        except PluginFailed as error:
-            return StepResult(success=False, error=str(error))
+        run = Run.of(context.runtime_ctx)
+        context.total_count = run.fetch()
         context.results = run.items()
         return StepResult(data={"count": context.total_count})
 
@@ -133,12 +145,10 @@ class WriteStep(BaseStep[ExportContext]):
     progress_weight = 0.48
     progress_proportion = 48
 
+    @_ends_as_result
     def execute(self, context: ExportContext) -> StepResult:
         """See the SDK's `BaseStep`."""
-        try:
-            done = Run.of(context.runtime_ctx).finish()
-        except PluginFailed as error:
-            return StepResult(success=False, error=str(error))
+        done = Run.of(context.runtime_ctx).finish()
         context.exported_count, context.failed_count = done["exported_count"], done["failed_count"]
         context.output_path = done["output_path"]
         told = {name: done[name] for name in ("format", "exported_count", "failed_count", "output_path")}
